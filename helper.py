@@ -1,0 +1,252 @@
+"""What main.py leans on: getting the VGG16 graph, batches from a KITTI folder, test images out.
+
+The functions keep the names and argument orders of the classic road-segmentation exercise; what is new is
+keyword-only.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+import zipfile
+from itertools import count
+
+import imageio.v3 as iio
+import numpy as np
+import requests
+from scipy.special import softmax
+from tqdm import tqdm
+
+from road import kitti, vgg16
+from road.ahead import batched, map_ahead
+from road.errors import InputError
+
+# The classic download: the SavedModel itself, zipped, about 1 GB. Nobody maintains it any more.
+VGG_URL = 'https://s3-us-west-1.amazonaws.com/udacity-selfdrivingcar/vgg.zip'
+# The second source: Keras' ImageNet weights with the fully connected top, 553 MB, to be converted.
+KERAS_URL = ('https://storage.googleapis.com/tensorflow/keras-applications/vgg16/'
+             'vgg16_weights_tf_dim_ordering_tf_kernels.h5')
+KERAS_MD5 = '64373286793e3c8b2b4e3219cbf3544b'
+
+ROAD_COLOUR = np.array([0, 255, 0], np.float32)
+STRENGTH = 0.5  # of the paint where the confidence is 1
+
+
+# ------------------------------------------------------------------------------------------------------ VGG16
+
+
+def maybe_download_pretrained_vgg(data_dir, *, vgg_dir=None, weights=None):
+    """Make sure that the VGG16 graph is there: find it, build it from a local file, or download it.
+
+    Args:
+        data_dir: the graph's folder is `<data_dir>/vgg`.
+        vgg_dir: another folder for the graph.
+        weights: a local file to build the graph from (see road.vgg16.read_weights) instead of downloading.
+    Returns:
+        the graph's folder, complete.
+    Raises:
+        InputError: it is incomplete, was built from other weights, or cannot be had.
+    """
+    vgg_dir = vgg_dir or os.path.join(data_dir, 'vgg')
+    if os.path.lexists(vgg_dir):
+        missing = vgg16.missing_file(vgg_dir)
+        if missing:
+            raise InputError(f'{vgg_dir}: not a complete VGG16 graph, {missing} is missing; move the folder away (it is '
+                             'then downloaded or built anew) or name another one with --vgg-dir')
+        if weights and vgg16.read_source(vgg_dir) != _source(weights):
+            raise InputError(f'{vgg_dir}: was not built from {weights}; move the folder away or name another one with '
+                             '--vgg-dir')
+        return vgg_dir
+    if weights:
+        print(f'Building the VGG16 graph in {vgg_dir} from {weights}')
+        vgg16.save_graph(vgg16.read_weights(weights), vgg_dir, _source(weights))
+        return vgg_dir
+    os.makedirs(os.path.dirname(os.path.abspath(vgg_dir)), exist_ok=True)
+    failures = []
+    for fetch in (_fetch_classic, _fetch_keras):
+        try:
+            fetch(vgg_dir)
+            return vgg_dir
+        except InputError as error:
+            print(f'Warning: {error}')
+            failures.append(str(error))
+    raise InputError(f'{vgg_dir}: the VGG16 graph could not be downloaded from either source. By hand: get {KERAS_URL} '
+                     'and give it as --vgg-weights FILE; or run `python main.py --sample`, which needs no download')
+
+
+def _source(weights):
+    """What source.json records of a weights file: its name and MD5."""
+    if not os.path.isfile(weights):
+        raise InputError(f'{weights}: no such file; --vgg-weights takes a .h5 or .npz file of VGG16 weights')
+    return f'{os.path.basename(weights)} (MD5 {_md5(weights)})'
+
+
+def _md5(path):
+    with open(path, 'rb') as file:
+        digest = hashlib.md5()
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _fetch_classic(vgg_dir):
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(vgg_dir)), prefix='.vgg-') as folder:
+        archive = os.path.join(folder, 'vgg.zip')
+        download(VGG_URL, archive)
+        try:
+            with zipfile.ZipFile(archive) as file:
+                # only the graph's own files, whatever else the archive holds
+                file.extractall(folder, [name for name in file.namelist() if name.startswith('vgg/')])
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
+            raise InputError(f'{VGG_URL}: the archive is damaged ({error})') from error
+        graph = os.path.join(folder, 'vgg')
+        missing = vgg16.missing_file(graph)
+        if missing:
+            raise InputError(f'{VGG_URL}: the archive holds no VGG16 graph, {missing} is missing')
+        vgg16.write_source(graph, VGG_URL)
+        os.replace(graph, vgg_dir)
+
+
+def _fetch_keras(vgg_dir):
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(vgg_dir)), prefix='.vgg-') as folder:
+        weights = os.path.join(folder, os.path.basename(KERAS_URL))
+        download(KERAS_URL, weights)
+        md5 = _md5(weights)
+        if md5 != KERAS_MD5:
+            raise InputError(f'{KERAS_URL}: what came has MD5 {md5}, expected {KERAS_MD5}')
+        vgg16.save_graph(vgg16.read_weights(weights), vgg_dir, f'{KERAS_URL} (MD5 {KERAS_MD5})')
+
+
+def download(url, path):
+    """Download `url` to `path` with a progress bar in bytes. Raises InputError in one line where it fails."""
+    try:
+        with requests.get(url, stream=True, timeout=30) as response, open(path, 'wb') as file:
+            response.raise_for_status()
+            if response.headers.get('Content-Type', '').startswith('text/html'):
+                raise InputError(f'{url}: the server sent a web page instead of the file')
+            total = int(response.headers.get('Content-Length', 0))
+            with tqdm(total=total or None, unit='B', unit_scale=True, desc=os.path.basename(path)) as bar:
+                for block in response.iter_content(1 << 20):
+                    file.write(block)
+                    bar.update(len(block))
+    except requests.RequestException as error:
+        raise InputError(f'{url}: the download failed ({_cause(error)})') from error
+    if total and os.path.getsize(path) != total:
+        raise InputError(f'{url}: the download broke off at {os.path.getsize(path)} of {total} bytes')
+
+
+def _cause(error):
+    if error.response is not None:
+        return f'HTTP {error.response.status_code} {error.response.reason}'
+    return {requests.ConnectionError: 'no connection', requests.Timeout: 'no answer in 30 s',
+            requests.ConnectTimeout: 'no answer in 30 s'}.get(type(error), type(error).__name__)
+
+
+# ---------------------------------------------------------------------------------------------------- batches
+
+
+def gen_batch_function(data_folder, image_shape, *, frames=None, variants=1, seed=0, read_batch=None):
+    """Make the function that yields training batches, read ahead in threads.
+
+    Args:
+        data_folder: KITTI Road's `training` folder.
+        image_shape: (height, width) the images are resized to.
+        frames: the frames to draw from (road.kitti.Frame); default all in data_folder.
+        variants: augmented variants a frame (road.variants); each epoch takes one of each frame.
+        seed: of order and variants. Each call of the function is an epoch with an order of its own.
+        read_batch: makes a batch of samples (road.kitti.Sample); default read_images.
+    Returns:
+        get_batches_fn(batch_size), which yields what read_batch gives, by default (images, labels); the last batch is
+        perhaps smaller. Its attribute `frames` is the number of frames an epoch.
+    """
+    frames = kitti.training_frames(data_folder) if frames is None else frames
+    read_batch = read_batch or (lambda samples: read_images(samples, image_shape))
+    epochs = count(1)
+
+    def get_batches_fn(batch_size):
+        samples = kitti.epoch_samples(frames, variants, seed, next(epochs))
+        yield from map_ahead(read_batch, batched(samples, batch_size))
+
+    get_batches_fn.frames = len(frames)
+    return get_batches_fn
+
+
+def read_images(samples, image_shape):
+    """Read a batch: (images, labels).
+
+    images: uint8 [n, h, w, 3] RGB; labels: uint8 [n, h, w, 2] one-hot (not road, road), (0, 0) where a pixel does not count; h
+    and w are image_shape rounded up to multiples of 32.
+    """
+    return (np.stack([kitti.load_image(sample, image_shape) for sample in samples]),
+            np.stack([kitti.load_label(sample, image_shape) for sample in samples]))
+
+
+# ----------------------------------------------------------------------------------------------------- output
+
+
+def road_confidences(sess, logits, keep_prob, image_pl, images, image_shape):
+    """Confidence that a pixel is road, float32 [n, height, width] in [0, 1] for uint8 images [n, h, w, 3].
+
+    `logits` is the flat Tensor [pixels, classes] with road as class 1; the softmax is taken here, outside the graph,
+    which stays as it was built.
+    """
+    flat = sess.run(logits, {image_pl: images, keep_prob: 1.0})
+    road = softmax(flat, axis=-1)[:, 1].reshape(-1, *kitti.padded(image_shape))
+    return road[:, :image_shape[0], :image_shape[1]]  # without what resize_image padded
+
+
+def confidences_of_frames(sess, logits, keep_prob, image_pl, frames, image_shape, *, encode=None, batch_size=4):
+    """Yield (frame, image, confidence) for each frame, in order, at the image's own size.
+
+    image: uint8 [h, w, 3]; confidence: float32 [h, w]. Images are decoded ahead in threads, resized, and run in batches.
+    With `encode` (images => the frontier's values) image_pl is the frontier, a tuple of Tensors.
+    """
+    def load(frame):
+        image = kitti.read_image(frame.image)
+        return frame, image, kitti.resize_image(image, image_shape)
+
+    for batch in batched(map_ahead(load, frames), batch_size):
+        inputs = np.stack([small for _, _, small in batch])
+        inputs = tuple(encode(inputs)) if encode else inputs
+        confidences = road_confidences(sess, logits, keep_prob, image_pl, inputs, image_shape)
+        for (frame, image, _), confidence in zip(batch, confidences):
+            yield frame, image, kitti.resize_confidence(confidence, image.shape[:2])
+
+
+def paint(image, confidence):
+    """Tint the road green, as strongly as the confidence says: uint8 [h, w, 3] and float [h, w] => uint8 [h, w, 3]."""
+    alpha = STRENGTH * confidence[..., np.newaxis]
+    return np.rint(image * (1 - alpha) + ROAD_COLOUR * alpha).astype(np.uint8)
+
+
+def gen_test_output(sess, logits, keep_prob, image_pl, data_folder, image_shape, *, encode=None):
+    """Yield (file name, painted image uint8 [h, w, 3] at its original size) for the images of a `testing` folder."""
+    frames = kitti.testing_frames(data_folder)
+    outputs = confidences_of_frames(sess, logits, keep_prob, image_pl, frames, image_shape, encode=encode)
+    # painted in a thread while the session works on the next batch
+    yield from map_ahead(lambda out: (os.path.basename(out[0].image), paint(out[1], out[2])), outputs, depth=8)
+
+
+def save_inference_samples(runs_dir, data_dir, sess, image_shape, logits, keep_prob, input_image, *,
+                           output_dir=None, testing_dir=None, encode=None):
+    """Write every test image with its road painted.
+
+    Args:
+        runs_dir: the images go to `<runs_dir>/fcn8s-YYYYMMDD-HHMMSS/images`, unless output_dir names a folder.
+        data_dir: the test images are in `<data_dir>/data_road/testing`, unless testing_dir names that folder.
+    Returns:
+        the folder written to.
+    """
+    output_dir = output_dir or os.path.join(runs_dir, time.strftime('fcn8s-%Y%m%d-%H%M%S'), 'images')
+    testing_dir = testing_dir or os.path.join(data_dir, 'data_road', 'testing')
+    os.makedirs(output_dir, exist_ok=True)
+    outputs = gen_test_output(sess, logits, keep_prob, input_image, testing_dir, image_shape, encode=encode)
+
+    def write(output):
+        iio.imwrite(os.path.join(output_dir, output[0]), output[1], compress_level=1)
+
+    total = len(kitti.testing_frames(testing_dir))
+    for _ in tqdm(map_ahead(write, outputs), total=total, desc='test images', unit='image'):
+        pass
+    return output_dir

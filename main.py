@@ -1,0 +1,528 @@
+"""Train FCN-8s on a frozen VGG16 to label the road in KITTI images.
+
+    python main.py --sample     # scenes the program draws itself; nothing to download, under two minutes on 2 cores
+    python main.py              # KITTI Road in data/data_road, VGG16 in data/vgg (downloaded where it is missing)
+
+Loads the frozen VGG16 graph, adds the FCN-8s decoder, trains it with cross-entropy plus L2, prints a row of validation
+scores an epoch, and writes every test image with its road painted green to runs/<name>/images/.
+
+Network: Long, Shelhamer, Darrell, "Fully convolutional networks for semantic segmentation" (2015), in its "at once"
+form; the layers have the names of the published network.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+import helper
+from road import kitti, scenes, scores, vgg16
+from road.activations import GIB, Cache
+from road.ahead import batched, map_ahead
+from road.errors import InputError
+from road.tf1 import tf
+from road.variants import draw_variants
+
+NUM_CLASSES = 2  # not road, road
+POOL3_SCALE, POOL4_SCALE = 0.0001, 0.01  # "at once" FCN-8s: brings the skips to the size of score_fr
+
+
+# ------------------------------------------------------------------------------------------------ the network
+
+
+def load_vgg(sess, vgg_path):
+    """Load the frozen VGG16 graph and its weights into the session.
+
+    Args:
+        sess: tf.Session; the graph is added to its graph.
+        vgg_path: folder of a SavedModel with tag 'vgg16'.
+    Returns:
+        float32 Tensors image_input [n, h, w, 3] (RGB, 0 to 255), keep_prob (scalar), layer3_out [n, h/8, w/8, 256],
+        layer4_out [n, h/16, w/16, 512], layer7_out [n, h/32, w/32, 4096 or fewer].
+    """
+    tf.saved_model.loader.load(sess, ['vgg16'], vgg_path)
+    return tuple(sess.graph.get_tensor_by_name(name) for name in vgg16.TENSORS)
+
+
+def bilinear_kernel(size, num_classes):
+    """float32 [size, size, classes, classes] that makes a transposed convolution of stride size / 2 interpolate."""
+    ramp = 1 - np.abs((np.arange(size) + 0.5) / (size / 2) - 1)
+    kernel = np.zeros([size, size, num_classes, num_classes], np.float32)
+    for i in range(num_classes):  # each class on its own
+        kernel[:, :, i, i] = np.outer(ramp, ramp)
+    return kernel
+
+
+def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e-3):
+    """Add the FCN-8s decoder.
+
+    Args:
+        vgg_layer3_out, vgg_layer4_out, vgg_layer7_out: float32 Tensors of shape [n, h/8, w/8, c3], [n, h/16, w/16, c4],
+            [n, h/32, w/32, c7], each size rounded up.
+        num_classes: number of classes.
+        l2: weight of each kernel's L2 term, which goes into the collection REGULARIZATION_LOSSES.
+    Returns:
+        logits, float32 Tensor of shape [n, h, w, num_classes]; h and w rounded up to multiples of 8.
+    """
+    def kernel_variable(shape, initializer):
+        return tf.get_variable('kernel', shape, initializer=initializer,
+                               regularizer=lambda kernel: l2 * tf.nn.l2_loss(kernel))
+
+    def score(x, scope):  # [n, h, w, c] => [n, h, w, classes]: a 1x1 convolution in place of a fully connected layer
+        with tf.variable_scope(scope):
+            kernel = kernel_variable([1, 1, x.shape[-1], num_classes], tf.truncated_normal_initializer(stddev=0.01))
+            bias = tf.get_variable('bias', [num_classes], initializer=tf.zeros_initializer())
+            return tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides=1, padding='SAME'), bias)
+
+    def upscore(x, scope, stride, size):  # [n, h, w, classes] => [n, *size, classes]
+        with tf.variable_scope(scope):
+            initial = tf.constant_initializer(bilinear_kernel(2 * stride, num_classes))
+            kernel = kernel_variable([2 * stride, 2 * stride, num_classes, num_classes], initial)
+            output_shape = tf.concat([tf.shape(x)[:1], size, [num_classes]], axis=0)
+            return tf.nn.conv2d_transpose(x, kernel, output_shape, strides=stride, padding='SAME')
+
+    with tf.variable_scope('decoder'):
+        score_fr = score(vgg_layer7_out, 'score_fr')
+        score_pool4 = score(vgg_layer4_out * POOL4_SCALE, 'score_pool4')
+        score_pool3 = score(vgg_layer3_out * POOL3_SCALE, 'score_pool3')
+        # Each upsampling takes its skip's size, which for odd sizes is one row or column less than the double.
+        pool4_size, pool3_size = tf.shape(score_pool4)[1:3], tf.shape(score_pool3)[1:3]
+        upscore2 = upscore(score_fr, 'upscore2', 2, pool4_size)
+        fuse_pool4 = tf.add(upscore2, score_pool4, name='fuse_pool4')
+        upscore_pool4 = upscore(fuse_pool4, 'upscore_pool4', 2, pool3_size)
+        fuse_pool3 = tf.add(upscore_pool4, score_pool3, name='fuse_pool3')
+        return upscore(fuse_pool3, 'upscore8', 8, 8 * pool3_size)
+
+
+def optimize(nn_last_layer, correct_label, learning_rate, num_classes):
+    """Add the loss and Adam.
+
+    Args:
+        nn_last_layer: float32 Tensor [n, h, w, num_classes], the logits.
+        correct_label: float32 Tensor of the same shape, one-hot; all zeros where a pixel does not count.
+        learning_rate: scalar Tensor.
+        num_classes: number of classes.
+    Returns:
+        (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross-entropy, the mean over the pixels that
+        count, plus the sum of the decoder's L2 terms. The two are the inputs of loss.op, in this order.
+    """
+    logits = tf.reshape(nn_last_layer, [-1, num_classes])
+    labels = tf.reshape(correct_label, [-1, num_classes])
+    with tf.name_scope('loss'):
+        # Not softmax_cross_entropy_with_logits: its gradient is softmax - label, which is not zero where the label is.
+        per_pixel = -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=1)
+        cross_entropy = tf.reduce_sum(per_pixel) / tf.maximum(tf.reduce_sum(labels), 1)
+        # An L2 term that is only declared does nothing: it must be added to what is minimised. The scope leaves out the
+        # terms that a downloaded VGG graph may carry in the same collection.
+        terms = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, scope='decoder/')
+        l2 = tf.add_n(terms) if terms else tf.constant(0.0)
+        loss = tf.add(cross_entropy, l2)
+    train_op = tf.train.AdamOptimizer(learning_rate).minimize(loss)
+    return logits, train_op, loss
+
+
+class Model(NamedTuple):
+    """The whole graph, as build_graph puts it together. All are Tensors but train_op."""
+    image_input: tf.Tensor  # float32 [n, h, w, 3], RGB, 0 to 255, h and w multiples of 32
+    keep_prob: tf.Tensor
+    correct_label: tf.Tensor  # float32 [n, h, w, NUM_CLASSES]
+    learning_rate: tf.Tensor
+    logits: tf.Tensor  # float32 [n * h * w, NUM_CLASSES]
+    loss: tf.Tensor
+    cross_entropy: tf.Tensor
+    l2: tf.Tensor
+    train_op: tf.Operation
+    frontier: tuple  # what of the frozen encoder depends on the image alone; see road.vgg16
+    noise: tuple  # the dropouts' uniform noise, fed while training so that --seed decides it
+    decoder: list  # the decoder's variables
+
+
+def build_graph(sess, vgg_dir, *, l2):
+    """The one place where the graph is put together: VGG16, stopped gradients, decoder, loss, optimizer."""
+    image_input, keep_prob, layer3, layer4, layer7 = load_vgg(sess, vgg_dir)
+    frontier, noise = vgg16.frontier_and_noise(image_input, keep_prob, layer3, layer4, layer7)
+    frozen = [tf.stop_gradient(layer) for layer in (layer3, layer4, layer7)]
+    correct_label = tf.placeholder(tf.float32, [None, None, None, NUM_CLASSES], name='correct_label')
+    learning_rate = tf.placeholder(tf.float32, [], name='learning_rate')
+    nn_last_layer = layers(*frozen, NUM_CLASSES, l2=l2)
+    logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, NUM_CLASSES)
+    cross_entropy, l2_terms = loss.op.inputs
+    return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss, cross_entropy, l2_terms, train_op,
+                 frontier, noise, tf.trainable_variables('decoder/'))
+
+
+# --------------------------------------------------------------------------------------------------- training
+
+
+def initialize_missing(sess):
+    """Initialise the variables that hold nothing yet, and no other: the encoder's hold the pretrained weights."""
+    with sess.graph.as_default():
+        missing = set(sess.run(tf.report_uninitialized_variables()))
+        sess.run(tf.variables_initializer([v for v in tf.global_variables() if v.op.name.encode() in missing]))
+
+
+def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_loss, input_image,
+             correct_label, keep_prob, learning_rate, *, l2_loss=None, rate=1e-3, keep=0.5, after_epoch=None):
+    """Train, with one progress bar over all epochs.
+
+    Args:
+        sess: tf.Session. Variables that are not initialised are initialised first, unless the graph is finalized.
+        epochs, batch_size: int.
+        get_batches_fn: get_batches_fn(batch_size) yields an epoch's (image, label) pairs; its attribute `frames`, where
+            it has one, is the number of frames an epoch.
+        train_op, cross_entropy_loss: what a step runs.
+        input_image, correct_label, keep_prob, learning_rate: what a step feeds. input_image may be a tuple of Tensors;
+            get_batches_fn then yields tuples of arrays for it.
+        l2_loss: scalar Tensor, reported apart.
+        rate, keep: the values fed to learning_rate and keep_prob.
+        after_epoch: called as after_epoch(epoch, cross_entropy, l2, images_per_second) with the epoch's mean losses.
+    Raises:
+        InputError: a loss is not finite.
+    """
+    if not sess.graph.finalized:
+        initialize_missing(sess)
+    fetches = [train_op, cross_entropy_loss] + ([] if l2_loss is None else [l2_loss])
+    frames = getattr(get_batches_fn, 'frames', None)
+    with tqdm(total=frames and frames * epochs, unit='image', dynamic_ncols=True) as bar:
+        for epoch in range(1, epochs + 1):
+            losses, images, start = [], 0, time.perf_counter()
+            for step, (image, label) in enumerate(get_batches_fn(batch_size), 1):
+                _, *loss = sess.run(fetches, {input_image: image, correct_label: label, keep_prob: keep,
+                                              learning_rate: rate})
+                if not np.all(np.isfinite(loss)):
+                    raise InputError(f'epoch {epoch}, step {step}: the loss is {sum(loss)} at learning rate {rate}; '
+                                     'try a smaller --learning-rate')
+                losses.append(loss)
+                images += len(label)
+                bar.set_description(f'epoch {epoch}/{epochs}', refresh=False)
+                bar.set_postfix(step=step, loss=f'{sum(loss):.4f}', refresh=False)
+                bar.update(len(label))
+            cross_entropy, l2 = (*np.mean(losses, axis=0), 0.0)[:2]
+            if after_epoch:
+                after_epoch(epoch, cross_entropy, l2, images / (time.perf_counter() - start))
+
+
+def with_dropout_noise(get_batches_fn, noise, seed):
+    """Make get_batches_fn yield ((*inputs, *noise), labels): noise for the dropouts, drawn from `seed`.
+
+    Args:
+        get_batches_fn: yields (inputs, labels), inputs a tuple of arrays.
+        noise: Model.noise, Tensors [n, h/32, w/32, channels].
+    """
+    rng = np.random.default_rng([seed, 1])
+
+    def with_noise(batch_size):
+        for inputs, labels in get_batches_fn(batch_size):
+            n, height, width = labels.shape[:3]
+            shape = (n, height // kitti.STRIDE, width // kitti.STRIDE)
+            yield (*inputs, *(rng.random((*shape, t.shape[-1]), np.float32) for t in noise)), labels
+
+    with_noise.frames = get_batches_fn.frames
+    return with_noise
+
+
+def validate(sess, model, frames, read_batch, labels, image_shape):
+    """Score frames at their full size: {'um': road.scores.Scores, ..., 'URBAN': Scores}.
+
+    Args:
+        read_batch: gives the frontier's values of a batch of samples.
+        labels: {frame name: (road, counts)}, bool arrays of the images' own size.
+    """
+    histograms = {}
+    batches = list(batched(frames, 4))
+    inputs = map_ahead(lambda batch: read_batch([kitti.Sample(frame) for frame in batch])[0], batches)
+    for batch, values in zip(batches, inputs):
+        confidences = helper.road_confidences(sess, model.logits, model.keep_prob, model.frontier, values, image_shape)
+        for frame, confidence in zip(batch, confidences):
+            road, counts = labels[frame.name]
+            histograms[frame.name] = scores.histogram(kitti.resize_confidence(confidence, road.shape), road, counts)
+    return {name: scores.scores(histogram) for name, histogram in scores.pool(histograms).items()}
+
+
+# ------------------------------------------------------------------------------------------------ the machine
+
+
+def session_config(precision):
+    """How TensorFlow runs: (configuration for training, for the encoder, the device in words, the encoder's precision).
+
+    'auto' is bfloat16 on a processor with instructions for it, float16 on a GPU, and float32 elsewhere. Only the frozen
+    encoder runs in less than float32.
+    """
+    gpus = tf.config.list_physical_devices('GPU')
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)
+        device = f'GPU ({name})'
+    else:
+        device = f'CPU ({os.cpu_count()} cores)'
+    if precision == 'auto':
+        precision = 'float16' if gpus else 'bfloat16' if cpu_has_bfloat16() else 'float32'
+    config, encoder_config = tf.ConfigProto(), tf.ConfigProto()
+    for each in (config, encoder_config):
+        each.gpu_options.allow_growth = True  # else TensorFlow takes the whole card at once
+    rewrite = encoder_config.graph_options.rewrite_options
+    if precision == 'bfloat16':
+        rewrite.auto_mixed_precision_onednn_bfloat16 = rewrite.ON
+    elif precision == 'float16':
+        rewrite.auto_mixed_precision = rewrite.ON
+    return config, encoder_config, device, precision
+
+
+def cpu_has_bfloat16():
+    """Whether the processor multiplies bfloat16 natively; where that cannot be read (not Linux), no."""
+    try:
+        with open('/proc/cpuinfo') as file:
+            return re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', file.read()) is not None
+    except OSError:
+        return False
+
+
+def open_encoder(vgg_dir, config):
+    """The frozen encoder in a session of its own, which may run at a lower precision than training.
+
+    Returns:
+        (encode, channels): encode takes uint8 images [n, h, w, 3] to the frontier's values, a tuple of float32 arrays
+        (see road.vgg16.frontier_and_noise); channels are those arrays' last sizes.
+    """
+    with tf.Graph().as_default() as graph:
+        sess = tf.Session(config=config)
+        image_input, *others = load_vgg(sess, vgg_dir)
+        frontier, _ = vgg16.frontier_and_noise(image_input, *others)
+        graph.finalize()
+    return lambda images: tuple(sess.run(frontier, {image_input: images})), [int(t.shape[-1]) for t in frontier]
+
+
+# ---------------------------------------------------------------------------------------------------- the run
+
+
+def run(args):
+    """Train with the settings of parse_args, and write the test images."""
+    config, encoder_config, device, precision = session_config(args.precision)
+    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}')
+    if device.startswith('CPU'):
+        print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')
+    if args.sample:
+        make_sample(args)
+    training, validation, testing = find_kitti(args.kitti_dir, args.val_frames)
+    helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
+    run_dir = make_run_dir(args, training, validation)
+    print_settings(args)
+
+    encode, channels = open_encoder(args.vgg_dir, encoder_config)
+    samples = [kitti.Sample(frame, variant) for frame in training
+               for variant in draw_variants(frame.name, args.variants, args.seed)]
+    samples += [kitti.Sample(frame) for frame in validation]
+    cache = Cache(os.path.join(args.data_dir, 'cache'), f'{vgg16.fingerprint(args.vgg_dir)} {precision}', args.image_size,
+                  channels, args.cache_dtype)
+    if args.cache and cache.fill(samples, encode, args.cache_limit * GIB):
+        read_batch = cache.read
+    else:
+        def read_batch(samples):
+            images, labels = helper.read_images(samples, args.image_size)
+            return encode(images), labels
+    get_batches_fn = helper.gen_batch_function(os.path.join(args.kitti_dir, 'training'), args.image_size, frames=training,
+                                               variants=args.variants, seed=args.seed, read_batch=read_batch)
+    labels = dict(zip((frame.name for frame in validation),
+                      map_ahead(lambda frame: kitti.read_label(frame.label), validation)))
+
+    with tf.Graph().as_default(), tf.Session(config=config) as sess:
+        tf.set_random_seed(args.seed)
+        model = build_graph(sess, args.vgg_dir, l2=args.l2)
+        saver = tf.train.Saver(model.decoder)
+        initialize_missing(sess)
+        sess.graph.finalize()  # from here on nothing can be added to it, a step or an image at a time
+        best = Best(os.path.join(run_dir, 'checkpoints', 'best'), saver, sess)
+
+        def after_epoch(epoch, cross_entropy, l2, images_per_second):
+            urban = validate(sess, model, validation, read_batch, labels, args.image_size)['URBAN']
+            row = (f'epoch {epoch:3d}  cross-entropy {cross_entropy:.4f}  L2 {l2:.4f}  MaxF {urban.MaxF:6.2%}  '
+                   f'AP {urban.AP:6.2%}  IoU {urban.IoU:6.2%}  {images_per_second:.1f} images/s')
+            tqdm.write(row)
+            best.keep(urban.MaxF, row)
+
+        # The encoder is frozen, so training feeds what it gives for an image, not the image.
+        train_nn(sess, args.epochs, args.batch_size, with_dropout_noise(get_batches_fn, model.noise, args.seed),
+                 model.train_op, model.cross_entropy, (*model.frontier, *model.noise), model.correct_label,
+                 model.keep_prob, model.learning_rate, l2_loss=model.l2, rate=args.learning_rate, keep=args.keep_prob,
+                 after_epoch=after_epoch)
+        best.restore()
+        images_dir = helper.save_inference_samples(
+            args.runs_dir, args.data_dir, sess, args.image_size, model.logits, model.keep_prob, model.frontier,
+            output_dir=os.path.join(run_dir, 'images'), testing_dir=os.path.join(args.kitti_dir, 'testing'), encode=encode)
+    print(f'{len(testing)} test images are in {images_dir}')
+    print(f'Best on validation: {best.row}')
+
+
+def make_sample(args):
+    """Draw the sample's scenes and make its encoder, where they are missing."""
+    scenes.write_dataset(args.kitti_dir)
+    if not os.path.isdir(args.vgg_dir):
+        vgg16.save_graph(vgg16.random_weights(), args.vgg_dir)
+
+
+def print_settings(args):
+    """Print the settings in force, what was given on the command line marked."""
+    print('Settings (* given on the command line)')
+    for name, value in vars(args).items():
+        option = '--' + name.replace('_', '-')
+        given = any(word.split('=')[0] == option for word in sys.argv[1:])
+        print(f'  {"*" if given else " "} {option:16s} {"x".join(map(str, value)) if name == "image_size" else value}')
+
+
+class Best:
+    """Keeps the decoder of the epoch with the highest validation MaxF."""
+
+    def __init__(self, folder, saver, sess):
+        self.path, self.saver, self.sess = os.path.join(folder, 'decoder'), saver, sess
+        self.score, self.row = -1.0, None
+        os.makedirs(folder)
+
+    def keep(self, score, row):
+        if self.row is None or score > self.score:  # the score is NaN where no pixel counts
+            self.score, self.row = score, row
+            self.saver.save(self.sess, self.path, write_meta_graph=False)
+
+    def restore(self):
+        self.saver.restore(self.sess, self.path)
+
+
+def find_kitti(kitti_dir, val_frames):
+    """Find KITTI Road and say what is there: (training, validation, testing) lists of road.kitti.Frame."""
+    if not os.path.isdir(kitti_dir):
+        raise InputError(kitti.missing_message(kitti_dir))
+    labelled = kitti.training_frames(os.path.join(kitti_dir, 'training'))
+    testing = kitti.testing_frames(os.path.join(kitti_dir, 'testing'))
+    differing = kitti.differing_counts(labelled, testing)
+    found = f'{len(labelled)} training images, {len(labelled)} labels, {len(testing)} test images'
+    print(f'KITTI Road in {kitti_dir}: ' + (f'partial ({"; ".join(differing)})' if differing else f'complete ({found})'))
+    training, validation = kitti.split(labelled, val_frames)
+    print(f'Training on {len(training)} frames, validating on {len(validation)}: the last {val_frames} of each category')
+    return training, validation, testing
+
+
+def make_run_dir(args, training, validation):
+    """Make runs/<name>/ and record there the command, the settings and the frames of each split."""
+    run_dir = os.path.join(args.runs_dir, args.name)
+    os.makedirs(args.runs_dir, exist_ok=True)
+    try:
+        os.mkdir(run_dir)
+    except FileExistsError:
+        raise InputError(f'{run_dir}: there is a run of that name already; give another --name') from None
+    with open(os.path.join(run_dir, 'command.txt'), 'w') as file:
+        file.write(' '.join(['python', *sys.argv]) + '\n')
+    config = {'settings': vars(args), 'encoder': vgg16.fingerprint(args.vgg_dir),
+              'training': [frame.name for frame in training], 'validation': [frame.name for frame in validation]}
+    with open(os.path.join(run_dir, 'config.json'), 'w') as file:
+        json.dump(config, file, indent=1)
+    return run_dir
+
+
+# ----------------------------------------------------------------------------------------------- command line
+
+
+def number(kind, low, high):
+    """An argparse type: a number of `kind` in [low, high], which is named where the value is not."""
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            name = 'a whole number' if kind is int else 'a number'
+            raise argparse.ArgumentTypeError(f'{text!r} is not {name} from {low} to {high}')
+        return value
+    return parse
+
+
+def image_size(text):
+    """An argparse type: HxW, as in 160x576 => (160, 576)."""
+    match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
+    size = match and tuple(map(int, match.groups()))
+    if not size or not all(32 <= side <= 8192 for side in size):
+        raise argparse.ArgumentTypeError(f'{text!r} is not HxW with sides from 32 to 8192, as in 160x576')
+    return size
+
+
+def run_name(text):
+    """An argparse type: a folder's name."""
+    if not re.fullmatch(r'[\w.+-]+', text) or text in ('.', '..'):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a name of letters, digits and . _ + -')
+    return text
+
+
+def parse_args(argv=None):
+    """The settings of a run, from the command line."""
+    parser = argparse.ArgumentParser(
+        prog='main.py', description=__doc__.split('\n\n')[0],
+        formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=30, width=110))
+    data = parser.add_argument_group('data')
+    data.add_argument('--sample', action='store_true',
+                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download')
+    data.add_argument('--data-dir', default='data', metavar='DIR', help='where inputs are')
+    data.add_argument('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
+                      help='KITTI Road: holds training/ and testing/ (default: <data-dir>/data_road)')
+    data.add_argument('--vgg-dir', metavar='DIR', default=argparse.SUPPRESS,
+                      help='the VGG16 graph; made where it is missing (default: <data-dir>/vgg)')
+    data.add_argument('--vgg-weights', metavar='FILE',
+                      help="build the VGG16 graph from this .h5 (Keras' VGG16) or .npz (13 convolutions), no download")
+    data.add_argument('--val-frames', type=number(int, 1, 1000), default=16, metavar='N',
+                      help='validate on the last N frames of each category')
+    data.add_argument('--image-size', type=image_size, default=(160, 576), metavar='HxW',
+                      help='what images are resized to, pixels')
+    train = parser.add_argument_group('training')
+    train.add_argument('--epochs', type=number(int, 1, 100000), default=30, metavar='N', help='passes over the frames')
+    train.add_argument('--batch-size', type=number(int, 1, 1024), default=4, metavar='N', help='images a step')
+    train.add_argument('--learning-rate', type=number(float, 1e-9, 1), default=1e-3, metavar='X', help='of Adam')
+    train.add_argument('--keep-prob', type=number(float, 0.01, 1), default=0.5, metavar='X',
+                       help='share of the features that dropout keeps')
+    train.add_argument('--l2', type=number(float, 0, 10), default=1e-3, metavar='X',
+                       help="weight of the decoder kernels' L2 terms")
+    train.add_argument('--variants', type=number(int, 1, 100), default=1, metavar='N',
+                       help='augmented variants an image, one drawn an epoch; 1 is the image alone')
+    train.add_argument('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',
+                       help='decides initial weights, order and dropout')
+    speed = parser.add_argument_group('speed')
+    speed.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'), default='auto',
+                       help='of the frozen encoder; auto: bfloat16 or float16 where the machine has it')
+    speed.add_argument('--cache', action=argparse.BooleanOptionalAction, default=True,
+                       help="run the encoder once an image and keep its outputs in <data-dir>/cache")
+    speed.add_argument('--cache-dtype', choices=('float16', 'float32'), default='float16', help='of the kept outputs')
+    speed.add_argument('--cache-limit', type=number(float, 0, 1e6), default=20.0, metavar='GIB',
+                       help='compute instead of keeping what would take more')
+    output = parser.add_argument_group('output')
+    output.add_argument('--runs-dir', default='runs', metavar='DIR', help='where runs are written')
+    output.add_argument('--name', type=run_name, default=argparse.SUPPRESS, help='of the run (default: '
+                        'fcn8s-YYYYMMDD-HHMMSS)')
+    output.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    args = parser.parse_args(argv)
+    if args.sample:
+        for option in ('kitti_dir', 'vgg_dir', 'vgg_weights'):
+            if getattr(args, option, None):
+                parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
+    inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
+    args.kitti_dir = getattr(args, 'kitti_dir', os.path.join(inputs, 'data_road'))
+    args.vgg_dir = getattr(args, 'vgg_dir', os.path.join(inputs, 'vgg'))
+    args.name = getattr(args, 'name', time.strftime('fcn8s-%Y%m%d-%H%M%S'))
+    return args
+
+
+def main(argv=None):
+    """Run the command line; returns the exit code: 0, or 2 for bad input."""
+    args = parse_args(argv)
+    try:
+        run(args)
+    except InputError as error:
+        if args.debug:
+            raise
+        print(f'Error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

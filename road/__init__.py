@@ -1,0 +1,1 @@
+"""What main.py stands on: one module per thing (the graph files, the KITTI folder, the scores ...)."""

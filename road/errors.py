@@ -1,0 +1,8 @@
+"""The one exception for what the user can put right."""
+
+
+class InputError(Exception):
+    """Bad input: the message is one line that names the file or value, what was expected, and the cure.
+
+    `python main.py` prints it without a traceback and exits with 2; `--debug` shows the traceback.
+    """
