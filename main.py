@@ -11,18 +11,18 @@ form; the layers have the names of the published network.
 """
 
 import argparse
-import json
 import os
 import re
 import sys
 import time
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 import helper
-from road import kitti, scenes, scores, vgg16
+from road import evaluation, kitti, runs, scenes, scores, vgg16
 from road.activations import GIB, Cache
 from road.ahead import batched, map_ahead
 from road.errors import InputError
@@ -310,14 +310,15 @@ def run(args):
         make_sample(args)
     training, validation, testing = find_kitti(args.kitti_dir, args.val_frames)
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
-    run_dir = make_run_dir(args, training, validation)
+    runs.refuse_existing(args.runs_dir, args.name)
     print_settings(args)
 
+    fingerprint = vgg16.fingerprint(args.vgg_dir)
     encode, channels = open_encoder(args.vgg_dir, encoder_config)
     samples = [kitti.Sample(frame, variant) for frame in training
                for variant in draw_variants(frame.name, args.variants, args.seed)]
     samples += [kitti.Sample(frame) for frame in validation]
-    cache = Cache(os.path.join(args.data_dir, 'cache'), f'{vgg16.fingerprint(args.vgg_dir)} {precision}', args.image_size,
+    cache = Cache(os.path.join(args.data_dir, 'cache'), f'{fingerprint} {precision}', args.image_size,
                   channels, args.cache_dtype)
     if args.cache and cache.fill(samples, encode, args.cache_limit * GIB):
         read_batch = cache.read
@@ -329,6 +330,7 @@ def run(args):
                                                variants=args.variants, seed=args.seed, read_batch=read_batch)
     labels = dict(zip((frame.name for frame in validation),
                       map_ahead(lambda frame: kitti.read_label(frame.label), validation)))
+    this_run = runs.create(args.runs_dir, args.name, vars(args), fingerprint, training, validation)
 
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
         tf.set_random_seed(args.seed)
@@ -336,7 +338,7 @@ def run(args):
         saver = tf.train.Saver(model.decoder)
         initialize_missing(sess)
         sess.graph.finalize()  # from here on nothing can be added to it, a step or an image at a time
-        best = Best(os.path.join(run_dir, 'checkpoints', 'best'), saver, sess)
+        best = Best(this_run.decoder, saver, sess)
 
         def after_epoch(epoch, cross_entropy, l2, images_per_second):
             urban = validate(sess, model, validation, read_batch, labels, args.image_size)['URBAN']
@@ -353,7 +355,7 @@ def run(args):
         best.restore()
         images_dir = helper.save_inference_samples(
             args.runs_dir, args.data_dir, sess, args.image_size, model.logits, model.keep_prob, model.frontier,
-            output_dir=os.path.join(run_dir, 'images'), testing_dir=os.path.join(args.kitti_dir, 'testing'), encode=encode)
+            output_dir=os.path.join(this_run.folder, 'images'), testing_dir=os.path.join(args.kitti_dir, 'testing'), encode=encode)
     print(f'{len(testing)} test images are in {images_dir}')
     print(f'Best on validation: {best.row}')
 
@@ -366,21 +368,21 @@ def make_sample(args):
 
 
 def print_settings(args):
-    """Print the settings in force, what was given on the command line marked."""
-    print('Settings (* given on the command line)')
+    """Print the settings in force, those that are not the default marked."""
+    defaults = vars(parse_args(['--sample'] if args.sample else []))
+    print('Settings (* = not the default)')
     for name, value in vars(args).items():
-        option = '--' + name.replace('_', '-')
-        given = any(word.split('=')[0] == option for word in sys.argv[1:])
-        print(f'  {"*" if given else " "} {option:16s} {"x".join(map(str, value)) if name == "image_size" else value}')
+        mark = '*' if value != defaults[name] and name != 'name' else ' '
+        text = 'x'.join(map(str, value)) if name == 'image_size' else value
+        print(f'  {mark} --{name.replace("_", "-"):14s} {text}')
 
 
 class Best:
     """Keeps the decoder of the epoch with the highest validation MaxF."""
 
-    def __init__(self, folder, saver, sess):
-        self.path, self.saver, self.sess = os.path.join(folder, 'decoder'), saver, sess
+    def __init__(self, path, saver, sess):
+        self.path, self.saver, self.sess = path, saver, sess
         self.score, self.row = -1.0, None
-        os.makedirs(folder)
 
     def keep(self, score, row):
         if self.row is None or score > self.score:  # the score is NaN where no pixel counts
@@ -405,21 +407,57 @@ def find_kitti(kitti_dir, val_frames):
     return training, validation, testing
 
 
-def make_run_dir(args, training, validation):
-    """Make runs/<name>/ and record there the command, the settings and the frames of each split."""
-    run_dir = os.path.join(args.runs_dir, args.name)
-    os.makedirs(args.runs_dir, exist_ok=True)
-    try:
-        os.mkdir(run_dir)
-    except FileExistsError:
-        raise InputError(f'{run_dir}: there is a run of that name already; give another --name') from None
-    with open(os.path.join(run_dir, 'command.txt'), 'w') as file:
-        file.write(' '.join(['python', *sys.argv]) + '\n')
-    config = {'settings': vars(args), 'encoder': vgg16.fingerprint(args.vgg_dir),
-              'training': [frame.name for frame in training], 'validation': [frame.name for frame in validation]}
-    with open(os.path.join(run_dir, 'config.json'), 'w') as file:
-        json.dump(config, file, indent=1)
-    return run_dir
+# ------------------------------------------------------------------------------------------------ trained runs
+
+
+@contextmanager
+def open_run(args):
+    """Rebuild a trained run's graph: yields (run, outputs), outputs a function from frames to what
+    helper.confidences_of_frames yields of them."""
+    run = runs.load(args.run)
+    vgg_dir = args.vgg_dir or run.settings['vgg_dir']
+    helper.maybe_download_pretrained_vgg(os.path.dirname(vgg_dir), vgg_dir=vgg_dir)
+    if vgg16.fingerprint(vgg_dir) != run.encoder:
+        raise InputError(f'{vgg_dir}: is not the encoder that {run.folder} was trained on; name that one with --vgg-dir')
+    config, encoder_config, device, precision = session_config(run.settings['precision'])
+    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}; decoder from {run.decoder}')
+    encode, _ = open_encoder(vgg_dir, encoder_config)
+    with tf.Graph().as_default(), tf.Session(config=config) as sess:
+        model = build_graph(sess, vgg_dir, l2=run.settings['l2'])
+        saver = tf.train.Saver(model.decoder)
+        sess.graph.finalize()
+        saver.restore(sess, run.decoder)
+        yield run, lambda frames: helper.confidences_of_frames(
+            sess, model.logits, model.keep_prob, model.frontier, frames, tuple(run.settings['image_size']), encode=encode)
+
+
+def evaluate(args):
+    """`main.py evaluate RUN`: KITTI's scores of the run's validation (or training) frames."""
+    with open_run(args) as (run, outputs):
+        kitti_dir = args.kitti_dir or run.settings['kitti_dir']
+        wanted = run.training if args.split == 'train' else run.validation
+        frames = kitti.named(kitti.training_frames(os.path.join(kitti_dir, 'training')), wanted, kitti_dir)
+        histograms = evaluation.evaluate(outputs(frames), len(frames))
+    note = ', frames it was TRAINED on: no measure of what it can do' if args.split == 'train' else ''
+    title = f'{run.folder}: {len(frames)} {args.split} frames{note}'
+    print(f'{title}\n{evaluation.table(histograms)}')
+    path = os.path.join(run.folder, f'evaluation-{args.split}')
+    evaluation.write_json(f'{path}.json', histograms, {'run': run.folder, 'split': args.split, 'frames': wanted,
+                                                       'decoder': run.decoder})
+    evaluation.plot_curves(f'{path}.png', histograms, title)
+    print(f'Written to {path}.json, precision and recall to {path}.png')
+
+
+def submit(args):
+    """`main.py submit RUN`: the zip for the benchmark's server."""
+    with open_run(args) as (run, outputs):
+        kitti_dir = args.kitti_dir or run.settings['kitti_dir']
+        frames = kitti.testing_frames(os.path.join(kitti_dir, 'testing'))
+        path = os.path.join(run.folder, 'submission.zip')
+        evaluation.write_submission(outputs(frames), frames, path)
+    print(f'{path}: {len(frames)} confidence maps, checked')
+    if len(frames) != kitti.FULL['test images']:
+        print(f"Warning: the benchmark's server expects {kitti.FULL['test images']}")
 
 
 # ----------------------------------------------------------------------------------------------- command line
@@ -511,16 +549,42 @@ def parse_args(argv=None):
     return args
 
 
+def parse_command(argv):
+    """The arguments of `main.py COMMAND RUN ...`."""
+    parser = argparse.ArgumentParser(prog='main.py', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for function in COMMANDS.values():
+        summary = function.__doc__.split(': ', 1)[1]
+        command = commands.add_parser(function.__name__, help=summary, description=summary)
+        command.add_argument('run', metavar='RUN', help='a trained run, a folder under runs/')
+        command.add_argument('--kitti-dir', metavar='DIR', help="KITTI Road, where it is not the run's any more")
+        command.add_argument('--vgg-dir', metavar='DIR', help="the VGG16 graph, where it is not the run's any more")
+        command.add_argument('--debug', action='store_true', help='show the traceback of an error')
+        if function is evaluate:
+            command.add_argument('--split', choices=('validation', 'train'), default='validation', help='which frames')
+    return parser.parse_args(argv)
+
+
+COMMANDS = {function.__name__: function for function in (evaluate, submit)}
+
+
 def main(argv=None):
     """Run the command line; returns the exit code: 0, or 2 for bad input."""
-    args = parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] in COMMANDS:
+        function, args = COMMANDS[argv[0]], parse_command(argv)
+    else:
+        function, args = run, parse_args(argv)
     try:
-        run(args)
-    except InputError as error:
+        function(args)
+    except (InputError, OSError) as error:  # OSError: a full disk, a folder that cannot be written; it names the file
         if args.debug:
             raise
         print(f'Error: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('Stopped', file=sys.stderr)
+        return 130
     return 0
 
 

@@ -123,6 +123,15 @@ def differing_counts(training, testing):
     return [f'{what} {found[what]} of {full}' for what, full in FULL.items() if found[what] != full]
 
 
+def named(frames, names, kitti_dir):
+    """The frames of these names. Raises InputError where one is missing."""
+    by_name = {frame.name: frame for frame in frames}
+    for name in names:
+        if name not in by_name:
+            raise InputError(f'{kitti_dir}: frame {name} of the run is not there; name the run\'s data with --kitti-dir')
+    return [by_name[name] for name in names]
+
+
 def split(frames, val_frames):
     """Split into (training, validation): the last `val_frames` of each category validate.
 

@@ -1,0 +1,79 @@
+"""The command line: bad input ends with one clear line and exit code 2, and the README says nothing untrue."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import main
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def outcome(capsys, *argv):
+    """(exit code, standard error) of main.main."""
+    try:
+        code = main.main([str(word) for word in argv])
+    except SystemExit as stop:  # argparse
+        code = stop.code
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize('argv, complaint', [
+    (['--image-size', '160'], "'160' is not HxW"), (['--image-size', '160x0'], "'160x0' is not HxW"),
+    (['--epochs', '0'], "'0' is not a whole number from 1"), (['--epochs', 'many'], "'many' is not a whole number"),
+    (['--keep-prob', '0'], "'0' is not a number from 0.01 to 1"), (['--learning-rate', 'nan'], "'nan' is not a number"),
+    (['--name', '../x'], "'../x' is not a name"), (['--sample', '--vgg-dir', 'x'], 'leave out --vgg-dir'),
+    (['--precision', 'half'], "invalid choice: 'half'"), (['evaluate'], 'RUN')])
+def test_bad_settings_are_named(capsys, argv, complaint):
+    code, error = outcome(capsys, *argv)
+    assert code == 2 and complaint in error and 'Traceback' not in error
+
+
+@pytest.mark.parametrize('break_it, complaint', [
+    (lambda d: shutil.rmtree(d), 'KITTI Road is not there.*https://www.cvlibs.*data_road.zip.*--sample'),
+    (lambda d: os.remove(f'{d}/training/image_2/um_000000.png'), 'um_road_000000.png: is the label of an image that is missing'),
+    (lambda d: os.truncate(f'{d}/training/gt_image_2/uu_road_000001.png', 60), 'uu_road_000001.png: not a readable image'),
+    (lambda d: os.truncate(f'{d}/training/image_2/uu_000001.png', 3000), 'uu_000001.png: not a readable image'),
+    (lambda d: shutil.rmtree(f'{d}/testing'), 'testing/image_2: no such folder')])
+def test_bad_data_is_named(capsys, scenes_dir, vgg_dir, tmp_path, break_it, complaint):
+    folder = str(tmp_path / 'data_road')
+    shutil.copytree(scenes_dir, folder)
+    break_it(folder)
+    code, error = outcome(capsys, '--kitti-dir', folder, '--vgg-dir', vgg_dir, '--data-dir', tmp_path, '--runs-dir',
+                          tmp_path / 'runs', '--val-frames', '1', '--image-size', '64x192', '--epochs', '1')
+    message = [line for line in error.split('\n') if line.startswith('Error:')]
+    assert code == 2 and len(message) == 1 and re.search(complaint, message[0]) and 'Traceback' not in error
+
+
+def test_bad_weights_graphs_and_runs_are_named(capsys, scenes_dir, vgg_dir, tmp_path):
+    data = ['--kitti-dir', scenes_dir, '--val-frames', '1', '--runs-dir', tmp_path / 'runs', '--data-dir', tmp_path]
+    broken = tmp_path / 'broken.h5'
+    broken.write_bytes(b'nothing')
+    for argv, complaint in (
+            ([*data, '--vgg-weights', broken], 'broken.h5: not readable as VGG16 weights'),
+            ([*data, '--vgg-weights', tmp_path / 'none.npz'], 'none.npz: no such file'),
+            (['evaluate', tmp_path / 'runs' / 'none'], 'none: not a run')):
+        code, error = outcome(capsys, *argv)
+        assert code == 2 and complaint in error and 'Traceback' not in error
+    (tmp_path / 'runs' / 'first').mkdir(parents=True)
+    code, error = outcome(capsys, *data, '--vgg-dir', vgg_dir, '--name', 'first')
+    assert code == 2 and 'first: there is a run of that name already' in error
+
+
+def test_import_does_nothing_and_start_is_quiet(tmp_path):
+    """Importing main neither parses arguments nor prints, and --help works from another process without noise."""
+    environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
+    result = subprocess.run([sys.executable, '-c', 'import main; s = main.tf.Session(); print("fine")', '--no-such-option'],
+                            cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert (result.returncode, result.stdout, result.stderr) == (0, 'fine\n', '')
+
+
+def test_every_option_is_used():
+    """A setting that is parsed and then read nowhere does nothing."""
+    source = open(os.path.join(ROOT, 'main.py')).read()
+    for name in vars(main.parse_args([])):
+        assert f'args.{name}' in source, name

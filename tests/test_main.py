@@ -1,0 +1,223 @@
+"""The graph and its training: what is added, what is trained, what the loss counts, and the whole run."""
+
+import json
+import os
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+import main
+from road import kitti
+from road.tf1 import tf
+
+TINY = ['--image-size', '64x192', '--epochs', '2', '--val-frames', '1', '--batch-size', '2']
+
+
+@pytest.fixture
+def model(vgg_dir):
+    """The whole graph on the narrow encoder, initialised: (sess, model)."""
+    with tf.Graph().as_default(), tf.Session() as sess:
+        tf.set_random_seed(0)
+        built = main.build_graph(sess, vgg_dir, l2=1e-3)
+        main.initialize_missing(sess)
+        sess.graph.finalize()
+        yield sess, built
+
+
+def feed(model, n=2, height=64, width=96, **changes):
+    rng = np.random.default_rng(0)
+    label = np.eye(2)[rng.integers(2, size=(n, height, width))]
+    return {model.image_input: rng.uniform(0, 255, (n, height, width, 3)), model.correct_label: label,
+            model.keep_prob: 1.0, model.learning_rate: 1e-2} | changes
+
+
+# ------------------------------------------------------------------------------------------------------ layers
+
+
+def test_decoder_variables_have_the_published_names(model):
+    _, built = model
+    shapes = {v.op.name: v.shape.as_list() for v in built.decoder}
+    assert shapes == {
+        'decoder/score_fr/kernel': [1, 1, 16, 2], 'decoder/score_fr/bias': [2],
+        'decoder/score_pool4/kernel': [1, 1, 32, 2], 'decoder/score_pool4/bias': [2],
+        'decoder/score_pool3/kernel': [1, 1, 24, 2], 'decoder/score_pool3/bias': [2],
+        'decoder/upscore2/kernel': [4, 4, 2, 2], 'decoder/upscore_pool4/kernel': [4, 4, 2, 2],
+        'decoder/upscore8/kernel': [16, 16, 2, 2]}
+
+
+def test_skips_are_scaled_before_their_score():
+    """A constant skip input moves the logits by scale * sum(kernel), and score_fr is not scaled."""
+    with tf.Graph().as_default(), tf.Session() as sess:
+        inputs = [tf.placeholder(tf.float32, [1, 64 // s, 64 // s, 3]) for s in (8, 16, 32)]
+        logits = main.layers(*inputs, 2)
+        sess.run(tf.global_variables_initializer())
+        variables = {v.op.name: v for v in tf.global_variables()}
+        kernels = sess.run([variables[f'decoder/{name}/kernel'] for name in ('score_pool3', 'score_pool4', 'score_fr')])
+        for i, (kernel, scale) in enumerate(zip(kernels, (0.0001, 0.01, 1))):
+            values = [np.full(x.shape, 1e4 if i == j else 0.0) for j, x in enumerate(inputs)]
+            middle = sess.run(logits, dict(zip(inputs, values)))[0, 32, 32]
+            np.testing.assert_allclose(middle, 1e4 * scale * kernel[0, 0].sum(axis=0), rtol=1e-4)
+
+
+@pytest.mark.parametrize('stride', [2, 8])
+def test_upsampling_starts_as_bilinear_interpolation(stride):
+    """Against scipy's linear interpolation between cell centres, away from the border."""
+    from scipy.interpolate import RegularGridInterpolator
+    small = np.random.default_rng(0).normal(size=(6, 7))
+    with tf.Graph().as_default(), tf.Session() as sess:
+        x = np.stack([small, -small], -1)[None].astype(np.float32)
+        large = sess.run(tf.nn.conv2d_transpose(x, main.bilinear_kernel(2 * stride, 2), [1, 6 * stride, 7 * stride, 2],
+                                                strides=stride, padding='SAME'))[0]
+    rows, columns = ((np.arange(n * stride) + 0.5) / stride - 0.5 for n in small.shape)
+    inner = np.ix_(rows[stride:-stride], columns[stride:-stride])
+    points = np.stack(np.meshgrid(rows[stride:-stride], columns[stride:-stride], indexing='ij'), -1)
+    expected = RegularGridInterpolator([range(6), range(7)], small)(points)
+    np.testing.assert_allclose(large[stride:-stride, stride:-stride, 0], expected, atol=1e-5)
+    np.testing.assert_allclose(large[..., 1], -large[..., 0], atol=1e-6)
+    assert expected.shape == tuple(len(i.ravel()) for i in inner)
+
+
+@pytest.mark.parametrize('height, width', [(37, 70), (32, 32), (100, 33)])
+def test_sizes_that_32_does_not_divide(model, height, width):
+    sess, built = model
+    logits = sess.run(built.logits, {built.image_input: np.zeros([3, height, width, 3]), built.keep_prob: 1.0})
+    assert logits.shape == (3 * -(-height // 8) * 8 * -(-width // 8) * 8, 2)
+
+
+# -------------------------------------------------------------------------------------------------------- loss
+
+
+def test_pixels_that_do_not_count_change_nothing():
+    """Their gradient is exactly zero, and the loss is the mean over the others."""
+    rng = np.random.default_rng(0)
+    values, label = rng.normal(size=(1, 2, 3, 2)).astype(np.float32), np.eye(2, dtype=np.float32)[[[[0, 1, 1], [1, 0, 0]]]]
+    label[0, 0, 1] = label[0, 1, 2] = 0
+    with tf.Graph().as_default(), tf.Session() as sess:
+        logits = tf.constant(values)
+        _, _, loss = main.optimize(tf.Variable(logits), tf.constant(label), 0.1, 2)
+        sess.run(tf.global_variables_initializer())
+        gradient = sess.run(tf.gradients(loss, tf.trainable_variables()[0])[0])
+        got = sess.run(loss)
+    log_softmax = values - np.log(np.exp(values).sum(-1, keepdims=True))
+    counted = label.sum(-1) > 0
+    np.testing.assert_allclose(got, -(label * log_softmax).sum(-1)[counted].mean(), rtol=1e-6)
+    assert (gradient[~counted] == 0).all() and (gradient[counted] != 0).all()
+
+
+def test_loss_with_no_pixel_that_counts_is_the_l2_alone(model):
+    sess, built = model
+    cross_entropy, l2, loss = sess.run([built.cross_entropy, built.l2, built.loss],
+                                       feed(built, **{}) | {built.correct_label: np.zeros([2, 64, 96, 2])})
+    assert cross_entropy == 0 and loss == l2 > 0
+
+
+def test_l2_is_the_sum_over_the_decoders_kernels_alone(vgg_dir):
+    """Half the squares of the kernels times the weight, biases left out, and so is what a loaded graph may carry."""
+    with tf.Graph().as_default(), tf.Session() as sess:
+        tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, tf.constant(1e6, name='conv1_1/regularizer'))
+        built = main.build_graph(sess, vgg_dir, l2=0.01)
+        main.initialize_missing(sess)
+        kernels = sess.run([v for v in built.decoder if 'kernel' in v.op.name])
+        l2, loss, cross_entropy = sess.run([built.l2, built.loss, built.cross_entropy], feed(built))
+    np.testing.assert_allclose(l2, 0.01 * sum((k ** 2).sum() / 2 for k in kernels), rtol=1e-5)
+    np.testing.assert_allclose(loss, cross_entropy + l2, rtol=1e-6)
+
+
+# ---------------------------------------------------------------------------------------------------- training
+
+
+def test_training_changes_the_whole_decoder_and_nothing_of_the_encoder(model):
+    """Bit for bit: also initialisation has left the encoder alone, whose initialisers would make it zero."""
+    sess, built = model
+    encoder = [v for v in sess.graph.get_collection('variables') if not v.op.name.startswith('decoder/')
+               and 'Adam' not in v.op.name and 'beta' not in v.op.name]
+    assert len(encoder) == 30
+    before = sess.run([encoder, built.decoder])
+    assert all(value.any() for value, v in zip(before[0], encoder) if 'biases' not in v.op.name)
+    for _ in range(3):
+        sess.run(built.train_op, feed(built, **{}) | {built.keep_prob: 0.5})
+    after = sess.run([encoder, built.decoder])
+    for old, new in zip(before[0], after[0]):
+        np.testing.assert_array_equal(old, new)
+    for variable, old, new in zip(built.decoder, before[1], after[1]):
+        assert (old != new).any(), variable.op.name
+
+
+def test_train_nn_initialises_what_is_missing_and_only_that():
+    with tf.Graph().as_default(), tf.Session() as sess:
+        kept, missing = tf.get_variable('kept', [], initializer=tf.zeros_initializer()), tf.get_variable('missing', [])
+        sess.run(tf.assign(kept, 7.0))
+        names = [tf.placeholder(tf.float32) for _ in range(4)]
+        main.train_nn(sess, 1, 1, lambda n: [([0], [0])], tf.no_op(), tf.constant(1.0), *names)
+        assert sess.run(kept) == 7 and np.isfinite(sess.run(missing))
+
+
+def test_loss_that_is_not_finite_stops_the_run():
+    with tf.Graph().as_default(), tf.Session() as sess:
+        names = [tf.placeholder(tf.float32) for _ in range(4)]
+        with pytest.raises(main.InputError, match='epoch 1, step 1: the loss is nan at learning rate 0.5'):
+            main.train_nn(sess, 1, 1, lambda n: [([0], [0])], tf.no_op(), tf.constant(np.nan), *names, rate=0.5)
+
+
+# ---------------------------------------------------------------------------------------------------- the run
+
+
+def train(scenes_dir, vgg_dir, tmp_path, name, *options, monkeypatch):
+    """Run main.main; returns the cross-entropies and L2 terms of its epochs."""
+    losses = []
+    original = main.train_nn
+
+    def recording(*args, after_epoch, **kwargs):
+        def both(epoch, cross_entropy, l2, rate):
+            losses.append((cross_entropy, l2))
+            after_epoch(epoch, cross_entropy, l2, rate)
+        return original(*args, after_epoch=both, **kwargs)
+
+    monkeypatch.setattr(main, 'train_nn', recording)
+    code = main.main(['--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(tmp_path / 'data'), '--runs-dir',
+                      str(tmp_path / 'runs'), '--name', name, '--debug', '--precision', 'float32', *TINY, *options])
+    monkeypatch.undo()
+    assert code == 0
+    return np.array(losses)
+
+
+def test_cache_changes_the_time_and_nothing_else(scenes_dir, vgg_dir, tmp_path, monkeypatch):
+    """Same seeds, dropout and variants included: computed, cached and read again give the same losses."""
+    arguments = scenes_dir, vgg_dir, tmp_path
+    options = ['--cache-dtype', 'float32', '--variants', '2']
+    computed = train(*arguments, 'computed', *options, '--no-cache', monkeypatch=monkeypatch)
+    assert not os.path.exists(tmp_path / 'data' / 'cache')
+    cached = train(*arguments, 'cached', *options, monkeypatch=monkeypatch)
+    again = train(*arguments, 'again', *options, monkeypatch=monkeypatch)
+    half = train(*arguments, 'half', '--variants', '2', monkeypatch=monkeypatch)
+    other = train(*arguments, 'other', *options, '--seed', '1', monkeypatch=monkeypatch)
+    np.testing.assert_allclose(cached, computed, rtol=1e-5)
+    np.testing.assert_array_equal(cached, again)
+    np.testing.assert_allclose(half, computed, rtol=1e-2)
+    assert (other != computed).all()
+
+
+def test_run_writes_what_it_says(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsys):
+    train(scenes_dir, vgg_dir, tmp_path, 'first', monkeypatch=monkeypatch)
+    printed = capsys.readouterr().out
+    folder = tmp_path / 'runs' / 'first'
+    for line in ('KITTI Road in', 'partial (training images 9 of 289', '* --epochs         2', 'Best on validation: epoch',
+                 f'3 test images are in {folder / "images"}'):
+        assert line in printed
+    config = json.loads((folder / 'config.json').read_text())
+    assert config['settings']['epochs'] == 2 and len(config['training']) == 6
+    assert config['validation'] == ['um_000002', 'umm_000002', 'uu_000002']
+    testing = kitti.testing_frames(os.path.join(scenes_dir, 'testing'))
+    assert sorted(os.listdir(folder / 'images')) == [os.path.basename(f.image) for f in testing]
+    for frame in testing:
+        before, after = iio.imread(frame.image), iio.imread(folder / 'images' / f'{frame.name}.png')
+        assert before.shape == after.shape and (before != after).any()
+
+    assert main.main(['evaluate', str(folder)]) == 0
+    printed = capsys.readouterr().out
+    row = printed.split('perspective')[1].split('\n')[5].split()
+    scores = json.loads((folder / 'evaluation-validation.json').read_text())
+    assert row[0] == 'URBAN' and row[1] == f'{100 * scores["perspective"]["URBAN"]["MaxF"]:.2f}'
+    assert main.main(['submit', str(folder)]) == 0
+    assert (folder / 'submission.zip').exists()
