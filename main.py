@@ -11,9 +11,11 @@ form; the layers have the names of the published network.
 """
 
 import argparse
+import json
 import os
 import re
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -30,6 +32,7 @@ from road.tf1 import tf
 from road.variants import draw_variants
 
 NUM_CLASSES = 2  # not road, road
+PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
 POOL3_SCALE, POOL4_SCALE = 0.0001, 0.01  # "at once" FCN-8s: brings the skips to the size of score_fr
 
 
@@ -140,21 +143,32 @@ class Model(NamedTuple):
     train_op: tf.Operation
     frontier: tuple  # what of the frozen encoder depends on the image alone; see road.vgg16
     noise: tuple  # the dropouts' uniform noise, fed while training so that --seed decides it
-    decoder: list  # the decoder's variables
+    saver: tf.train.Saver  # of the decoder's variables
 
 
-def build_graph(sess, vgg_dir, *, l2):
-    """The one place where the graph is put together: VGG16, stopped gradients, decoder, loss, optimizer."""
+def build_graph(sess, vgg_dir, *, l2, frozen=True):
+    """The one place where the graph is put together: VGG16, stopped gradients (where frozen), decoder, loss, optimizer."""
     image_input, keep_prob, layer3, layer4, layer7 = load_vgg(sess, vgg_dir)
     frontier, noise = vgg16.frontier_and_noise(image_input, keep_prob, layer3, layer4, layer7)
-    frozen = [tf.stop_gradient(layer) for layer in (layer3, layer4, layer7)]
+    skips = [tf.stop_gradient(layer) if frozen else layer for layer in (layer3, layer4, layer7)]
     correct_label = tf.placeholder(tf.float32, [None, None, None, NUM_CLASSES], name='correct_label')
     learning_rate = tf.placeholder(tf.float32, [], name='learning_rate')
-    nn_last_layer = layers(*frozen, NUM_CLASSES, l2=l2)
+    nn_last_layer = layers(*skips, NUM_CLASSES, l2=l2)
     logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, NUM_CLASSES)
     cross_entropy, l2_terms = loss.op.inputs
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss, cross_entropy, l2_terms, train_op,
-                 frontier, noise, tf.trainable_variables('decoder/'))
+                 frontier, noise, tf.train.Saver(tf.trainable_variables('decoder/')))
+
+
+@contextmanager
+def open_model(vgg_dir, config, *, l2=1e-3, seed=0, frozen=True):
+    """Build the graph in a session of its own, initialised and finalized: yields (sess, Model)."""
+    with tf.Graph().as_default(), tf.Session(config=config) as sess:
+        tf.set_random_seed(seed)
+        model = build_graph(sess, vgg_dir, l2=l2, frozen=frozen)
+        initialize_missing(sess)
+        sess.graph.finalize()  # from here on nothing can be added to it, a step or an image at a time
+        yield sess, model
 
 
 # --------------------------------------------------------------------------------------------------- training
@@ -332,13 +346,8 @@ def run(args):
                       map_ahead(lambda frame: kitti.read_label(frame.label), validation)))
     this_run = runs.create(args.runs_dir, args.name, vars(args), fingerprint, training, validation)
 
-    with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        tf.set_random_seed(args.seed)
-        model = build_graph(sess, args.vgg_dir, l2=args.l2)
-        saver = tf.train.Saver(model.decoder)
-        initialize_missing(sess)
-        sess.graph.finalize()  # from here on nothing can be added to it, a step or an image at a time
-        best = Best(this_run.decoder, saver, sess)
+    with open_model(args.vgg_dir, config, l2=args.l2, seed=args.seed) as (sess, model):
+        best = Best(this_run.decoder, model.saver, sess)
 
         def after_epoch(epoch, cross_entropy, l2, images_per_second):
             urban = validate(sess, model, validation, read_batch, labels, args.image_size)['URBAN']
@@ -422,11 +431,8 @@ def open_run(args):
     config, encoder_config, device, precision = session_config(run.settings['precision'])
     print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}; decoder from {run.decoder}')
     encode, _ = open_encoder(vgg_dir, encoder_config)
-    with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        model = build_graph(sess, vgg_dir, l2=run.settings['l2'])
-        saver = tf.train.Saver(model.decoder)
-        sess.graph.finalize()
-        saver.restore(sess, run.decoder)
+    with open_model(vgg_dir, config) as (sess, model):
+        model.saver.restore(sess, run.decoder)
         yield run, lambda frames: helper.confidences_of_frames(
             sess, model.logits, model.keep_prob, model.frontier, frames, tuple(run.settings['image_size']), encode=encode)
 
@@ -458,6 +464,27 @@ def submit(args):
     print(f'{path}: {len(frames)} confidence maps, checked')
     if len(frames) != kitti.FULL['test images']:
         print(f"Warning: the benchmark's server expects {kitti.FULL['test images']}")
+
+
+def benchmark(args):
+    """`main.py benchmark`: how fast training and inference are here, beside the plain loop; writes benchmark.json."""
+    config, encoder_config, device, precision = session_config(args.precision)
+    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}')
+    if not args.kitti_dir:
+        args.kitti_dir = os.path.join(args.data_dir, 'sample', 'data_road')
+        scenes.write_dataset(args.kitti_dir)
+    from road import benchmark  # here, because nothing else needs it
+    with tempfile.TemporaryDirectory(dir=args.data_dir) as folder:
+        if not args.vgg_dir:  # for timing, random weights of the real widths do
+            args.vgg_dir = os.path.join(folder, 'vgg')
+            vgg16.save_graph(vgg16.random_weights(vgg16.WIDTHS), args.vgg_dir)
+        result = benchmark.benchmark(open_model, open_encoder, config, encoder_config, args.vgg_dir, args.kitti_dir,
+                                     folder, args.quick)
+    result = {'device': device, 'precision': precision, 'tensorflow': tf.version.VERSION, **result}
+    print(benchmark.report(result))
+    with open(args.output, 'w') as file:
+        json.dump(result, file, indent=1)
+    print(f'Written to {args.output}')
 
 
 # ----------------------------------------------------------------------------------------------- command line
@@ -525,7 +552,7 @@ def parse_args(argv=None):
     train.add_argument('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',
                        help='decides initial weights, order and dropout')
     speed = parser.add_argument_group('speed')
-    speed.add_argument('--precision', choices=('auto', 'float32', 'bfloat16', 'float16'), default='auto',
+    speed.add_argument('--precision', choices=PRECISIONS, default='auto',
                        help='of the frozen encoder; auto: bfloat16 or float16 where the machine has it')
     speed.add_argument('--cache', action=argparse.BooleanOptionalAction, default=True,
                        help="run the encoder once an image and keep its outputs in <data-dir>/cache")
@@ -556,16 +583,25 @@ def parse_command(argv):
     for function in COMMANDS.values():
         summary = function.__doc__.split(': ', 1)[1]
         command = commands.add_parser(function.__name__, help=summary, description=summary)
+        command.add_argument('--debug', action='store_true', help='show the traceback of an error')
+        if function is benchmark:
+            command.add_argument('--kitti-dir', metavar='DIR', help='KITTI Road; drawn scenes where it is not given')
+            command.add_argument('--vgg-dir', metavar='DIR', help='the VGG16 graph; random weights of the real widths '
+                                 'where it is not given')
+            command.add_argument('--data-dir', default='data', metavar='DIR', help='for the cache while it runs')
+            command.add_argument('--precision', choices=PRECISIONS, default='auto', help='of the encoder')
+            command.add_argument('--quick', action='store_true', help='about a minute: fewer repeats, one size')
+            command.add_argument('--output', default='runs/benchmark.json', metavar='FILE', help='where figures go')
+            continue
         command.add_argument('run', metavar='RUN', help='a trained run, a folder under runs/')
         command.add_argument('--kitti-dir', metavar='DIR', help="KITTI Road, where it is not the run's any more")
         command.add_argument('--vgg-dir', metavar='DIR', help="the VGG16 graph, where it is not the run's any more")
-        command.add_argument('--debug', action='store_true', help='show the traceback of an error')
         if function is evaluate:
             command.add_argument('--split', choices=('validation', 'train'), default='validation', help='which frames')
     return parser.parse_args(argv)
 
 
-COMMANDS = {function.__name__: function for function in (evaluate, submit)}
+COMMANDS = {function.__name__: function for function in (evaluate, submit, benchmark)}
 
 
 def main(argv=None):

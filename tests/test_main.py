@@ -17,12 +17,12 @@ TINY = ['--image-size', '64x192', '--epochs', '2', '--val-frames', '1', '--batch
 @pytest.fixture
 def model(vgg_dir):
     """The whole graph on the narrow encoder, initialised: (sess, model)."""
-    with tf.Graph().as_default(), tf.Session() as sess:
-        tf.set_random_seed(0)
-        built = main.build_graph(sess, vgg_dir, l2=1e-3)
-        main.initialize_missing(sess)
-        sess.graph.finalize()
-        yield sess, built
+    with main.open_model(vgg_dir, None) as opened:
+        yield opened
+
+
+def decoder_of(sess):
+    return sess.graph.get_collection('trainable_variables', scope='decoder/')
 
 
 def feed(model, n=2, height=64, width=96, **changes):
@@ -36,8 +36,7 @@ def feed(model, n=2, height=64, width=96, **changes):
 
 
 def test_decoder_variables_have_the_published_names(model):
-    _, built = model
-    shapes = {v.op.name: v.shape.as_list() for v in built.decoder}
+    shapes = {v.op.name: v.shape.as_list() for v in decoder_of(model[0])}
     assert shapes == {
         'decoder/score_fr/kernel': [1, 1, 16, 2], 'decoder/score_fr/bias': [2],
         'decoder/score_pool4/kernel': [1, 1, 32, 2], 'decoder/score_pool4/bias': [2],
@@ -118,7 +117,7 @@ def test_l2_is_the_sum_over_the_decoders_kernels_alone(vgg_dir):
         tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, tf.constant(1e6, name='conv1_1/regularizer'))
         built = main.build_graph(sess, vgg_dir, l2=0.01)
         main.initialize_missing(sess)
-        kernels = sess.run([v for v in built.decoder if 'kernel' in v.op.name])
+        kernels = sess.run([v for v in decoder_of(sess) if 'kernel' in v.op.name])
         l2, loss, cross_entropy = sess.run([built.l2, built.loss, built.cross_entropy], feed(built))
     np.testing.assert_allclose(l2, 0.01 * sum((k ** 2).sum() / 2 for k in kernels), rtol=1e-5)
     np.testing.assert_allclose(loss, cross_entropy + l2, rtol=1e-6)
@@ -133,14 +132,14 @@ def test_training_changes_the_whole_decoder_and_nothing_of_the_encoder(model):
     encoder = [v for v in sess.graph.get_collection('variables') if not v.op.name.startswith('decoder/')
                and 'Adam' not in v.op.name and 'beta' not in v.op.name]
     assert len(encoder) == 30
-    before = sess.run([encoder, built.decoder])
+    before = sess.run([encoder, decoder_of(sess)])
     assert all(value.any() for value, v in zip(before[0], encoder) if 'biases' not in v.op.name)
     for _ in range(3):
         sess.run(built.train_op, feed(built, **{}) | {built.keep_prob: 0.5})
-    after = sess.run([encoder, built.decoder])
+    after = sess.run([encoder, decoder_of(sess)])
     for old, new in zip(before[0], after[0]):
         np.testing.assert_array_equal(old, new)
-    for variable, old, new in zip(built.decoder, before[1], after[1]):
+    for variable, old, new in zip(decoder_of(sess), before[1], after[1]):
         assert (old != new).any(), variable.op.name
 
 
