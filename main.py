@@ -10,10 +10,8 @@ Network: Long, Shelhamer, Darrell, "Fully convolutional networks for semantic se
 form; the layers have the names of the published network.
 """
 
-import argparse
 import json
 import os
-import re
 import sys
 import tempfile
 import time
@@ -24,15 +22,15 @@ import numpy as np
 from tqdm import tqdm
 
 import helper
-from road import evaluation, kitti, runs, scenes, scores, vgg16
+from road import evaluation, kitti, options, runs, scenes, scores, vgg16
 from road.activations import GIB, Cache
 from road.ahead import batched, map_ahead
 from road.errors import InputError
+from road.machine import session_config
 from road.tf1 import tf
 from road.variants import draw_variants
 
 NUM_CLASSES = 2  # not road, road
-PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
 POOL3_SCALE, POOL4_SCALE = 0.0001, 0.01  # "at once" FCN-8s: brings the skips to the size of score_fr
 
 
@@ -259,43 +257,6 @@ def validate(sess, model, frames, read_batch, labels, image_shape):
     return {name: scores.scores(histogram) for name, histogram in scores.pool(histograms).items()}
 
 
-# ------------------------------------------------------------------------------------------------ the machine
-
-
-def session_config(precision):
-    """How TensorFlow runs: (configuration for training, for the encoder, the device in words, the encoder's precision).
-
-    'auto' is bfloat16 on a processor with instructions for it, float16 on a GPU, and float32 elsewhere. Only the frozen
-    encoder runs in less than float32.
-    """
-    gpus = tf.config.list_physical_devices('GPU')
-    if gpus:
-        name = tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)
-        device = f'GPU ({name})'
-    else:
-        device = f'CPU ({os.cpu_count()} cores)'
-    if precision == 'auto':
-        precision = 'float16' if gpus else 'bfloat16' if cpu_has_bfloat16() else 'float32'
-    config, encoder_config = tf.ConfigProto(), tf.ConfigProto()
-    for each in (config, encoder_config):
-        each.gpu_options.allow_growth = True  # else TensorFlow takes the whole card at once
-    rewrite = encoder_config.graph_options.rewrite_options
-    if precision == 'bfloat16':
-        rewrite.auto_mixed_precision_onednn_bfloat16 = rewrite.ON
-    elif precision == 'float16':
-        rewrite.auto_mixed_precision = rewrite.ON
-    return config, encoder_config, device, precision
-
-
-def cpu_has_bfloat16():
-    """Whether the processor multiplies bfloat16 natively; where that cannot be read (not Linux), no."""
-    try:
-        with open('/proc/cpuinfo') as file:
-            return re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', file.read()) is not None
-    except OSError:
-        return False
-
-
 def open_encoder(vgg_dir, config):
     """The frozen encoder in a session of its own, which may run at a lower precision than training.
 
@@ -316,10 +277,7 @@ def open_encoder(vgg_dir, config):
 
 def run(args):
     """Train with the settings of parse_args, and write the test images."""
-    config, encoder_config, device, precision = session_config(args.precision)
-    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}')
-    if device.startswith('CPU'):
-        print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')
+    config, encoder_config, _, precision = session_config(args.precision)
     if args.sample:
         make_sample(args)
     training, validation, testing = find_kitti(args.kitti_dir, args.val_frames)
@@ -378,7 +336,7 @@ def make_sample(args):
 
 def print_settings(args):
     """Print the settings in force, those that are not the default marked."""
-    defaults = vars(parse_args(['--sample'] if args.sample else []))
+    defaults = vars(options.parse_training(['--sample'] if args.sample else []))
     print('Settings (* = not the default)')
     for name, value in vars(args).items():
         mark = '*' if value != defaults[name] and name != 'name' else ' '
@@ -428,8 +386,8 @@ def open_run(args):
     helper.maybe_download_pretrained_vgg(os.path.dirname(vgg_dir), vgg_dir=vgg_dir)
     if vgg16.fingerprint(vgg_dir) != run.encoder:
         raise InputError(f'{vgg_dir}: is not the encoder that {run.folder} was trained on; name that one with --vgg-dir')
-    config, encoder_config, device, precision = session_config(run.settings['precision'])
-    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}; decoder from {run.decoder}')
+    config, encoder_config, _, _ = session_config(run.settings['precision'])
+    print(f'Decoder of the best epoch: {run.decoder}')
     encode, _ = open_encoder(vgg_dir, encoder_config)
     with open_model(vgg_dir, config) as (sess, model):
         model.saver.restore(sess, run.decoder)
@@ -469,7 +427,6 @@ def submit(args):
 def benchmark(args):
     """`main.py benchmark`: how fast training and inference are here, beside the plain loop; writes benchmark.json."""
     config, encoder_config, device, precision = session_config(args.precision)
-    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}')
     if not args.kitti_dir:
         args.kitti_dir = os.path.join(args.data_dir, 'sample', 'data_road')
         scenes.write_dataset(args.kitti_dir)
@@ -490,129 +447,14 @@ def benchmark(args):
 # ----------------------------------------------------------------------------------------------- command line
 
 
-def number(kind, low, high):
-    """An argparse type: a number of `kind` in [low, high], which is named where the value is not."""
-    def parse(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            name = 'a whole number' if kind is int else 'a number'
-            raise argparse.ArgumentTypeError(f'{text!r} is not {name} from {low} to {high}')
-        return value
-    return parse
-
-
-def image_size(text):
-    """An argparse type: HxW, as in 160x576 => (160, 576)."""
-    match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
-    size = match and tuple(map(int, match.groups()))
-    if not size or not all(32 <= side <= 8192 for side in size):
-        raise argparse.ArgumentTypeError(f'{text!r} is not HxW with sides from 32 to 8192, as in 160x576')
-    return size
-
-
-def run_name(text):
-    """An argparse type: a folder's name."""
-    if not re.fullmatch(r'[\w.+-]+', text) or text in ('.', '..'):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a name of letters, digits and . _ + -')
-    return text
-
-
-def parse_args(argv=None):
-    """The settings of a run, from the command line."""
-    parser = argparse.ArgumentParser(
-        prog='main.py', description=__doc__.split('\n\n')[0],
-        formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=30, width=110))
-    data = parser.add_argument_group('data')
-    data.add_argument('--sample', action='store_true',
-                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download')
-    data.add_argument('--data-dir', default='data', metavar='DIR', help='where inputs are')
-    data.add_argument('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
-                      help='KITTI Road: holds training/ and testing/ (default: <data-dir>/data_road)')
-    data.add_argument('--vgg-dir', metavar='DIR', default=argparse.SUPPRESS,
-                      help='the VGG16 graph; made where it is missing (default: <data-dir>/vgg)')
-    data.add_argument('--vgg-weights', metavar='FILE',
-                      help="build the VGG16 graph from this .h5 (Keras' VGG16) or .npz (13 convolutions), no download")
-    data.add_argument('--val-frames', type=number(int, 1, 1000), default=16, metavar='N',
-                      help='validate on the last N frames of each category')
-    data.add_argument('--image-size', type=image_size, default=(160, 576), metavar='HxW',
-                      help='what images are resized to, pixels')
-    train = parser.add_argument_group('training')
-    train.add_argument('--epochs', type=number(int, 1, 100000), default=30, metavar='N', help='passes over the frames')
-    train.add_argument('--batch-size', type=number(int, 1, 1024), default=4, metavar='N', help='images a step')
-    train.add_argument('--learning-rate', type=number(float, 1e-9, 1), default=1e-3, metavar='X', help='of Adam')
-    train.add_argument('--keep-prob', type=number(float, 0.01, 1), default=0.5, metavar='X',
-                       help='share of the features that dropout keeps')
-    train.add_argument('--l2', type=number(float, 0, 10), default=1e-3, metavar='X',
-                       help="weight of the decoder kernels' L2 terms")
-    train.add_argument('--variants', type=number(int, 1, 100), default=1, metavar='N',
-                       help='augmented variants an image, one drawn an epoch; 1 is the image alone')
-    train.add_argument('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',
-                       help='decides initial weights, order and dropout')
-    speed = parser.add_argument_group('speed')
-    speed.add_argument('--precision', choices=PRECISIONS, default='auto',
-                       help='of the frozen encoder; auto: bfloat16 or float16 where the machine has it')
-    speed.add_argument('--cache', action=argparse.BooleanOptionalAction, default=True,
-                       help="run the encoder once an image and keep its outputs in <data-dir>/cache")
-    speed.add_argument('--cache-dtype', choices=('float16', 'float32'), default='float16', help='of the kept outputs')
-    speed.add_argument('--cache-limit', type=number(float, 0, 1e6), default=20.0, metavar='GIB',
-                       help='compute instead of keeping what would take more')
-    output = parser.add_argument_group('output')
-    output.add_argument('--runs-dir', default='runs', metavar='DIR', help='where runs are written')
-    output.add_argument('--name', type=run_name, default=argparse.SUPPRESS, help='of the run (default: '
-                        'fcn8s-YYYYMMDD-HHMMSS)')
-    output.add_argument('--debug', action='store_true', help='show the traceback of an error')
-    args = parser.parse_args(argv)
-    if args.sample:
-        for option in ('kitti_dir', 'vgg_dir', 'vgg_weights'):
-            if getattr(args, option, None):
-                parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
-    inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
-    args.kitti_dir = getattr(args, 'kitti_dir', os.path.join(inputs, 'data_road'))
-    args.vgg_dir = getattr(args, 'vgg_dir', os.path.join(inputs, 'vgg'))
-    args.name = getattr(args, 'name', time.strftime('fcn8s-%Y%m%d-%H%M%S'))
-    return args
-
-
-def parse_command(argv):
-    """The arguments of `main.py COMMAND RUN ...`."""
-    parser = argparse.ArgumentParser(prog='main.py', formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    commands = parser.add_subparsers(required=True)
-    for function in COMMANDS.values():
-        summary = function.__doc__.split(': ', 1)[1]
-        command = commands.add_parser(function.__name__, help=summary, description=summary)
-        command.add_argument('--debug', action='store_true', help='show the traceback of an error')
-        if function is benchmark:
-            command.add_argument('--kitti-dir', metavar='DIR', help='KITTI Road; drawn scenes where it is not given')
-            command.add_argument('--vgg-dir', metavar='DIR', help='the VGG16 graph; random weights of the real widths '
-                                 'where it is not given')
-            command.add_argument('--data-dir', default='data', metavar='DIR', help='for the cache while it runs')
-            command.add_argument('--precision', choices=PRECISIONS, default='auto', help='of the encoder')
-            command.add_argument('--quick', action='store_true', help='about a minute: fewer repeats, one size')
-            command.add_argument('--output', default='runs/benchmark.json', metavar='FILE', help='where figures go')
-            continue
-        command.add_argument('run', metavar='RUN', help='a trained run, a folder under runs/')
-        command.add_argument('--kitti-dir', metavar='DIR', help="KITTI Road, where it is not the run's any more")
-        command.add_argument('--vgg-dir', metavar='DIR', help="the VGG16 graph, where it is not the run's any more")
-        if function is evaluate:
-            command.add_argument('--split', choices=('validation', 'train'), default='validation', help='which frames')
-    return parser.parse_args(argv)
-
-
-COMMANDS = {function.__name__: function for function in (evaluate, submit, benchmark)}
+COMMANDS = {'train': run, 'evaluate': evaluate, 'submit': submit, 'benchmark': benchmark}
 
 
 def main(argv=None):
-    """Run the command line; returns the exit code: 0, or 2 for bad input."""
-    argv = sys.argv[1:] if argv is None else argv
-    if argv and argv[0] in COMMANDS:
-        function, args = COMMANDS[argv[0]], parse_command(argv)
-    else:
-        function, args = run, parse_args(argv)
+    """Run the command line; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
+    command, args = options.parse(sys.argv[1:] if argv is None else argv)
     try:
-        function(args)
+        COMMANDS[command](args)
     except (InputError, OSError) as error:  # OSError: a full disk, a folder that cannot be written; it names the file
         if args.debug:
             raise

@@ -50,7 +50,7 @@ def network(image_shape):
     Returns:
         shape: function from an operation's name to its output's [h, w, c]; variables: {name: shape}.
     """
-    weights = {name: np.broadcast_to(np.float32(0), size) for name, size in vgg16._shapes(with_top=True).items()}
+    weights = {name: np.broadcast_to(np.float32(0), size) for name, size in vgg16.shapes(with_top=True).items()}
     with tf.Graph().as_default() as graph:
         vgg16.build_graph(weights)
         main.layers(*(graph.get_tensor_by_name(name) for name in vgg16.TENSORS[2:]), main.NUM_CLASSES)

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from road import kitti
 from road.ahead import batched, map_ahead
+from road.errors import InputError
 
 STRIDES = (8, 16, 32)  # of the frontier's tensors: pool3, pool4, and pool5 or fc6
 ENCODER_BATCH = 4  # images in one pass of the encoder; more is no faster on a CPU and takes more memory
@@ -74,7 +75,7 @@ class Cache:
             os.makedirs(self.folder, exist_ok=True)
             free = shutil.disk_usage(self.folder).free
             if len(missing) * self.sample_bytes > free:
-                raise OSError(f'{free / GIB:.2f} GiB are free')
+                raise OSError(f'only {free / GIB:.2f} GiB are free')
             self._compute(missing, encode)
         except OverflowError:
             print('An activation is too large for float16; the cache holds float32')
@@ -134,7 +135,10 @@ class Cache:
 
     def _write(self, sample, activations, label):
         flat = np.concatenate([np.ravel(a) for a in activations])
-        if np.abs(flat).max() > np.finfo(self.dtype).max:
+        largest = np.abs(flat).max()
+        if not np.isfinite(largest):
+            raise InputError(f'{sample.frame.image}: the encoder gives values that are not finite; use --precision float32')
+        if largest > np.finfo(self.dtype).max:
             raise OverflowError
         data = flat.astype(self.dtype).tobytes() + np.packbits(label).tobytes()
         path = self._path(sample)

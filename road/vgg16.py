@@ -65,7 +65,7 @@ def read_weights(path):
     # What h5py, zipfile and NumPy raise on damaged bytes is not documented as one type.
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, TypeError, zipfile.BadZipFile, MemoryError) as error:
         raise InputError(f'{path}: not readable as VGG16 weights ({_first_line(error)}); get the file again') from error
-    for name, shape in _shapes(with_top='fc6/weights' in weights).items():
+    for name, shape in shapes(with_top='fc6/weights' in weights).items():
         if name not in weights:
             raise InputError(f'{path}: not VGG16: {name} is missing')
         if weights[name].shape != shape:
@@ -79,7 +79,7 @@ def _first_line(error):
     return str(error).strip("'\"").split('\n')[0] or type(error).__name__
 
 
-def _shapes(with_top):
+def shapes(with_top):
     """Variable name -> shape of the published network."""
     shapes, channels = {}, 3
     for name in CONVS:

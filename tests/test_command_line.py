@@ -1,14 +1,17 @@
 """The command line: bad input ends with one clear line and exit code 2, and the README says nothing untrue."""
 
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 
 import pytest
 
 import main
+from road import options
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -75,5 +78,23 @@ def test_import_does_nothing_and_start_is_quiet(tmp_path):
 def test_every_option_is_used():
     """A setting that is parsed and then read nowhere does nothing."""
     source = open(os.path.join(ROOT, 'main.py')).read()
-    for name in vars(main.parse_args([])):
-        assert f'args.{name}' in source, name
+    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['benchmark']):
+        for name in vars(options.parse(command)[1]):
+            assert f'args.{name}' in source, name
+
+
+def test_readme_names_only_what_there_is():
+    """Every option and file the README names exists, and its commands parse."""
+    readme = open(os.path.join(ROOT, 'README.md')).read()
+    known = set()
+    for command in ([], ['evaluate'], ['submit'], ['benchmark']):
+        with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as shown:
+            options.parse([*command, '--help'])
+        known |= set(re.findall(r'--[a-z0-9-]+', shown.getvalue()))
+    own = re.sub(r'(?m)^.*(conda|pip install).*$', '', readme)
+    assert set(re.findall(r'(?<![\w-])--[a-z][a-z0-9-]+', own)) <= known
+    assert {f'--{name.replace("_", "-")}' for name in vars(options.parse([])[1])} <= set(re.findall(r'--[a-z0-9-]+', readme))
+    for path in re.findall(r'\]\((imgs/[^)]+)\)', readme):
+        assert os.path.exists(os.path.join(ROOT, path)), path
+    for line in re.findall(r'(?m)^ +.*\.venv/bin/python main\.py ?([^#\n]*)', readme):
+        options.parse(line.split())

@@ -59,7 +59,7 @@ def keras_file(tmp_path):
     """Writes the layouts of Keras' .h5 files, thirteen convolutions, and returns (path, weights written)."""
     import h5py
     rng = np.random.default_rng(3)
-    weights = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in vgg16._shapes(False).items()}
+    weights = {name: rng.normal(0, 1, shape).astype(np.float32) for name, shape in vgg16.shapes(False).items()}
 
     def write(layout):
         path = str(tmp_path / f'{layout}.h5')
@@ -87,7 +87,7 @@ def test_every_layout_keras_writes(keras_file, layout):
 
 def write_npz(path, **changes):
     arrays = {}
-    for name, shape in vgg16._shapes(False).items():
+    for name, shape in vgg16.shapes(False).items():
         arrays[name.replace('/filter', '_W').replace('/biases', '_b')] = np.zeros(shape, np.float16)
     arrays.update(changes)
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})

@@ -1,0 +1,48 @@
+"""How TensorFlow runs on the machine at hand: device, GPU memory, the precision of the frozen encoder."""
+
+import os
+import re
+
+from road.tf1 import tf
+
+PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
+
+
+def session_config(precision):
+    """Choose how to run, and say so in a line; without a GPU a second line says what that costs.
+
+    Args:
+        precision: of the frozen encoder; everything else is float32. 'auto' is bfloat16 on a processor with
+            instructions for it and float32 elsewhere (on recent GPUs TensorFlow then multiplies in TF32).
+    Returns:
+        (configuration for training, configuration for the encoder, the device in words, the encoder's precision).
+    """
+    gpus = tf.config.list_physical_devices('GPU')
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get('device_name', gpus[0].name)
+        device = f'GPU ({name})'
+    else:
+        device = f'CPU ({os.cpu_count()} cores)'
+    if precision == 'auto':
+        precision = 'bfloat16' if not gpus and cpu_has_bfloat16() else 'float32'
+    config, encoder_config = tf.ConfigProto(), tf.ConfigProto()
+    for each in (config, encoder_config):
+        each.gpu_options.allow_growth = True  # else TensorFlow takes the whole card at once
+    rewrite = encoder_config.graph_options.rewrite_options
+    if precision == 'bfloat16':
+        rewrite.auto_mixed_precision_onednn_bfloat16 = rewrite.ON
+    elif precision == 'float16':
+        rewrite.auto_mixed_precision = rewrite.ON
+    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}')
+    if not gpus:
+        print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')
+    return config, encoder_config, device, precision
+
+
+def cpu_has_bfloat16():
+    """Whether the processor multiplies bfloat16 natively; where that cannot be read (not Linux), no."""
+    try:
+        with open('/proc/cpuinfo') as file:
+            return re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', file.read()) is not None
+    except OSError:
+        return False

@@ -1,0 +1,134 @@
+"""The command line: `main.py [--option ...]` trains, `main.py COMMAND ...` does something else.
+
+Every option is described once, here, with its range; `main.py --help` and `main.py COMMAND --help` print them.
+"""
+
+import argparse
+import os
+import re
+import time
+
+from road.machine import PRECISIONS
+
+COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) frames",
+            'submit': "the zip of a run's confidence maps for the benchmark's server",
+            'benchmark': 'how fast training and inference are here, beside the plain loop'}
+
+
+def parse(argv):
+    """(command, arguments): the command is one of COMMANDS, or 'train'. Exits with 2 where the words make no sense."""
+    if argv and argv[0] in COMMANDS:
+        return argv[0], parse_command(argv)
+    return 'train', parse_training(argv)
+
+
+def parse_training(argv):
+    """The settings of `main.py [--option ...]`, which trains."""
+    parser = argparse.ArgumentParser(
+        prog='main.py', description='Train FCN-8s on a frozen VGG16 to label the road in KITTI images.',
+        epilog='Other commands: ' + ', '.join(f'main.py {name}' for name in COMMANDS) + '; each has its --help.',
+        formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=30, width=110))
+    data = parser.add_argument_group('data')
+    data.add_argument('--sample', action='store_true',
+                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download')
+    data.add_argument('--data-dir', default='data', metavar='DIR', help='where inputs are')
+    data.add_argument('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
+                      help='KITTI Road: holds training/ and testing/ (default: <data-dir>/data_road)')
+    data.add_argument('--vgg-dir', metavar='DIR', default=argparse.SUPPRESS,
+                      help='the VGG16 graph; made where it is missing (default: <data-dir>/vgg)')
+    data.add_argument('--vgg-weights', metavar='FILE',
+                      help="build the VGG16 graph from this .h5 (Keras' VGG16) or .npz (13 convolutions), no download")
+    data.add_argument('--val-frames', type=number(int, 1, 1000), default=16, metavar='N',
+                      help='validate on the last N frames of each category')
+    data.add_argument('--image-size', type=image_size, default='160x576', metavar='HxW',
+                      help='what images are resized to, pixels')
+    train = parser.add_argument_group('training')
+    train.add_argument('--epochs', type=number(int, 1, 100000), default=30, metavar='N', help='passes over the frames')
+    train.add_argument('--batch-size', type=number(int, 1, 1024), default=4, metavar='N', help='images a step')
+    train.add_argument('--learning-rate', type=number(float, 1e-9, 1), default=3e-3, metavar='X', help='of Adam')
+    train.add_argument('--keep-prob', type=number(float, 0.01, 1), default=0.5, metavar='X',
+                       help='share of the features that dropout keeps')
+    train.add_argument('--l2', type=number(float, 0, 10), default=1e-4, metavar='X',
+                       help="weight of the decoder kernels' L2 terms")
+    train.add_argument('--variants', type=number(int, 1, 100), default=1, metavar='N',
+                       help='augmented variants an image, one drawn an epoch; 1 is the image alone')
+    train.add_argument('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',
+                       help='decides initial weights, order and dropout')
+    speed = parser.add_argument_group('speed')
+    speed.add_argument('--precision', choices=PRECISIONS, default='auto',
+                       help='of the frozen encoder; auto: bfloat16 where the processor has it')
+    speed.add_argument('--cache', action=argparse.BooleanOptionalAction, default=True,
+                       help="run the encoder once an image and keep its outputs in <data-dir>/cache")
+    speed.add_argument('--cache-dtype', choices=('float16', 'float32'), default='float16', help='of the kept outputs')
+    speed.add_argument('--cache-limit', type=number(float, 0, 1e6), default=20.0, metavar='GIB',
+                       help='compute instead of keeping what would take more')
+    output = parser.add_argument_group('output')
+    output.add_argument('--runs-dir', default='runs', metavar='DIR', help='where runs are written')
+    output.add_argument('--name', type=run_name, default=argparse.SUPPRESS, help='of the run (default: '
+                        'fcn8s-YYYYMMDD-HHMMSS)')
+    output.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    args = parser.parse_args(argv)
+    if args.sample:
+        for option in ('kitti_dir', 'vgg_dir', 'vgg_weights'):
+            if getattr(args, option, None):
+                parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
+    inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
+    args.kitti_dir = getattr(args, 'kitti_dir', os.path.join(inputs, 'data_road'))
+    args.vgg_dir = getattr(args, 'vgg_dir', os.path.join(inputs, 'vgg'))
+    args.name = getattr(args, 'name', time.strftime('fcn8s-%Y%m%d-%H%M%S'))
+    return args
+
+
+def parse_command(argv):
+    """The arguments of `main.py COMMAND ...`."""
+    parser = argparse.ArgumentParser(prog='main.py')
+    commands = parser.add_subparsers(required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.',
+                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+        add = command.add_argument
+        if name == 'benchmark':
+            add('--kitti-dir', metavar='DIR', help='KITTI Road; drawn scenes where it is not given')
+            add('--vgg-dir', metavar='DIR', help='the VGG16 graph; random weights of the real widths where it is not given')
+            add('--data-dir', default='data', metavar='DIR', help='for the cache while it runs')
+            add('--precision', choices=PRECISIONS, default='auto', help='of the encoder')
+            add('--quick', action='store_true', help='about a minute: fewer repeats, one size')
+            add('--output', default='runs/benchmark.json', metavar='FILE', help='where figures go')
+        else:
+            add('run', metavar='RUN', help='a trained run, a folder under runs/')
+            add('--kitti-dir', metavar='DIR', help="KITTI Road, where it is not the run's any more")
+            add('--vgg-dir', metavar='DIR', help="the VGG16 graph, where it is not the run's any more")
+        if name == 'evaluate':
+            add('--split', choices=('validation', 'train'), default='validation', help='which frames')
+        add('--debug', action='store_true', help='show the traceback of an error')
+    return parser.parse_args(argv)
+
+
+def number(kind, low, high):
+    """An argparse type: a number of `kind` in [low, high], which is named where the value is not."""
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            name = 'a whole number' if kind is int else 'a number'
+            raise argparse.ArgumentTypeError(f'{text!r} is not {name} from {low} to {high}')
+        return value
+    return parse
+
+
+def image_size(text):
+    """An argparse type: HxW, as in 160x576 => (160, 576)."""
+    match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
+    size = match and tuple(map(int, match.groups()))
+    if not size or not all(32 <= side <= 8192 for side in size):
+        raise argparse.ArgumentTypeError(f'{text!r} is not HxW with sides from 32 to 8192, as in 160x576')
+    return size
+
+
+def run_name(text):
+    """An argparse type: a folder's name."""
+    if not re.fullmatch(r'[\w.+-]+', text) or text in ('.', '..'):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a name of letters, digits and . _ + -')
+    return text
