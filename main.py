@@ -276,7 +276,7 @@ def open_encoder(vgg_dir, config):
 
 
 def run(args):
-    """Train with the settings of parse_args, and write the test images."""
+    """Train with the settings of road.options.parse_training, and write the test images."""
     config, encoder_config, _, precision = session_config(args.precision)
     if args.sample:
         make_sample(args)
@@ -287,17 +287,7 @@ def run(args):
 
     fingerprint = vgg16.fingerprint(args.vgg_dir)
     encode, channels = open_encoder(args.vgg_dir, encoder_config)
-    samples = [kitti.Sample(frame, variant) for frame in training
-               for variant in draw_variants(frame.name, args.variants, args.seed)]
-    samples += [kitti.Sample(frame) for frame in validation]
-    cache = Cache(os.path.join(args.data_dir, 'cache'), f'{fingerprint} {precision}', args.image_size,
-                  channels, args.cache_dtype)
-    if args.cache and cache.fill(samples, encode, args.cache_limit * GIB):
-        read_batch = cache.read
-    else:
-        def read_batch(samples):
-            images, labels = helper.read_images(samples, args.image_size)
-            return encode(images), labels
+    read_batch = activations(args, f'{fingerprint} {precision}', encode, channels, training, validation)
     get_batches_fn = helper.gen_batch_function(os.path.join(args.kitti_dir, 'training'), args.image_size, frames=training,
                                                variants=args.variants, seed=args.seed, read_batch=read_batch)
     labels = dict(zip((frame.name for frame in validation),
@@ -322,9 +312,25 @@ def run(args):
         best.restore()
         images_dir = helper.save_inference_samples(
             args.runs_dir, args.data_dir, sess, args.image_size, model.logits, model.keep_prob, model.frontier,
-            output_dir=os.path.join(this_run.folder, 'images'), testing_dir=os.path.join(args.kitti_dir, 'testing'), encode=encode)
+            output_dir=os.path.join(this_run.folder, 'images'), testing_dir=os.path.join(args.kitti_dir, 'testing'),
+            encode=encode)
     print(f'{len(testing)} test images are in {images_dir}')
     print(f'Best on validation: {best.row}')
+
+
+def activations(args, encoder, encode, channels, training, validation):
+    """A function from samples to (the frontier's values, labels): kept on disk, or computed every time."""
+    samples = [kitti.Sample(frame, variant) for frame in training
+               for variant in draw_variants(frame.name, args.variants, args.seed)]
+    samples += [kitti.Sample(frame) for frame in validation]
+    cache = Cache(os.path.join(args.data_dir, 'cache'), encoder, args.image_size, channels, args.cache_dtype)
+    if args.cache and cache.fill(samples, encode, args.cache_limit * GIB):
+        return cache.read
+
+    def compute(samples):
+        images, labels = helper.read_images(samples, args.image_size)
+        return encode(images), labels
+    return compute
 
 
 def make_sample(args):
