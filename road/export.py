@@ -30,14 +30,17 @@ def freeze(sess, model):
 
     Args:
         sess: tf.Session that holds the weights.
-        model: main.Model. The GraphDef has its image_input under its name; keep_prob is 1, and so gone with the dropouts.
+        model: main.Model. Its image_input is read in the GraphDef, but is not there: build_graph puts the resized images in
+            its place. keep_prob is 1, and gone with the dropouts.
     """
     graph_def = sess.graph.as_graph_def()
     skipped = vgg16.dropouts(model.image_input, model.keep_prob)
     for node in graph_def.node:
         for i, name in enumerate(node.input):
             node.input[i] = skipped.get(name, name)
-    return tf.graph_util.convert_variables_to_constants(sess, graph_def, [model.logits.op.name])
+    frozen = tf.graph_util.convert_variables_to_constants(sess, graph_def, [model.logits.op.name])
+    frozen.node.remove(next(node for node in frozen.node if node.name == model.image_input.op.name))
+    return frozen
 
 
 def taps(size, new_size):

@@ -173,6 +173,8 @@ def read_image(path):
         return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     if image.mode in ('I', 'F'):
         raise InputError(f'{path}: has 32 bits a channel, whose range cannot be told; save it with 8 or 16')
+    if image.mode == 'P':  # converted at once, one with an alpha channel gives a warning
+        image = image.convert('RGBA')
     return np.asarray(image.convert('RGB'))
 
 
