@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import helper
-from road import kitti, scenes, scores, vgg16
+from road import kitti, sample, scenes, scores, vgg16
 from road.activations import GIB, Cache
 from road.ahead import batched, map_ahead
 from road.errors import InputError
@@ -31,6 +31,10 @@ from road.variants import draw_variants
 
 NUM_CLASSES = 2  # not road, road
 POOL3_SCALE, POOL4_SCALE = 0.0001, 0.01  # "at once" FCN-8s: brings the skips to the size of score_fr
+
+# What --sample takes where the command line says nothing: 20 frames a category, small images, and an encoder that has
+# few channels, none of them to spare.
+SAMPLE_DEFAULTS = {'val_frames': 5, 'image_size': sample.SHAPE, 'learning_rate': 3e-2, 'keep_prob': 0.9, 'l2': 1e-5}
 
 
 # ------------------------------------------------------------------------------------------------ the network
@@ -307,7 +311,7 @@ def run(args):
     if device.startswith('CPU'):
         print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')
     if args.sample:
-        make_sample(args)
+        make_sample(args, config)
     training, validation, testing = find_kitti(args.kitti_dir, args.val_frames)
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     run_dir = make_run_dir(args, training, validation)
@@ -358,20 +362,25 @@ def run(args):
     print(f'Best on validation: {best.row}')
 
 
-def make_sample(args):
-    """Draw the sample's scenes and make its encoder, where they are missing."""
+def make_sample(args, config):
+    """Draw the sample's scenes and train its encoder, where they are missing."""
     scenes.write_dataset(args.kitti_dir)
-    if not os.path.isdir(args.vgg_dir):
-        vgg16.save_graph(vgg16.random_weights(), args.vgg_dir)
+    sample.make_encoder(args.vgg_dir, config=config)
 
 
 def print_settings(args):
     """Print the settings in force, what was given on the command line marked."""
     print('Settings (* given on the command line)')
     for name, value in vars(args).items():
-        option = '--' + name.replace('_', '-')
+        option, text = setting_words({name: value}).split(' ', 1)
         given = any(word.split('=')[0] == option for word in sys.argv[1:])
-        print(f'  {"*" if given else " "} {option:16s} {"x".join(map(str, value)) if name == "image_size" else value}')
+        print(f'  {"*" if given else " "} {option:16s} {text}')
+
+
+def setting_words(settings):
+    """Settings as one would type them, {'image_size': (96, 320)} => '--image-size 96x320'."""
+    return ', '.join(f'--{name.replace("_", "-")} {"x".join(map(str, value)) if isinstance(value, tuple) else value}'
+                     for name, value in settings.items())
 
 
 class Best:
@@ -462,7 +471,8 @@ def parse_args(argv=None):
         formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=30, width=110))
     data = parser.add_argument_group('data')
     data.add_argument('--sample', action='store_true',
-                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download')
+                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download; '
+                      f'the defaults are then {setting_words(SAMPLE_DEFAULTS)}')
     data.add_argument('--data-dir', default='data', metavar='DIR', help='where inputs are')
     data.add_argument('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
                       help='KITTI Road: holds training/ and testing/ (default: <data-dir>/data_road)')
@@ -501,6 +511,8 @@ def parse_args(argv=None):
     output.add_argument('--debug', action='store_true', help='show the traceback of an error')
     args = parser.parse_args(argv)
     if args.sample:
+        parser.set_defaults(**SAMPLE_DEFAULTS)
+        args = parser.parse_args(argv)
         for option in ('kitti_dir', 'vgg_dir', 'vgg_weights'):
             if getattr(args, option, None):
                 parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
