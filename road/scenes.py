@@ -489,20 +489,24 @@ def polygon(canvas, points, colour, code=OBJECT, glow=False):
     normal = np.array([py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx])   # x, up, z are a left-handed system
     if normal @ (points[0] - EYE) >= 0:
         return False
-    if points[:, 2].min() < 1:                               # cut off what is beside or behind the camera
+    depth = points @ (canvas.projection[2, :3] * [1, -1, 1]) + canvas.projection[2, 3]   # from the camera, not z
+    if depth.min() < 1:                                      # cut off what is beside or behind the camera
         kept = []
-        for a, b in zip(points, np.roll(points, -1, 0)):
-            if a[2] >= 1:
+        for a, b, near, far in zip(points, np.roll(points, -1, 0), depth, np.roll(depth, -1)):
+            if near >= 1:
                 kept.append(a)
-            if (a[2] >= 1) != (b[2] >= 1):
-                kept.append(a + (b - a) * (1 - a[2]) / (b[2] - a[2]))
+            if (near >= 1) != (far >= 1):
+                kept.append(a + (b - a) * (1 - near) / (far - near))
         if len(kept) < 3:
             return False
         points = np.array(kept)
     if not glow:
         facing = max(0., normal @ canvas.sun / (np.sqrt(normal @ normal) + 1e-9))
         colour = colour * (canvas.weather['shade'] + canvas.weather['sun'] * facing)
-    flat = to_canvas(canvas, points).ravel().tolist()
+    flat = to_canvas(canvas, points)
+    if (flat.max(0) < 0).any() or (flat.min(0) > canvas.picture.size).any():
+        return False                                         # all of it is beside the picture
+    flat = flat.ravel().tolist()
     fill = tuple(int(min(max(v, 0), 255)) for v in hazed(canvas, colour, points[0, 2]).tolist())
     canvas.pens[0].polygon(flat, fill=fill)
     canvas.pens[1].polygon(flat, fill=code)
