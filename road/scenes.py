@@ -26,7 +26,7 @@ from tqdm import tqdm
 from road.errors import InputError
 from road.scores import CATEGORIES
 
-VERSION = 2           # raise it with every change of the pictures: data sets drawn by an older version are redrawn
+VERSION = 3           # raise it with every change of the pictures: data sets drawn by an older version are redrawn
 ROAD, NOT_ROAD, NOT_COUNTED, STRAY = (255, 0, 255), (255, 0, 0), (0, 0, 0), (0, 0, 255)
 FAR = 140.            # metres; there the plane ends at a line of trees, at KITTI's size 8 pixels below the horizon
 PAVING = np.array([1.04, 1., .93], np.float32)      # concrete slabs are warmer than asphalt
