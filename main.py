@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import helper
-from road import evaluation, kitti, options, runs, scenes, scores, vgg16
+from road import evaluation, kitti, options, runs, sample, scenes, scores, vgg16
 from road.activations import GIB, Cache
 from road.ahead import batched, map_ahead
 from road.errors import InputError
@@ -279,7 +279,8 @@ def run(args):
     """Train with the settings of road.options.parse_training, and write the test images."""
     config, encoder_config, _, precision = session_config(args.precision)
     if args.sample:
-        make_sample(args)
+        scenes.write_dataset(args.kitti_dir)
+        sample.make_encoder(args.vgg_dir, config=config)
     training, validation, testing = find_kitti(args.kitti_dir, args.val_frames)
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     runs.refuse_existing(args.runs_dir, args.name)
@@ -333,21 +334,14 @@ def activations(args, encoder, encode, channels, training, validation):
     return compute
 
 
-def make_sample(args):
-    """Draw the sample's scenes and make its encoder, where they are missing."""
-    scenes.write_dataset(args.kitti_dir)
-    if not os.path.isdir(args.vgg_dir):
-        vgg16.save_graph(vgg16.random_weights(), args.vgg_dir)
-
-
 def print_settings(args):
     """Print the settings in force, those that are not the default marked."""
     defaults = vars(options.parse_training(['--sample'] if args.sample else []))
     print('Settings (* = not the default)')
     for name, value in vars(args).items():
         mark = '*' if value != defaults[name] and name != 'name' else ' '
-        text = 'x'.join(map(str, value)) if name == 'image_size' else value
-        print(f'  {mark} --{name.replace("_", "-"):14s} {text}')
+        option, text = options.words(name, value)
+        print(f'  {mark} {option:16s} {text}')
 
 
 class Best:

@@ -8,11 +8,17 @@ import os
 import re
 import time
 
+from road import sample
 from road.machine import PRECISIONS
 
 COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) frames",
             'submit': "the zip of a run's confidence maps for the benchmark's server",
             'benchmark': 'how fast training and inference are here, beside the plain loop'}
+
+
+# What --sample takes where the command line says nothing: 20 frames a category, small images, and an encoder that has
+# few channels, none of them to spare.
+SAMPLE_DEFAULTS = {'val_frames': 5, 'image_size': sample.SHAPE, 'learning_rate': 3e-2, 'keep_prob': 0.9, 'l2': 1e-5}
 
 
 def parse(argv):
@@ -30,7 +36,8 @@ def parse_training(argv):
         formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=30, width=110))
     data = parser.add_argument_group('data')
     data.add_argument('--sample', action='store_true',
-                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download')
+                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download; the '
+                      'defaults are then ' + ', '.join(' '.join(words(*item)) for item in SAMPLE_DEFAULTS.items()))
     data.add_argument('--data-dir', default='data', metavar='DIR', help='where inputs are')
     data.add_argument('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
                       help='KITTI Road: holds training/ and testing/ (default: <data-dir>/data_road)')
@@ -69,6 +76,8 @@ def parse_training(argv):
     output.add_argument('--debug', action='store_true', help='show the traceback of an error')
     args = parser.parse_args(argv)
     if args.sample:
+        parser.set_defaults(**SAMPLE_DEFAULTS)
+        args = parser.parse_args(argv)
         for option in ('kitti_dir', 'vgg_dir', 'vgg_weights'):
             if getattr(args, option, None):
                 parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
@@ -102,6 +111,11 @@ def parse_command(argv):
             add('--split', choices=('validation', 'train'), default='validation', help='which frames')
         add('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
+
+
+def words(name, value):
+    """A setting as one would type it: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
+    return f'--{name.replace("_", "-")}', 'x'.join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def number(kind, low, high):
