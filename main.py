@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import helper
-from road import evaluation, kitti, options, runs, scenes, scores, vgg16
+from road import evaluation, kitti, options, runs, sample, scenes, scores, vgg16
 from road.activations import GIB, Cache
 from road.ahead import batched, map_ahead
 from road.errors import InputError
@@ -277,10 +277,11 @@ def open_encoder(vgg_dir, config):
 
 def run(args):
     """Train with the settings of road.options.parse_training, and write the test images."""
-    config, encoder_config, _, precision = session_config(args.precision)
+    config, encoder_config, _, precision = session_config(args.precision, args.xla)
     if args.sample:
-        make_sample(args)
-    training, validation, testing = find_kitti(args.kitti_dir, args.val_frames)
+        scenes.write_dataset(args.kitti_dir)
+        sample.make_encoder(args.vgg_dir, config=config)
+    training, validation, testing = find_kitti(args.kitti_dir, args.val_frames, drawn=args.sample)
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     runs.refuse_existing(args.runs_dir, args.name)
     print_settings(args)
@@ -333,21 +334,14 @@ def activations(args, encoder, encode, channels, training, validation):
     return compute
 
 
-def make_sample(args):
-    """Draw the sample's scenes and make its encoder, where they are missing."""
-    scenes.write_dataset(args.kitti_dir)
-    if not os.path.isdir(args.vgg_dir):
-        vgg16.save_graph(vgg16.random_weights(), args.vgg_dir)
-
-
 def print_settings(args):
     """Print the settings in force, those that are not the default marked."""
     defaults = vars(options.parse_training(['--sample'] if args.sample else []))
     print('Settings (* = not the default)')
     for name, value in vars(args).items():
         mark = '*' if value != defaults[name] and name != 'name' else ' '
-        text = 'x'.join(map(str, value)) if name == 'image_size' else value
-        print(f'  {mark} --{name.replace("_", "-"):14s} {text}')
+        option, text = options.words(name, value)
+        print(f'  {mark} {option:16s} {text}')
 
 
 class Best:
@@ -366,15 +360,16 @@ class Best:
         self.saver.restore(self.sess, self.path)
 
 
-def find_kitti(kitti_dir, val_frames):
-    """Find KITTI Road and say what is there: (training, validation, testing) lists of road.kitti.Frame."""
+def find_kitti(kitti_dir, val_frames, *, drawn=False):
+    """Find KITTI Road (or drawn scenes) and say what is there: (training, validation, testing) lists of kitti.Frame."""
     if not os.path.isdir(kitti_dir):
         raise InputError(kitti.missing_message(kitti_dir))
     labelled = kitti.training_frames(os.path.join(kitti_dir, 'training'))
     testing = kitti.testing_frames(os.path.join(kitti_dir, 'testing'))
-    differing = kitti.differing_counts(labelled, testing)
-    found = f'{len(labelled)} training images, {len(labelled)} labels, {len(testing)} test images'
-    print(f'KITTI Road in {kitti_dir}: ' + (f'partial ({"; ".join(differing)})' if differing else f'complete ({found})'))
+    differing = [] if drawn else kitti.differing_counts(labelled, testing)
+    print(('Drawn scenes in ' if drawn else 'KITTI Road in ') + kitti_dir +
+          (f': partial ({"; ".join(differing)})' if differing else
+           f': complete ({len(labelled)} training images, {len(labelled)} labels, {len(testing)} test images)'))
     training, validation = kitti.split(labelled, val_frames)
     print(f'Training on {len(training)} frames, validating on {len(validation)}: the last {val_frames} of each category')
     return training, validation, testing
@@ -392,7 +387,7 @@ def open_run(args):
     helper.maybe_download_pretrained_vgg(os.path.dirname(vgg_dir), vgg_dir=vgg_dir)
     if vgg16.fingerprint(vgg_dir) != run.encoder:
         raise InputError(f'{vgg_dir}: is not the encoder that {run.folder} was trained on; name that one with --vgg-dir')
-    config, encoder_config, _, _ = session_config(run.settings['precision'])
+    config, encoder_config, _, _ = session_config(run.settings['precision'], run.settings['xla'])
     print(f'Decoder of the best epoch: {run.decoder}')
     encode, _ = open_encoder(vgg_dir, encoder_config)
     with open_model(vgg_dir, config) as (sess, model):
@@ -466,7 +461,7 @@ def export(args):
 
 def benchmark(args):
     """`main.py benchmark`: how fast training and inference are here, beside the plain loop; writes benchmark.json."""
-    config, encoder_config, device, precision = session_config(args.precision)
+    config, encoder_config, device, precision = session_config(args.precision, args.xla)
     if not args.kitti_dir:
         args.kitti_dir = os.path.join(args.data_dir, 'sample', 'data_road')
         scenes.write_dataset(args.kitti_dir)

@@ -28,7 +28,7 @@ ROOT = os.path.dirname(IMGS)
 sys.path.insert(0, ROOT)
 import helper  # noqa: E402
 import main  # noqa: E402
-from road import kitti, scores, vgg16  # noqa: E402
+from road import kitti, runs, scores, vgg16  # noqa: E402
 from road.tf1 import tf  # noqa: E402
 
 IMAGE_SHAPE = (160, 576)  # the image that the schemes are drawn for
@@ -95,10 +95,9 @@ def trained_run(folder):
     frames = [frame for frame in frames if frame.name in names]
     run = SimpleNamespace(images=os.path.join(folder, 'images'), frames=len(frames), confidences=[])
     histograms = np.zeros([3, 2, scores.LEVELS], np.int64)
-    with tf.Graph().as_default() as graph, tf.Session() as sess:
-        model = main.build_graph(sess, settings['vgg_dir'], l2=settings['l2'])
-        tf.train.Saver(model.decoder).restore(sess, os.path.join(folder, 'checkpoints', 'best', 'decoder'))
-        skips = [graph.get_tensor_by_name(f'decoder/{name}/BiasAdd:0') for name in ('score_pool4', 'score_pool3')]
+    with main.open_model(settings['vgg_dir'], None) as (sess, model):
+        model.saver.restore(sess, runs.load(folder).decoder)
+        skips = [sess.graph.get_tensor_by_name(f'decoder/{name}/BiasAdd:0') for name in ('score_pool4', 'score_pool3')]
         for frame in frames:
             image, (road, counts) = kitti.read_image(frame.image), kitti.read_label(frame.label)
             values = sess.run(model.frontier, {model.image_input: kitti.resize_image(image, image_shape)[np.newaxis]})

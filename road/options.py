@@ -9,6 +9,7 @@ import re
 import time
 
 from helper import OVERLAYS
+from road import sample
 from road.machine import PRECISIONS
 
 COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) frames",
@@ -16,6 +17,11 @@ COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) fram
             'predict': 'paint the road into images, folders of images and videos',
             'export': 'write a run as a SavedModel that needs nothing of this project',
             'benchmark': 'how fast training and inference are here, beside the plain loop'}
+
+
+# What --sample takes where the command line says nothing: 20 frames a category, small images, and an encoder that has
+# few channels, none of them to spare.
+SAMPLE_DEFAULTS = {'val_frames': 5, 'image_size': sample.SHAPE, 'learning_rate': 3e-2, 'keep_prob': 0.9, 'l2': 1e-5}
 
 
 def parse(argv):
@@ -33,7 +39,8 @@ def parse_training(argv):
         formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=30, width=110))
     data = parser.add_argument_group('data')
     data.add_argument('--sample', action='store_true',
-                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download')
+                      help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download; the '
+                      'defaults are then ' + ', '.join(' '.join(words(*item)) for item in SAMPLE_DEFAULTS.items()))
     data.add_argument('--data-dir', default='data', metavar='DIR', help='where inputs are')
     data.add_argument('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
                       help='KITTI Road: holds training/ and testing/ (default: <data-dir>/data_road)')
@@ -60,6 +67,7 @@ def parse_training(argv):
     speed = parser.add_argument_group('speed')
     speed.add_argument('--precision', choices=PRECISIONS, default='auto',
                        help='of the frozen encoder; auto: bfloat16 where the processor has it')
+    speed.add_argument('--xla', action='store_true', help='compile with XLA; measure it, it is not always faster')
     speed.add_argument('--cache', action=argparse.BooleanOptionalAction, default=True,
                        help="run the encoder once an image and keep its outputs in <data-dir>/cache")
     speed.add_argument('--cache-dtype', choices=('float16', 'float32'), default='float16', help='of the kept outputs')
@@ -72,6 +80,8 @@ def parse_training(argv):
     output.add_argument('--debug', action='store_true', help='show the traceback of an error')
     args = parser.parse_args(argv)
     if args.sample:
+        parser.set_defaults(**SAMPLE_DEFAULTS)
+        args = parser.parse_args(argv)
         for option in ('kitti_dir', 'vgg_dir', 'vgg_weights'):
             if getattr(args, option, None):
                 parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
@@ -95,6 +105,7 @@ def parse_command(argv):
             add('--vgg-dir', metavar='DIR', help='the VGG16 graph; random weights of the real widths where it is not given')
             add('--data-dir', default='data', metavar='DIR', help='for the cache while it runs')
             add('--precision', choices=PRECISIONS, default='auto', help='of the encoder')
+            add('--xla', action='store_true', help='compile with XLA')
             add('--quick', action='store_true', help='about a minute: fewer repeats, one size')
             add('--output', default='runs/benchmark.json', metavar='FILE', help='where figures go')
         else:
@@ -120,6 +131,11 @@ def parse_command(argv):
     if argv[0] in ('predict', 'export'):
         args.output = getattr(args, 'output', os.path.join(args.run, {'predict': 'predictions', 'export': 'export'}[argv[0]]))
     return args
+
+
+def words(name, value):
+    """A setting as one would type it: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
+    return f'--{name.replace("_", "-")}', 'x'.join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def number(kind, low, high):

@@ -9,6 +9,7 @@ import pytest
 
 import main
 from road import kitti
+from road.machine import session_config
 from road.tf1 import tf
 
 TINY = ['--image-size', '64x192', '--epochs', '2', '--val-frames', '1', '--batch-size', '2']
@@ -157,6 +158,15 @@ def test_loss_that_is_not_finite_stops_the_run():
         names = [tf.placeholder(tf.float32) for _ in range(4)]
         with pytest.raises(main.InputError, match='epoch 1, step 1: the loss is nan at learning rate 0.5'):
             main.train_nn(sess, 1, 1, lambda n: [([0], [0])], tf.no_op(), tf.constant(np.nan), *names, rate=0.5)
+
+
+def test_xla_compiles_the_step(vgg_dir):
+    """On a CPU too; without it nothing is compiled."""
+    for xla in (False, True):
+        with main.open_model(vgg_dir, session_config('float32', xla)[0]) as (sess, model):
+            metadata = tf.RunMetadata()
+            sess.run(model.train_op, feed(model), options=tf.RunOptions(output_partition_graphs=True), run_metadata=metadata)
+            assert any(node.op == '_XlaRun' for graph in metadata.partition_graphs for node in graph.node) == xla
 
 
 # ---------------------------------------------------------------------------------------------------- the run
