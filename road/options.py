@@ -12,6 +12,7 @@ from road.machine import PRECISIONS
 
 COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) frames",
             'submit': "the zip of a run's confidence maps for the benchmark's server",
+            'check': 'read every file of the data and of the VGG16 graph and list what is wrong with them',
             'benchmark': 'how fast training and inference are here, beside the plain loop'}
 
 
@@ -34,6 +35,8 @@ def parse_training(argv):
     data.add_argument('--data-dir', default='data', metavar='DIR', help='where inputs are')
     data.add_argument('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
                       help='KITTI Road: holds training/ and testing/ (default: <data-dir>/data_road)')
+    data.add_argument('--download-kitti', action='store_true',
+                      help='get KITTI Road where it is missing (0.5 GB; licence CC BY-NC-SA 3.0, not for commercial use)')
     data.add_argument('--vgg-dir', metavar='DIR', default=argparse.SUPPRESS,
                       help='the VGG16 graph; made where it is missing (default: <data-dir>/vgg)')
     data.add_argument('--vgg-weights', metavar='FILE',
@@ -69,7 +72,7 @@ def parse_training(argv):
     output.add_argument('--debug', action='store_true', help='show the traceback of an error')
     args = parser.parse_args(argv)
     if args.sample:
-        for option in ('kitti_dir', 'vgg_dir', 'vgg_weights'):
+        for option in ('kitti_dir', 'download_kitti', 'vgg_dir', 'vgg_weights'):
             if getattr(args, option, None):
                 parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
     inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
@@ -87,7 +90,11 @@ def parse_command(argv):
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.',
                                       formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         add = command.add_argument
-        if name == 'benchmark':
+        if name == 'check':
+            add('--data-dir', default='data', metavar='DIR', help='where data_road, vgg and cache are')
+            add('--kitti-dir', metavar='DIR', help='KITTI Road (default: <data-dir>/data_road)')
+            add('--vgg-dir', metavar='DIR', help='the VGG16 graph (default: <data-dir>/vgg, if it is there)')
+        elif name == 'benchmark':
             add('--kitti-dir', metavar='DIR', help='KITTI Road; drawn scenes where it is not given')
             add('--vgg-dir', metavar='DIR', help='the VGG16 graph; random weights of the real widths where it is not given')
             add('--data-dir', default='data', metavar='DIR', help='for the cache while it runs')
@@ -102,6 +109,15 @@ def parse_command(argv):
             add('--split', choices=('validation', 'train'), default='validation', help='which frames')
         add('--debug', action='store_true', help='show the traceback of an error')
     return parser.parse_args(argv)
+
+
+def memory_advice(args):
+    """What was in force when the memory did not suffice, and what to lower; goes on after 'out of memory'."""
+    size = ' at image size {}x{}'.format(*args.image_size) if 'image_size' in args else ''
+    if 'batch_size' in args:
+        return (f'{size} and batch size {args.batch_size}; lower --batch-size, then --image-size (half the height and width '
+                'takes a quarter)')
+    return f'{size}; close other programs, or use a run trained at a smaller --image-size'
 
 
 def number(kind, low, high):
