@@ -283,7 +283,7 @@ def run(args):
     if args.download_kitti:
         helper.maybe_download_kitti(args.kitti_dir)
     training, validation, testing = find_kitti(args.kitti_dir, args.val_frames)
-    checks.refuse_faults(args.kitti_dir, os.path.join(args.data_dir, 'cache', 'checked.json'))
+    checks.refuse_faults(args.kitti_dir, os.path.join(args.data_dir, 'checked.json'))
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     runs.refuse_existing(args.runs_dir, args.name)
     print_settings(args)
@@ -434,7 +434,7 @@ def check(args):
     kitti_dir = args.kitti_dir or os.path.join(args.data_dir, 'data_road')
     vgg_dir = args.vgg_dir or os.path.join(args.data_dir, 'vgg')
     wanted = args.vgg_dir or os.path.lexists(vgg_dir)  # else it is not there yet, and training makes it
-    report = checks.check(kitti_dir, vgg_dir if wanted else None, os.path.join(args.data_dir, 'cache', 'checked.json'))
+    report = checks.check(kitti_dir, vgg_dir if wanted else None, os.path.join(args.data_dir, 'checked.json'))
     print(checks.text(report, kitti_dir, vgg_dir))
     if report.faults:
         raise InputError(f'{len(report.faults)} faults; training needs every one put right')

@@ -2,7 +2,7 @@
 
 `python main.py check` lists all faults; training looks at the same ones before its first step (refuse_faults). Files are
 decoded in threads, as many as there are cores. A file that was fine and has the same size and time as then is not decoded again for
-training: `checked.json` in the cache folder says which were.
+training: `checked.json` in the data folder says which were.
 """
 
 import os

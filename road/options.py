@@ -91,7 +91,7 @@ def parse_command(argv):
                                       formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         add = command.add_argument
         if name == 'check':
-            add('--data-dir', default='data', metavar='DIR', help='where data_road, vgg and cache are')
+            add('--data-dir', default='data', metavar='DIR', help='where data_road and vgg are')
             add('--kitti-dir', metavar='DIR', help='KITTI Road (default: <data-dir>/data_road)')
             add('--vgg-dir', metavar='DIR', help='the VGG16 graph (default: <data-dir>/vgg, if it is there)')
         elif name == 'benchmark':

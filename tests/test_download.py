@@ -8,7 +8,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from road import download
+from road import download, records
 from road.errors import InputError
 from tests import bad_server
 
@@ -95,9 +95,11 @@ def test_part_that_the_server_no_longer_has_is_not_continued(served, tmp_path):
     """416: more bytes are here than there; and a damaged note is none."""
     (tmp_path / 'data').mkdir()
     part = tmp_path / 'data' / 'file.bin.part'
-    for note in (f'{{"url": "{served}/file.bin", "size": 800000, "mark": null}}', '{"url', '[]'):
-        part.write_bytes(bytes(750_000))
-        (tmp_path / 'data' / 'file.bin.part.json').write_text(note)
+    for note in (None, '{"url', '[]', f'{{"url": "{served}/file.bin", "size": 700001, "mark": null, "crc32": 0}}'):
+        part.write_bytes(bytes(750_000 if note is None else 1000))
+        records.write(f'{part}.json', {'url': f'{served}/file.bin', 'size': 800_000, 'mark': None})
+        if note:
+            (tmp_path / 'data' / 'file.bin.part.json').write_text(note)
         assert get(served, '', tmp_path).read_bytes() == DATA
         os.remove(tmp_path / 'data' / 'file.bin')
 
