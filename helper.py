@@ -46,22 +46,24 @@ def maybe_download_pretrained_vgg(data_dir, *, vgg_dir=None, weights=None):
         InputError: it is not whole (road.vgg_folder.check), was built from other weights, or cannot be had.
     """
     vgg_dir = vgg_dir or os.path.join(data_dir, 'vgg')
-    with download.alone(vgg_dir):
-        if os.path.lexists(vgg_dir):
-            graph = vgg_folder.check(vgg_dir)
-            if weights and vgg16.read_source(vgg_dir) != _source(weights):
-                raise InputError(f'{vgg_dir}: was not built from {weights}; move the folder away or name another one with '
-                                 '--vgg-dir')
-        elif weights:
-            print(f'Building the VGG16 graph in {vgg_dir} from {weights}')
-            source = _source(weights)
-            vgg16.save_graph(vgg16.read_weights(weights), vgg_dir, source)
-            graph = vgg_folder.check(vgg_dir)
-        else:
-            _fetch_vgg(vgg_dir)
-            graph = vgg_folder.check(vgg_dir)
+    if not os.path.lexists(vgg_dir):
+        with download.alone(vgg_dir):
+            if not os.path.lexists(vgg_dir):  # else another process has made it meanwhile
+                _make_graph(vgg_dir, weights)
+    graph = vgg_folder.check(vgg_dir)
+    if weights and vgg16.read_source(vgg_dir) != _source(weights):
+        raise InputError(f'{vgg_dir}: was not built from {weights}; move the folder away or name another one with --vgg-dir')
     print(f'Encoder in {vgg_dir}: {graph.summary}')
     return vgg_dir
+
+
+def _make_graph(vgg_dir, weights):
+    if weights:
+        print(f'Building the VGG16 graph in {vgg_dir} from {weights}')
+        source = _source(weights)
+        vgg16.save_graph(vgg16.read_weights(weights), vgg_dir, source)
+    else:
+        _fetch_vgg(vgg_dir)
 
 
 def _source(weights):
@@ -112,18 +114,18 @@ def maybe_download_kitti(kitti_dir):
 
     Raises InputError where it cannot be had; the folder appears only when whole.
     """
-    with download.alone(kitti_dir):
-        if os.path.lexists(kitti_dir):
-            print(f'{kitti_dir} is there already; it is not downloaded')
-            return
+    def finish(folder):
+        if not os.path.isdir(os.path.join(folder, 'training', 'image_2')):
+            raise download.Damaged(f'{kitti.LINK}: the archive holds no KITTI Road, training/image_2 is missing')
 
-        def finish(folder):
-            if not os.path.isdir(os.path.join(folder, 'training', 'image_2')):
-                raise download.Damaged(f'{kitti.LINK}: the archive holds no KITTI Road, training/image_2 is missing')
+    def get(archive):
+        unpack.unpack(archive, 'data_road', kitti_dir, finish)
 
+    if not os.path.lexists(kitti_dir):
         print(f'KITTI Road: licence {kitti.LICENCE}, not for commercial use; its page is {kitti.PAGE}')
-        download.fetch(kitti.LINK, os.path.dirname(os.path.abspath(kitti_dir)),
-                       lambda archive: unpack.unpack(archive, 'data_road', kitti_dir, finish))
+        with download.alone(kitti_dir):
+            if not os.path.lexists(kitti_dir):  # else another process has made it meanwhile
+                download.fetch(kitti.LINK, os.path.dirname(os.path.abspath(kitti_dir)), get)
 
 
 # ---------------------------------------------------------------------------------------------------- batches

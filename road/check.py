@@ -126,6 +126,8 @@ def _image(path):
 def _decode(path):
     try:
         with Image.open(path) as image:
+            image.verify()
+        with Image.open(path) as image:  # verify leaves nothing to decode
             image.load()
     except kitti.DAMAGED as error:
         raise kitti.unreadable(path) from error

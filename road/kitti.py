@@ -202,6 +202,8 @@ def split(frames, val_frames):
 def read_image(path):
     """Read an image as uint8 RGB [h, w, 3], whatever its mode. Raises InputError where it cannot be read."""
     try:
+        with Image.open(path) as image:
+            image.verify()  # a PNG's checksums, which decoding alone does not always look at
         return np.asarray(iio.imread(path, plugin='pillow', mode='RGB'))
     except DAMAGED as error:
         raise unreadable(path) from error

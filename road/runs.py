@@ -87,7 +87,8 @@ def load(folder):
 def restore(run, saver, sess):
     """Give the session the decoder of a run. Raises InputError where its checkpoint is damaged or of another network."""
     try:
-        saver.restore(sess, run.decoder)
+        with sess.graph.as_default():
+            saver.restore(sess, run.decoder)
     except (tf.errors.OpError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f'{run.decoder}: damaged, or not the decoder of this network ({str(error).split(chr(10))[0][:200]}). '
                          'Train again') from error

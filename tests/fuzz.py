@@ -225,6 +225,7 @@ def work(cases):
         made = kinds(folder)
         expected = {name: kind.read() for name, kind in made.items()}
         before = {path: digest(path) for kind in made.values() for path in kind.files}
+        print('ready', file=channel, flush=True)
         for line in cases:
             name, number = line.rstrip('\n').split('\t')
             print(one_case(made[name], expected[name], int(number), name), file=channel, flush=True)
@@ -245,6 +246,8 @@ def fuzz(count, names=None):
         said = []
         threading.Thread(target=lambda: said.extend(child.stderr), daemon=True).start()
         done = 0
+        if answers.get() != 'ready\n':
+            raise RuntimeError('the files could not be made: ' + ''.join(said))
         try:
             for name, number in waiting:
                 child.stdin.write(f'{name}\t{number}\n')

@@ -68,7 +68,7 @@ FAULTS = [
     (TEST, lambda p: resave(p, grow), 'pixels, the others about'),
     (LABEL, lambda p: resave(p, lambda i: i.crop((0, 0, 90, 90))), 'but its image is'),
     (LABEL, lambda p: resave(p, with_pixel((0, 255, 0))), r'1 pixels have colours unknown .* \(0, 255, 0\)'),
-    (LABEL, lambda p: resave(p, lambda i: i.resize((i.width + 1, i.height)).resize(i.size)), 'colours unknown|No'),
+    (LABEL, lambda p: resave(p, lambda i: i.resize((i.width + 1, i.height)).resize(i.size)), 'colours unknown'),
     (CALIB, lambda p: write(p, np.random.default_rng(0).bytes(800)), 'no text'),
     (CALIB, lambda p: write(p, b'P2: 1 2 3\n'), 'no line for R0_rect'),
     (IMAGE, lambda p: replace(p, lambda p: os.symlink('/nowhere/at/all', p)), 'a link to /nowhere/at/all'),
