@@ -54,3 +54,12 @@ def vgg_dir(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp('graph') / 'vgg')
     vgg16.save_graph(vgg16.random_weights(fc_width=16), folder)
     return folder
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A real HTTP server on this machine, which serves tmp_path/served and can misbehave: see tests/bad_server.py."""
+    from tests.bad_server import serve
+    (tmp_path / 'served').mkdir(exist_ok=True)
+    with serve(str(tmp_path / 'served')) as address:
+        yield address

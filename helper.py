@@ -4,23 +4,18 @@ The functions keep the names and argument orders of the classic road-segmentatio
 keyword-only.
 """
 
-import hashlib
 import os
-import shutil
-import tempfile
 import time
-import zipfile
 import zlib
 from itertools import count
 
 import imageio.v3 as iio
 import numpy as np
-import requests
 from PIL import Image
 from scipy.special import softmax
 from tqdm import tqdm
 
-from road import kitti, vgg16
+from road import download, kitti, unpack, vgg16, vgg_folder
 from road.ahead import batched, map_ahead
 from road.errors import InputError
 
@@ -30,6 +25,8 @@ VGG_URL = 'https://s3-us-west-1.amazonaws.com/udacity-selfdrivingcar/vgg.zip'
 KERAS_URL = ('https://storage.googleapis.com/tensorflow/keras-applications/vgg16/'
              'vgg16_weights_tf_dim_ordering_tf_kernels.h5')
 KERAS_MD5 = '64373286793e3c8b2b4e3219cbf3544b'
+KERAS_MD5S = {os.path.basename(KERAS_URL): KERAS_MD5,  # both as keras.applications.vgg16 states them
+              'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5': '6d6bbae143d832006294945121d1f1fc'}
 
 OVERLAYS = ('both', 'tint', 'outline', 'mask')  # how paint shows the road
 TINT_COLOUR = (0, 255, 0)
@@ -52,101 +49,89 @@ def maybe_download_pretrained_vgg(data_dir, *, vgg_dir=None, weights=None):
     Returns:
         the graph's folder, complete.
     Raises:
-        InputError: it is incomplete, was built from other weights, or cannot be had.
+        InputError: it is not whole (road.vgg_folder.check), was built from other weights, or cannot be had.
     """
     vgg_dir = vgg_dir or os.path.join(data_dir, 'vgg')
-    if os.path.lexists(vgg_dir):
-        missing = vgg16.missing_file(vgg_dir)
-        if missing:
-            raise InputError(f'{vgg_dir}: not a complete VGG16 graph, {missing} is missing; move the folder away (it is '
-                             'then downloaded or built anew) or name another one with --vgg-dir')
-        if weights and vgg16.read_source(vgg_dir) != _source(weights):
-            raise InputError(f'{vgg_dir}: was not built from {weights}; move the folder away or name another one with '
-                             '--vgg-dir')
-        return vgg_dir
+    if not os.path.lexists(vgg_dir):
+        with download.alone(vgg_dir):
+            if not os.path.lexists(vgg_dir):  # else another process has made it meanwhile
+                _make_graph(vgg_dir, weights)
+    graph = vgg_folder.check(vgg_dir)
+    if weights and vgg16.read_source(vgg_dir) != _source(weights):
+        raise InputError(f'{vgg_dir}: was not built from {weights}; move the folder away or name another one with --vgg-dir')
+    print(f'Encoder in {vgg_dir}: {graph.summary}')
+    return vgg_dir
+
+
+def _make_graph(vgg_dir, weights):
     if weights:
         print(f'Building the VGG16 graph in {vgg_dir} from {weights}')
-        vgg16.save_graph(vgg16.read_weights(weights), vgg_dir, _source(weights))
-        return vgg_dir
-    os.makedirs(os.path.dirname(os.path.abspath(vgg_dir)), exist_ok=True)
-    failures = []
+        source = _source(weights)
+        vgg16.save_graph(vgg16.read_weights(weights), vgg_dir, source)
+    else:
+        _fetch_vgg(vgg_dir)
+
+
+def _source(weights):
+    """What source.json records of a weights file: its name and MD5, which for Keras' own files is known."""
+    if not os.path.isfile(weights):
+        raise InputError(f'{weights}: no such file; --vgg-weights takes a .h5 or .npz file of VGG16 weights')
+    md5, name = download.file_digest(weights, 'md5'), os.path.basename(weights)
+    if md5 != KERAS_MD5S.get(name, md5):
+        raise InputError(f"{weights}: has MD5 {md5}, Keras' file of that name {KERAS_MD5S[name]}; get it again, or rename it "
+                         'if it is meant to be another')
+    return f'{name} (MD5 {md5})'
+
+
+def _fetch_vgg(vgg_dir):
+    """Download the graph from the first source that has it; why one fails is printed."""
     for fetch in (_fetch_classic, _fetch_keras):
         try:
             fetch(vgg_dir)
-            return vgg_dir
+            download.discard(VGG_URL, os.path.dirname(os.path.abspath(vgg_dir)))  # half of it is of no use any more
+            return
         except InputError as error:
             print(f'Warning: {error}')
-            failures.append(str(error))
     raise InputError(f'{vgg_dir}: the VGG16 graph could not be downloaded from either source. By hand: get {KERAS_URL} '
                      'and give it as --vgg-weights FILE; or run `python main.py --sample`, which needs no download')
 
 
-def _source(weights):
-    """What source.json records of a weights file: its name and MD5."""
-    if not os.path.isfile(weights):
-        raise InputError(f'{weights}: no such file; --vgg-weights takes a .h5 or .npz file of VGG16 weights')
-    return f'{os.path.basename(weights)} (MD5 {_md5(weights)})'
-
-
-def _md5(path):
-    with open(path, 'rb') as file:
-        digest = hashlib.md5()
-        for block in iter(lambda: file.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _fetch_classic(vgg_dir):
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(vgg_dir)), prefix='.vgg-') as folder:
-        archive = os.path.join(folder, 'vgg.zip')
-        download(VGG_URL, archive)
+    def finish(folder):
         try:
-            with zipfile.ZipFile(archive) as file:
-                # only the graph's own files, whatever else the archive holds
-                file.extractall(folder, [name for name in file.namelist() if name.startswith('vgg/')])
-        except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-            raise InputError(f'{VGG_URL}: the archive is damaged ({error})') from error
-        graph = os.path.join(folder, 'vgg')
-        missing = vgg16.missing_file(graph)
-        if missing:
-            raise InputError(f'{VGG_URL}: the archive holds no VGG16 graph, {missing} is missing')
-        vgg16.write_source(graph, VGG_URL)
-        os.replace(graph, vgg_dir)
+            vgg_folder.check(folder)
+        except InputError as error:
+            raise download.Damaged(f'{VGG_URL}: the archive holds no VGG16 graph ({error})') from error
+        vgg16.write_source(folder, VGG_URL)
+
+    download.fetch(VGG_URL, os.path.dirname(os.path.abspath(vgg_dir)),
+                   lambda archive: unpack.unpack(archive, 'vgg', vgg_dir, finish))
 
 
 def _fetch_keras(vgg_dir):
-    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(vgg_dir)), prefix='.vgg-') as folder:
-        weights = os.path.join(folder, os.path.basename(KERAS_URL))
-        download(KERAS_URL, weights)
-        md5 = _md5(weights)
-        if md5 != KERAS_MD5:
-            raise InputError(f'{KERAS_URL}: what came has MD5 {md5}, expected {KERAS_MD5}')
+    def build(weights):
         vgg16.save_graph(vgg16.read_weights(weights), vgg_dir, f'{KERAS_URL} (MD5 {KERAS_MD5})')
 
-
-def download(url, path):
-    """Download `url` to `path` with a progress bar in bytes. Raises InputError in one line where it fails."""
-    try:
-        with requests.get(url, stream=True, timeout=30) as response, open(path, 'wb') as file:
-            response.raise_for_status()
-            if response.headers.get('Content-Type', '').startswith('text/html'):
-                raise InputError(f'{url}: the server sent a web page instead of the file')
-            total = int(response.headers.get('Content-Length', 0))
-            with tqdm(total=total or None, unit='B', unit_scale=True, desc=os.path.basename(path)) as bar:
-                for block in response.iter_content(1 << 20):
-                    file.write(block)
-                    bar.update(len(block))
-    except requests.RequestException as error:
-        raise InputError(f'{url}: the download failed ({_cause(error)})') from error
-    if total and os.path.getsize(path) != total:
-        raise InputError(f'{url}: the download broke off at {os.path.getsize(path)} of {total} bytes')
+    download.fetch(KERAS_URL, os.path.dirname(os.path.abspath(vgg_dir)), build, md5=KERAS_MD5)
 
 
-def _cause(error):
-    if error.response is not None:
-        return f'HTTP {error.response.status_code} {error.response.reason}'
-    return {requests.ConnectionError: 'no connection', requests.Timeout: 'no answer in 30 s',
-            requests.ConnectTimeout: 'no answer in 30 s'}.get(type(error), type(error).__name__)
+def maybe_download_kitti(kitti_dir):
+    """Make sure that KITTI Road is there: find it or, licence and page printed first, download and unpack it.
+
+    Raises InputError where it cannot be had; the folder appears only when whole.
+    """
+    def finish(folder):
+        if not os.path.isdir(os.path.join(folder, 'training', 'image_2')):
+            raise download.Damaged(f'{kitti.LINK}: the archive holds no KITTI Road, training/image_2 is missing')
+
+    def get(archive):
+        unpack.unpack(archive, 'data_road', kitti_dir, finish)
+
+    if not os.path.lexists(kitti_dir):
+        print(f'KITTI Road: licence {kitti.LICENCE}, not for commercial use; its page is {kitti.PAGE}')
+        with download.alone(kitti_dir):
+            if not os.path.lexists(kitti_dir):  # else another process has made it meanwhile
+                download.fetch(kitti.LINK, os.path.dirname(os.path.abspath(kitti_dir)), get)
 
 
 # ---------------------------------------------------------------------------------------------------- batches

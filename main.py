@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import helper
-from road import evaluation, kitti, options, runs, sample, scenes, scores, vgg16
+from road import check as checks, download, evaluation, kitti, options, runs, sample, scenes, scores, vgg16
 from road.activations import GIB, Cache
 from road.ahead import batched, map_ahead
 from road.errors import InputError
@@ -279,9 +279,13 @@ def run(args):
     """Train with the settings of road.options.parse_training, and write the test images."""
     config, encoder_config, _, precision = session_config(args.precision, args.xla)
     if args.sample:
-        scenes.write_dataset(args.kitti_dir)
-        sample.make_encoder(args.vgg_dir, config=config)
+        with download.alone(args.kitti_dir):  # two runs that start at once
+            scenes.write_dataset(args.kitti_dir)
+            sample.make_encoder(args.vgg_dir, config=config)
+    if args.download_kitti:
+        helper.maybe_download_kitti(args.kitti_dir)
     training, validation, testing = find_kitti(args.kitti_dir, args.val_frames, drawn=args.sample)
+    checks.refuse_faults(args.kitti_dir, os.path.join(args.data_dir, 'checked.json'))
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     runs.refuse_existing(args.runs_dir, args.name)
     print_settings(args)
@@ -388,14 +392,15 @@ def open_run(args):
     if vgg16.fingerprint(vgg_dir) != run.encoder:
         raise InputError(f'{vgg_dir}: is not the encoder that {run.folder} was trained on; name that one with --vgg-dir')
     config, encoder_config, _, _ = session_config(run.settings['precision'], run.settings['xla'])
+    args.image_size = tuple(run.settings['image_size'])
     print(f'Decoder of the best epoch: {run.decoder}')
     encode, _ = open_encoder(vgg_dir, encoder_config)
     with open_model(vgg_dir, config) as (sess, model):
-        model.saver.restore(sess, run.decoder)
+        runs.restore(run, model.saver, sess)
 
         def outputs(images, full_size=False):
             return helper.confidences(sess, model.logits, model.keep_prob, model.frontier, images,
-                                      None if full_size else tuple(run.settings['image_size']), encode=encode)
+                                      None if full_size else args.image_size, encode=encode)
 
         yield run, outputs, (sess, model)
 
@@ -459,6 +464,17 @@ def export(args):
     print(f'{args.output}: {size / 1e6:.0f} MB, {1000 * seconds:.0f} ms here for an image of 375x1242, in float32')
 
 
+def check(args):
+    """`main.py check`: read every file of the data and of the VGG16 graph, and list what is wrong with them."""
+    kitti_dir = args.kitti_dir or os.path.join(args.data_dir, 'data_road')
+    vgg_dir = args.vgg_dir or os.path.join(args.data_dir, 'vgg')
+    wanted = args.vgg_dir or os.path.lexists(vgg_dir)  # else it is not there yet, and training makes it
+    report = checks.check(kitti_dir, vgg_dir if wanted else None, os.path.join(args.data_dir, 'checked.json'))
+    print(checks.text(report, kitti_dir, vgg_dir))
+    if report.faults:
+        raise InputError(f'{len(report.faults)} faults; training needs every one put right')
+
+
 def benchmark(args):
     """`main.py benchmark`: how fast training and inference are here, beside the plain loop; writes benchmark.json."""
     config, encoder_config, device, precision = session_config(args.precision, args.xla)
@@ -482,7 +498,7 @@ def benchmark(args):
 # ----------------------------------------------------------------------------------------------- command line
 
 
-COMMANDS = {'train': run, 'evaluate': evaluate, 'submit': submit, 'predict': predict, 'export': export,
+COMMANDS = {'train': run, 'evaluate': evaluate, 'submit': submit, 'predict': predict, 'export': export, 'check': check,
             'benchmark': benchmark}
 
 
@@ -491,6 +507,11 @@ def main(argv=None):
     command, args = options.parse(sys.argv[1:] if argv is None else argv)
     try:
         COMMANDS[command](args)
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        if args.debug:
+            raise
+        print(f'Error: out of memory{options.memory_advice(args)}', file=sys.stderr)
+        return 2
     except (InputError, OSError) as error:  # OSError: a full disk, a folder that cannot be written; it names the file
         if args.debug:
             raise

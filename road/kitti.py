@@ -11,6 +11,7 @@ algorithms", ITSC 2013.
 import os
 import re
 import struct
+import zlib
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -29,6 +30,11 @@ STRIDE = 32  # VGG16 halves the image five times
 
 _NAME = re.compile(r'(um|umm|uu)_(\d{6})\.png')
 _LABEL = re.compile(r'(um|umm|uu)_road_(\d{6})\.png')
+_LANE = re.compile(r'um_lane_\d{6}\.png')
+_CALIB = re.compile(r'(um|umm|uu)_(\d{6})\.txt')
+# what Pillow raises on damaged bytes is not documented as one type
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, zlib.error, IndexError, KeyError,
+           TypeError, AttributeError, OverflowError, RecursionError, Image.DecompressionBombError)
 
 
 class Frame(NamedTuple):
@@ -46,48 +52,90 @@ class Frame(NamedTuple):
 # ----------------------------------------------------------------------------------------------------- folder
 
 
+class Found(NamedTuple):
+    """What a `training` or `testing` folder holds."""
+    frames: list  # of Frame, sorted by name
+    faults: list  # str, a line each
+    strays: list  # paths of what has no name of KITTI Road's, and is not read
+
+
+def find(folder, labelled):
+    """`Found` in a `training` (labelled) or `testing` folder, by names alone; no file is opened, nothing is raised."""
+    faults, strays = [], []
+    images = _files(os.path.join(folder, 'image_2'), _NAME, faults, strays)
+    labels = _files(os.path.join(folder, 'gt_image_2'), _LABEL, faults, strays) if labelled else {}
+    calibs = {}
+    if os.path.isdir(os.path.join(folder, 'calib')):
+        calibs = _files(os.path.join(folder, 'calib'), _CALIB, faults, strays)
+    if labelled and images and labels:
+        faults += [f'{images[key]}: has no label; expected {_label_path(folder, key)} (or remove the image)'
+                   for key in sorted(images.keys() - labels.keys())]
+        faults += [f'{labels[key]}: is the label of an image that is missing; expected '
+                   f'{os.path.join(folder, "image_2", "_".join(key))}.png (or remove the label)'
+                   for key in sorted(labels.keys() - images.keys())]
+    frames = [Frame('_'.join(key), images[key], labels.get(key), calibs.get(key)) for key in sorted(images)]
+    return Found(frames, faults, strays)
+
+
 def training_frames(folder):
     """The labelled frames of a `training` folder, sorted by name.
 
     Args:
         folder: holds image_2, gt_image_2 and perhaps calib.
     Raises:
-        InputError: the folder is missing or empty, a label has no image or an image no label, or the two differ in
-            size.
+        InputError: the folder is missing or empty, a name or link in it is wrong, a label has no image or an image no
+            label, or the two differ in size.
     """
-    images = _files(os.path.join(folder, 'image_2'), _NAME)
-    labels = _files(os.path.join(folder, 'gt_image_2'), _LABEL)
-    for key in sorted(images.keys() - labels.keys()):
-        raise InputError(f'{images[key]}: has no label; expected {_label_path(folder, key)} (or remove the image)')
-    for key in sorted(labels.keys() - images.keys()):
-        raise InputError(f'{labels[key]}: is the label of an image that is missing; expected '
-                         f'{os.path.join(folder, "image_2", "_".join(key))}.png (or remove the label)')
-    frames = [Frame('_'.join(key), images[key], labels[key], _calib(folder, key)) for key in sorted(images)]
+    frames = _frames(folder, labelled=True)
     for frame in frames:
-        image_size, label_size = _size(frame.image), _size(frame.label)
-        if image_size != label_size:
-            raise InputError(f'{frame.label}: is {label_size[0]}x{label_size[1]} pixels, but its image is '
-                             f'{image_size[0]}x{image_size[1]}; a label must be as large as its image')
+        fault = size_fault(frame, _size(frame.image), _size(frame.label))
+        if fault:
+            raise InputError(fault)
     return frames
+
+
+def size_fault(frame, image_size, label_size):
+    """A line where image and label differ in (width, height), or None."""
+    if image_size != label_size:
+        return (f'{frame.label}: is {label_size[0]}x{label_size[1]} pixels, but its image is '
+                f'{image_size[0]}x{image_size[1]}; a label must be as large as its image')
+    return None
 
 
 def testing_frames(folder):
     """The frames of a `testing` folder (image_2 and perhaps calib), sorted by name. Raises as training_frames does."""
-    images = _files(os.path.join(folder, 'image_2'), _NAME)
-    for path in images.values():
-        _size(path)
-    return [Frame('_'.join(key), images[key], None, _calib(folder, key)) for key in sorted(images)]
+    frames = _frames(folder, labelled=False)
+    for frame in frames:
+        _size(frame.image)
+    return frames
 
 
-def _files(folder, pattern):
-    """(category, number) -> path of the files of that name; raises InputError where there is none."""
+def _frames(folder, labelled):
+    found = find(folder, labelled)
+    if found.faults:
+        raise InputError(found.faults[0])
+    return found.frames
+
+
+def _files(folder, pattern, faults, strays):
+    """(category, number) -> path of the files of that name; what is wrong goes to `faults`, what is not ours to `strays`."""
     if not os.path.isdir(folder):
-        raise InputError(f'{folder}: no such folder; KITTI Road has training/image_2, training/gt_image_2 and '
-                         'testing/image_2')
-    matches = [pattern.fullmatch(name) for name in os.listdir(folder)]
-    files = {m.groups(): os.path.join(folder, m.group()) for m in matches if m}
-    if not files:
-        raise InputError(f'{folder}: holds no KITTI Road file (um_*.png, umm_*.png, uu_*.png); unpack data_road.zip again')
+        faults.append(f'{folder}: no such folder; KITTI Road has training/image_2, training/gt_image_2 and testing/image_2')
+        return {}
+    files, before = {}, len(faults)
+    for name in sorted(os.listdir(folder)):
+        path, match = os.path.join(folder, name), pattern.fullmatch(name)
+        if match and os.path.isfile(path):  # a link to a file is as good as the file
+            files[match.groups()] = path
+        elif match:
+            faults.append(f'{path}: ' + (f'a link to {os.readlink(path)}, where there is no file; copy the file itself'
+                                         if os.path.islink(path) else 'is no file; move it away'))
+        elif pattern.fullmatch(name.lower()):
+            faults.append(f'{path}: expected the name in lower case, {name.lower()}; rename it')
+        elif not (pattern is _LABEL and _LANE.fullmatch(name)):
+            strays.append(path)
+    if not files and len(faults) == before:
+        faults.append(f'{folder}: holds no KITTI Road file (um_*, umm_*, uu_*); unpack data_road.zip again')
     return files
 
 
@@ -95,25 +143,20 @@ def _label_path(folder, key):
     return os.path.join(folder, 'gt_image_2', f'{key[0]}_road_{key[1]}.png')
 
 
-def _calib(folder, key):
-    path = os.path.join(folder, 'calib', '_'.join(key) + '.txt')
-    return path if os.path.isfile(path) else None
-
-
 def _size(path):
     """(width, height) from the file's head alone."""
     try:
         with Image.open(path) as image:
             return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise unreadable(path, error) from error
 
 
 def missing_message(kitti_dir):
     """What to tell a user who has no KITTI Road at `kitti_dir`."""
     return (f'{kitti_dir}: KITTI Road is not there. Get it from {PAGE} (direct: {LINK}; licence {LICENCE}), and '
-            f'unpack it so that {os.path.join(kitti_dir, "training", "image_2")} exists; or run '
-            '`python main.py --sample`, which needs no download')
+            f'unpack it so that {os.path.join(kitti_dir, "training", "image_2")} exists; or '
+            'let --download-kitti do both; or run `python main.py --sample`, which needs no download')
 
 
 def differing_counts(training, testing):
@@ -165,9 +208,10 @@ def read_image(path):
     """
     try:
         with Image.open(path) as file:
+            file.verify()  # a PNG's checksums, which decoding alone does not always look at
+        with Image.open(path) as file:
             image = ImageOps.exif_transpose(file)
-    # What Pillow raises on damaged bytes is not documented as one type.
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError) as error:
+    except DAMAGED as error:
         raise unreadable(path, error) from error
     if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
         return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)

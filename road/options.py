@@ -16,6 +16,7 @@ COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) fram
             'submit': "the zip of a run's confidence maps for the benchmark's server",
             'predict': 'paint the road into images, folders of images and videos',
             'export': 'write a run as a SavedModel that needs nothing of this project',
+            'check': 'read every file of the data and of the VGG16 graph and list what is wrong with them',
             'benchmark': 'how fast training and inference are here, beside the plain loop'}
 
 
@@ -44,6 +45,8 @@ def parse_training(argv):
     data.add_argument('--data-dir', default='data', metavar='DIR', help='where inputs are')
     data.add_argument('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
                       help='KITTI Road: holds training/ and testing/ (default: <data-dir>/data_road)')
+    data.add_argument('--download-kitti', action='store_true',
+                      help='get KITTI Road where it is missing (0.5 GB; licence CC BY-NC-SA 3.0, not for commercial use)')
     data.add_argument('--vgg-dir', metavar='DIR', default=argparse.SUPPRESS,
                       help='the VGG16 graph; made where it is missing (default: <data-dir>/vgg)')
     data.add_argument('--vgg-weights', metavar='FILE',
@@ -82,7 +85,7 @@ def parse_training(argv):
     if args.sample:
         parser.set_defaults(**SAMPLE_DEFAULTS)
         args = parser.parse_args(argv)
-        for option in ('kitti_dir', 'vgg_dir', 'vgg_weights'):
+        for option in ('kitti_dir', 'download_kitti', 'vgg_dir', 'vgg_weights'):
             if getattr(args, option, None):
                 parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
     inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
@@ -100,7 +103,11 @@ def parse_command(argv):
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.',
                                       formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         add = command.add_argument
-        if name == 'benchmark':
+        if name == 'check':
+            add('--data-dir', default='data', metavar='DIR', help='where data_road and vgg are')
+            add('--kitti-dir', metavar='DIR', help='KITTI Road (default: <data-dir>/data_road)')
+            add('--vgg-dir', metavar='DIR', help='the VGG16 graph (default: <data-dir>/vgg, if it is there)')
+        elif name == 'benchmark':
             add('--kitti-dir', metavar='DIR', help='KITTI Road; drawn scenes where it is not given')
             add('--vgg-dir', metavar='DIR', help='the VGG16 graph; random weights of the real widths where it is not given')
             add('--data-dir', default='data', metavar='DIR', help='for the cache while it runs')
@@ -136,6 +143,15 @@ def parse_command(argv):
 def words(name, value):
     """A setting as one would type it: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
     return f'--{name.replace("_", "-")}', 'x'.join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def memory_advice(args):
+    """What was in force when the memory did not suffice, and what to lower; goes on after 'out of memory'."""
+    size = ' at image size {}x{}'.format(*args.image_size) if 'image_size' in args else ''
+    if 'batch_size' in args:
+        return (f'{size} and batch size {args.batch_size}; lower --batch-size, then --image-size (half the height and width '
+                'takes a quarter)')
+    return f'{size}; close other programs, or use a run trained at a smaller --image-size'
 
 
 def number(kind, low, high):

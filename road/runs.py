@@ -13,6 +13,8 @@ import sys
 from typing import NamedTuple
 
 from road.errors import InputError
+from road.machine import PRECISIONS
+from road.tf1 import tf
 
 
 class Run(NamedTuple):
@@ -58,20 +60,35 @@ def create(runs_dir, name, settings, encoder, training, validation):
 
 
 def load(folder):
-    """Read a run folder back. Raises InputError where it is not one, or is not finished."""
+    """Read a run folder back. Raises InputError where it is not one, is damaged, or is not finished."""
     path = os.path.join(folder, 'config.json')
     try:
         with open(path, encoding='utf-8') as file:
             config = json.load(file)
         run = Run(folder, **config)
-        shape = run.settings['image_size']
-        if not (isinstance(run.encoder, str) and len(shape) == 2 and all(isinstance(side, int) for side in shape) and
-                all(isinstance(name, str) for name in run.training + run.validation)):
+        settings, shape = run.settings, run.settings['image_size']
+        # what those who use a run rely on
+        if not (isinstance(run.encoder, str) and len(shape) == 2 and all(type(s) is int and 32 <= s <= 8192 for s in shape) and
+                all(isinstance(name, str) for name in run.training + run.validation) and run.training and run.validation and
+                settings['precision'] in PRECISIONS and isinstance(settings['xla'], bool)):
             raise ValueError
+        for key in ('vgg_dir', 'kitti_dir'):
+            if b'\0' in os.fsencode(settings[key]):
+                raise ValueError
     except OSError as error:
         raise InputError(f'{folder}: not a run; expected a folder under runs/ with config.json ({error.strerror})') from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f'{path}: damaged; expected what training wrote there. Train again') from error
     if not os.path.isfile(run.decoder + '.index'):
         raise InputError(f'{run.decoder}.index: no such file; the run ended before its first epoch did. Train again')
     return run
+
+
+def restore(run, saver, sess):
+    """Give the session the decoder of a run. Raises InputError where its checkpoint is damaged or of another network."""
+    try:
+        with sess.graph.as_default():
+            saver.restore(sess, run.decoder)
+    except (tf.errors.OpError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f'{run.decoder}: damaged, or not the decoder of this network ({str(error).split(chr(10))[0][:200]}). '
+                         'Train again') from error

@@ -15,6 +15,7 @@ segmentation", 2015.
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -227,22 +228,22 @@ def missing_file(vgg_dir):
     for name in ('saved_model.pb', 'variables/variables.index'):
         if not os.path.isfile(os.path.join(vgg_dir, name)):
             return name
-    if not any(name.startswith('variables.data-') for name in os.listdir(os.path.join(vgg_dir, 'variables'))):
+    if not any(re.fullmatch(r'variables\.data-\d+-of-\d+', name) for name in os.listdir(os.path.join(vgg_dir, 'variables'))):
         return 'variables/variables.data-*'
     return None
 
 
 def write_source(vgg_dir, source):
-    """Record beside the graph where its weights come from."""
+    """Record beside the graph where its weights come from, and its fingerprint, by which a change is noticed."""
     with open(os.path.join(vgg_dir, 'source.json'), 'w') as file:
-        json.dump({'source': source}, file)
+        json.dump({'source': source, 'fingerprint': fingerprint(vgg_dir)}, file)
 
 
-def read_source(vgg_dir):
-    """What write_source recorded, or None."""
+def read_source(vgg_dir, key='source'):
+    """What write_source recorded under 'source' or 'fingerprint', or None."""
     try:
         with open(os.path.join(vgg_dir, 'source.json')) as file:
-            return json.load(file).get('source')
+            return json.load(file).get(key)
     except (OSError, ValueError, AttributeError):
         return None
 

@@ -30,6 +30,7 @@ def outcome(capsys, *argv):
     (['--epochs', '0'], "'0' is not a whole number from 1"), (['--epochs', 'many'], "'many' is not a whole number"),
     (['--keep-prob', '0'], "'0' is not a number from 0.01 to 1"), (['--learning-rate', 'nan'], "'nan' is not a number"),
     (['--name', '../x'], "'../x' is not a name"), (['--sample', '--vgg-dir', 'x'], 'leave out --vgg-dir'),
+    (['--sample', '--download-kitti'], 'leave out --download-kitti'),
     (['--precision', 'half'], "invalid choice: 'half'"), (['evaluate'], 'RUN')])
 def test_bad_settings_are_named(capsys, argv, complaint):
     code, error = outcome(capsys, *argv)
@@ -67,6 +68,37 @@ def test_bad_weights_graphs_and_runs_are_named(capsys, scenes_dir, vgg_dir, tmp_
     assert code == 2 and 'first: there is a run of that name already' in error
 
 
+@pytest.mark.parametrize('error', [MemoryError(), main.tf.errors.ResourceExhaustedError(None, None, 'OOM when allocating')])
+def test_out_of_memory_names_what_to_lower(capsys, monkeypatch, error):
+    def train(args):
+        raise error
+    monkeypatch.setitem(main.COMMANDS, 'train', train)
+    code, printed = outcome(capsys, '--image-size', '320x1152', '--batch-size', '8')
+    assert code == 2 and printed == ('Error: out of memory at image size 320x1152 and batch size 8; lower --batch-size, then '
+                                     '--image-size (half the height and width takes a quarter)\n')
+
+
+def test_damaged_runs_are_named(capsys, scenes_dir, vgg_dir, tmp_path):
+    """config.json and the checkpoint of a run, cut or of another kind: one line, whatever it is."""
+    from road import runs, vgg16
+    settings = {'image_size': (64, 192), 'precision': 'float32', 'xla': False, 'vgg_dir': vgg_dir, 'kitti_dir': scenes_dir}
+    frames = main.kitti.training_frames(os.path.join(scenes_dir, 'training'))
+    run = runs.create(str(tmp_path), 'run', settings, vgg16.fingerprint(vgg_dir), frames[:2], frames[2:3])
+    with open(run.decoder + '.index', 'wb') as file:
+        file.write(b'no checkpoint')
+    code, error = outcome(capsys, 'evaluate', run.folder)
+    assert code == 2 and re.search('^Error: .*decoder: damaged, or not the decoder of this network .* Train again$', error, re.M)
+    path = os.path.join(run.folder, 'config.json')
+    whole = open(path).read()
+    for content in ('', '[]', '{}', whole[:-50], whole.replace('64', '"64"'), whole.replace('64', '1e9'), 'null', '[' * 100000,
+                    whole.replace('"precision"', '"decision"'), whole.replace('float32', 'float31'),
+                    whole.replace('"um_000000"', '7'), whole.replace('"vgg_dir": "', '"vgg_dir": "\\u0000')):
+        with open(path, 'w') as file:
+            file.write(content)
+        code, error = outcome(capsys, 'evaluate', run.folder)
+        assert code == 2 and f'{path}: damaged; expected what training wrote there' in error and 'Traceback' not in error
+
+
 def test_import_does_nothing_and_start_is_quiet(tmp_path):
     """Importing main neither parses arguments nor prints, and --help works from another process without noise."""
     environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
@@ -78,7 +110,7 @@ def test_import_does_nothing_and_start_is_quiet(tmp_path):
 def test_every_option_is_used():
     """A setting that is parsed and then read nowhere does nothing."""
     source = open(os.path.join(ROOT, 'main.py')).read()
-    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['predict', 'x', 'y'], ['export', 'x'], ['benchmark']):
+    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['predict', 'x', 'y'], ['export', 'x'], ['check'], ['benchmark']):
         for name in vars(options.parse(command)[1]):
             assert f'args.{name}' in source, name
 
@@ -87,7 +119,7 @@ def test_readme_names_only_what_there_is():
     """Every option and file the README names exists, and its commands parse."""
     readme = open(os.path.join(ROOT, 'README.md')).read()
     known = set()
-    for command in ([], ['evaluate'], ['submit'], ['predict'], ['export'], ['benchmark']):
+    for command in ([], ['evaluate'], ['submit'], ['predict'], ['export'], ['check'], ['benchmark']):
         with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as shown:
             options.parse([*command, '--help'])
         known |= set(re.findall(r'--[a-z0-9-]+', shown.getvalue()))

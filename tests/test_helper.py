@@ -1,9 +1,7 @@
 """Getting the VGG16 graph (from a local server, a local file), batches, and painted images."""
 
-import functools
-import http.server
+import hashlib
 import os
-import threading
 import zipfile
 
 import imageio.v3 as iio
@@ -11,33 +9,8 @@ import numpy as np
 import pytest
 
 import helper
-from road import kitti, vgg16
+from road import download, kitti, vgg16
 from road.errors import InputError
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A real HTTP server on this machine: serves tmp_path/served, and /cut/NAME cut off half way. Gives its address."""
-    (tmp_path / 'served').mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            if not self.path.startswith('/cut/'):
-                return super().do_GET()
-            data = (tmp_path / 'served' / self.path[len('/cut/'):]).read_bytes()
-            self.send_response(200)
-            self.send_header('Content-Length', str(len(data)))
-            self.end_headers()
-            self.wfile.write(data[:len(data) // 2])
-
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Handler, directory=str(tmp_path / 'served'))
-    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f'http://127.0.0.1:{httpd.server_port}'
-        httpd.shutdown()
 
 
 @pytest.fixture
@@ -55,7 +28,7 @@ def zipped(vgg_dir, tmp_path):
 
 
 def only_vgg(data_dir):
-    return sorted(os.listdir(data_dir)) == ['vgg']
+    return set(os.listdir(data_dir)) - {'downloads.json'} == {'vgg'}
 
 
 def test_classic_download(server, zipped, tmp_path, monkeypatch):
@@ -67,13 +40,13 @@ def test_classic_download(server, zipped, tmp_path, monkeypatch):
     assert helper.maybe_download_pretrained_vgg(data) == folder  # it is there, so nothing is asked for
 
 
-@pytest.mark.parametrize('classic', ['gone.zip', 'cut/vgg.zip', 'page.html', 'broken.zip'])
+@pytest.mark.parametrize('classic', ['gone.zip', 'cutplain/vgg.zip', 'short/vgg.zip', 'page/vgg.zip', 'broken.zip'])
 def test_second_source_where_the_first_fails(server, zipped, tmp_path, monkeypatch, classic, capsys):
     """The Keras file, small here; the reader's own test covers the real shapes."""
     served = tmp_path / 'served'
-    (served / 'page.html').write_text('<html>moved</html>')
     (served / 'broken.zip').write_bytes(b'PK\x03\x04' + bytes(100))
     (served / 'weights.h5').write_bytes(b'weights')
+    monkeypatch.setattr(download, 'WAITS', (0, 0))
     monkeypatch.setattr(helper, 'VGG_URL', f'{server}/{classic}')
     monkeypatch.setattr(helper, 'KERAS_URL', f'{server}/weights.h5')
     monkeypatch.setattr(helper, 'KERAS_MD5', 'd39a3f5a3a90e2d8dfa8b4d3ac1bd6b1')
@@ -81,9 +54,8 @@ def test_second_source_where_the_first_fails(server, zipped, tmp_path, monkeypat
     data = str(tmp_path / 'data')
     with pytest.raises(InputError, match='by hand|By hand') as raised:
         helper.maybe_download_pretrained_vgg(data)  # the wrong MD5
-    assert '\n' not in str(raised.value) and os.listdir(data) == []
+    assert '\n' not in str(raised.value) and not [n for n in os.listdir(data) if '.part' not in n]
     assert 'expected d39a3f5a' in capsys.readouterr().out
-    import hashlib
     monkeypatch.setattr(helper, 'KERAS_MD5', hashlib.md5(b'weights').hexdigest())
     assert vgg16.missing_file(helper.maybe_download_pretrained_vgg(data)) is None and only_vgg(data)
 
@@ -105,6 +77,30 @@ def test_incomplete_graph_is_named_and_left_alone(tmp_path):
     with pytest.raises(InputError, match='variables/variables.index is missing'):
         helper.maybe_download_pretrained_vgg(str(tmp_path))
     assert os.path.exists(tmp_path / 'vgg' / 'saved_model.pb')
+
+
+def test_kitti_download(server, scenes_dir, tmp_path, monkeypatch, capsys):
+    """Licence first; another folder inside the archive is refused; nothing half-done is left; then training/image_2 is there."""
+    served, kitti_dir = tmp_path / 'served' / 'data_road.zip', str(tmp_path / 'data' / 'data_road')
+    monkeypatch.setattr(kitti, 'LINK', f'{server}/data_road.zip')
+    with zipfile.ZipFile(served, 'w') as archive:
+        archive.writestr('data_road/readme.txt', 'no data')
+    with pytest.raises(InputError, match='training/image_2 is missing; it was removed'):
+        helper.maybe_download_kitti(kitti_dir)
+    assert os.listdir(tmp_path / 'data') == []
+    with zipfile.ZipFile(served, 'w') as archive:
+        for folder, _, names in os.walk(scenes_dir):
+            for name in names:
+                full = os.path.join(folder, name)
+                archive.write(full, os.path.join('data_road', os.path.relpath(full, scenes_dir)))
+    capsys.readouterr()
+    helper.maybe_download_kitti(kitti_dir)
+    printed = capsys.readouterr().out
+    assert 'CC BY-NC-SA 3.0' in printed and kitti.PAGE in printed
+    assert len(kitti.training_frames(os.path.join(kitti_dir, 'training'))) == 9
+    assert sorted(os.listdir(tmp_path / 'data')) == ['data_road', 'downloads.json']
+    monkeypatch.setattr(kitti, 'LINK', 'http://127.0.0.1:1/none')
+    helper.maybe_download_kitti(kitti_dir)  # it is there, so nothing is asked for
 
 
 # ---------------------------------------------------------------------------------------------------- batches
