@@ -1,8 +1,8 @@
 """Reads every file of a KITTI Road folder and of the VGG16 folder, and says of each what is wrong with it.
 
 `python main.py check` lists all faults; training looks at the same ones before its first step (refuse_faults). Files are
-decoded in threads, as many as there are cores. A file that was fine and has the same size and time as then is not decoded again for
-training: `checked.json` in the data folder says which were.
+decoded in threads. A file that was fine and has the size and time it had then is not decoded again for training:
+`checked.json` in the data folder says which were.
 """
 
 import os

@@ -144,7 +144,8 @@ def download(url, path):
                 time.sleep(WAITS[tries])
                 tries += 1
     except InputError as error:
-        raise InputError(f'{url}: {error}. {_kept(part)}By hand: save that address as {path} and run the same command') from error
+        raise InputError(f'{url}: {error}. {_kept(part)}By hand: save that address as {path} and run the same '
+                         'command') from error
     os.replace(part, path)
     os.remove(part + '.json')
 
