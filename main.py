@@ -481,7 +481,8 @@ def benchmark(args):
     if not args.kitti_dir:
         args.kitti_dir = os.path.join(args.data_dir, 'sample', 'data_road')
         scenes.write_dataset(args.kitti_dir)
-    from road import benchmark  # here, because nothing else needs it
+    from road import benchmark
+    os.makedirs(args.data_dir, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.data_dir) as folder:
         if not args.vgg_dir:  # for timing, random weights of the real widths do
             args.vgg_dir = os.path.join(folder, 'vgg')
@@ -490,6 +491,7 @@ def benchmark(args):
                                      folder, args.quick)
     result = {'device': device, 'precision': precision, 'tensorflow': tf.version.VERSION, **result}
     print(benchmark.report(result))
+    os.makedirs(os.path.dirname(os.path.abspath(args.output)), exist_ok=True)
     with open(args.output, 'w') as file:
         json.dump(result, file, indent=1)
     print(f'Written to {args.output}')

@@ -10,6 +10,7 @@ them; a first, compiling pass of each is not counted.
 """
 
 import os
+import re
 import resource
 import sys
 import time
@@ -29,6 +30,7 @@ from road.tf1 import tf
 BATCH, EPOCHS, RUN_IMAGES = 4, 30, 100  # of the run whose whole time is given
 SIZES = ((160, 576), (256, 832), (384, 1248))
 COUNTS = (25, 50, 100)
+LARGE = ((80, 128), (80, 256), (40, 512))  # height and channels of the convolutions that stand for the machine's best
 
 
 def rates(functions, repeats):
@@ -62,7 +64,7 @@ def benchmark(open_model, open_encoder, config, encoder_config, vgg_dir, kitti_d
         whole = stack.enter_context(open_model(vgg_dir, config, frozen=False))
         result['training'] = training(frozen, whole, encode, channels, frames, SIZES[0], folder, repeats, quick)
         result['inference'] = inference(frozen, encode, kitti_dir, SIZES[0], folder, 2 if quick else 3)
-        result['encoder'] = encoder_share(frozen[0].graph, encode, encoder_config, SIZES[0], repeats)
+        result['encoder'] = encoder_share(frozen[1], encode, encoder_config, SIZES[0], repeats)
         result['growth'] = growth(frozen, encode, channels, frames, folder, quick)
     return result
 
@@ -112,7 +114,7 @@ def training(frozen, whole, encode, channels, frames, shape, folder, repeats, qu
     start = time.perf_counter()
     epochs(frozen, cache, images, 3 if quick else EPOCHS)
     run_seconds = (time.perf_counter() - start) * (EPOCHS / 3 if quick else 1)
-    return {'images a second': measured, 'images': len(images), 'epochs': EPOCHS, 'encoder pass, s': encoder_seconds,
+    return {'size': f'{shape[0]}x{shape[1]}', 'images a second': measured, 'images': len(images), 'epochs': EPOCHS, 'encoder pass, s': encoder_seconds,
             'epochs after it, s': run_seconds, 'extrapolated from 3 epochs': quick}
 
 
@@ -139,30 +141,33 @@ def inference(opened, encode, kitti_dir, shape, folder, repeats):
     return {'images a second': rates({'plain': plain, 'ours': ours}, repeats)}
 
 
-def encoder_share(graph, encode, config, shape, repeats):
+def flops(graph, shape, fc6):
+    """Multiplications and additions of the convolutions before the frontier, for one image of `shape`."""
+    total = 0
+    for op in graph.get_operations():  # convolutions of block b run on images halved b - 1 times, fc6 on pool5
+        match = re.fullmatch(r'conv(\d)_\d/filter|fc6/weights', op.name)
+        if op.type in ('VarHandleOp', 'VariableV2') and match and (match[1] or fc6):
+            size = np.prod([dimension.size for dimension in op.get_attr('shape').dim])
+            total += 2 * size * shape[0] * shape[1] / 4 ** (int(match[1]) - 1 if match[1] else 5)
+    return total
+
+
+def encoder_share(model, encode, config, shape, repeats):
     """The encoder's GFLOP/s, beside the best the machine reaches on large convolutions in the same precision."""
-    pixels = shape[0] * shape[1]
-    flops = 0
-    for op in graph.get_operations():  # convolutions of block b run on images halved b - 1 times; fc6 and fc7, 5 times
-        if op.type == 'VarHandleOp' and (op.name.startswith('conv') or op.name.startswith('fc')) and 'Adam' not in op.name:
-            kernel = op.get_attr('shape').dim
-            if len(kernel) == 4:
-                halved = int(op.name[4]) - 1 if op.name.startswith('conv') else 5
-                # the last dropped convolution, fc7, lies behind the frontier
-                flops += 0 if op.name.startswith('fc7') else 2 * np.prod([d.size for d in kernel]) * pixels / 4**halved
+    gflop = flops(model.logits.graph, shape, fc6='fc6' in model.frontier[-1].name) / 1e9
     images = np.random.default_rng(0).integers(0, 255, (ENCODER_BATCH, *shape, 3), np.uint8)
 
     def encoder():
         encode(images)
-        return ENCODER_BATCH * flops / 1e9
+        return ENCODER_BATCH * gflop
 
     functions = {'encoder': encoder}
     with ExitStack() as stack:
-        for size, width in ((80, 128), (80, 256), (40, 512)):
+        for size, width in LARGE:
             functions[f'{width} channels'] = stack.enter_context(_convolutions(config, size, width))
         measured = rates(functions, repeats)
     best = max((name for name in measured if name != 'encoder'), key=lambda name: median(measured[name]))
-    return {'GFLOP an image': flops / 1e9, 'GFLOP/s': measured, 'best': best}
+    return {'GFLOP an image': gflop, 'GFLOP/s': measured, 'best': best}
 
 
 @contextmanager
@@ -211,7 +216,7 @@ def report(result):
     train, test, encoder = result['training'], result['inference'], result['encoder']
     ours = median(train['images a second']['ours'])
     count, total = train['images'], train['encoder pass, s'] + train['epochs after it, s']
-    lines = [f'Training, images/s at 160x576; the time of {train["epochs"]} epochs on {count} images']
+    lines = [f'Training, images/s at {train["size"]}; the time of {train["epochs"]} epochs on {count} images']
     for name, values in train['images a second'].items():
         rate = median(values)
         seconds = total if name == 'ours' else train['epochs'] * count / rate
