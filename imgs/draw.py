@@ -28,7 +28,7 @@ ROOT = os.path.dirname(IMGS)
 sys.path.insert(0, ROOT)
 import helper  # noqa: E402
 import main  # noqa: E402
-from road import kitti, scores, vgg16  # noqa: E402
+from road import checkpoints, kitti, runs, scores, vgg16  # noqa: E402
 from road.tf1 import tf  # noqa: E402
 
 IMAGE_SHAPE = (160, 576)  # the image that the schemes are drawn for
@@ -97,7 +97,7 @@ def trained_run(folder):
     histograms = np.zeros([3, 2, scores.LEVELS], np.int64)
     with tf.Graph().as_default() as graph, tf.Session() as sess:
         model = main.build_graph(sess, settings['vgg_dir'], l2=settings['l2'])
-        tf.train.Saver(model.decoder).restore(sess, os.path.join(folder, 'checkpoints', 'best', 'decoder'))
+        checkpoints.restore(model.saver, sess, runs.load(folder).decoder)
         skips = [graph.get_tensor_by_name(f'decoder/{name}/BiasAdd:0') for name in ('score_pool4', 'score_pool3')]
         for frame in frames:
             image, (road, counts) = kitti.read_image(frame.image), kitti.read_label(frame.label)
@@ -377,8 +377,8 @@ if __name__ == '__main__':
             parser.error(f'{args.run}: not a finished run, it has no images; name a folder in runs/')
         draw(args.run)
     else:
-        with tempfile.TemporaryDirectory() as runs:
-            if main.main(['--sample', '--name', 'figures', '--runs-dir', runs,
+        with tempfile.TemporaryDirectory() as runs_dir:
+            if main.main(['--sample', '--name', 'figures', '--runs-dir', runs_dir,
                           '--data-dir', os.path.join(ROOT, 'data')]):
                 sys.exit('no run to draw from; see the error above')
-            draw(os.path.join(runs, 'figures'))
+            draw(os.path.join(runs_dir, 'figures'))

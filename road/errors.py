@@ -1,4 +1,4 @@
-"""The one exception for what the user can put right."""
+"""The one exception for what the user can put right, and its most frequent form."""
 
 
 class InputError(Exception):
@@ -6,3 +6,10 @@ class InputError(Exception):
 
     `python main.py` prints it without a traceback and exits with 2; `--debug` shows the traceback.
     """
+
+
+def cannot_write(path, error):
+    """The InputError for what a run could not write: from an OSError, or TensorFlow's own kind."""
+    reason = getattr(error, 'strerror', None) or str(getattr(error, 'message', error)).split('\n')[0]
+    return InputError(f'{path}: cannot be written ({reason}); earlier epochs are kept. Make room or give permission, then go '
+                      'on with --resume')

@@ -59,7 +59,9 @@ def test_bad_weights_graphs_and_runs_are_named(capsys, scenes_dir, vgg_dir, tmp_
     for argv, complaint in (
             ([*data, '--vgg-weights', broken], 'broken.h5: not readable as VGG16 weights'),
             ([*data, '--vgg-weights', tmp_path / 'none.npz'], 'none.npz: no such file'),
-            (['evaluate', tmp_path / 'runs' / 'none'], 'none: not a run')):
+            (['evaluate', tmp_path / 'runs' / 'none'], 'none: not a run'),
+            (['--resume', tmp_path / 'runs' / 'none'], 'none: not a run'),
+            (['runs', '--runs-dir', tmp_path / 'none'], 'none: no such folder')):
         code, error = outcome(capsys, *argv)
         assert code == 2 and complaint in error and 'Traceback' not in error
     (tmp_path / 'runs' / 'first').mkdir(parents=True)
@@ -78,7 +80,7 @@ def test_import_does_nothing_and_start_is_quiet(tmp_path):
 def test_every_option_is_used():
     """A setting that is parsed and then read nowhere does nothing."""
     source = open(os.path.join(ROOT, 'main.py')).read()
-    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['benchmark']):
+    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['runs'], ['benchmark']):
         for name in vars(options.parse(command)[1]):
             assert f'args.{name}' in source, name
 
@@ -87,7 +89,7 @@ def test_readme_names_only_what_there_is():
     """Every option and file the README names exists, and its commands parse."""
     readme = open(os.path.join(ROOT, 'README.md')).read()
     known = set()
-    for command in ([], ['evaluate'], ['submit'], ['benchmark']):
+    for command in ([], ['evaluate'], ['submit'], ['runs'], ['benchmark']):
         with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as shown:
             options.parse([*command, '--help'])
         known |= set(re.findall(r'--[a-z0-9-]+', shown.getvalue()))
