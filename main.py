@@ -24,11 +24,10 @@ import numpy as np
 from tqdm import tqdm
 
 import helper
-from road import checkpoints, evaluation, kitti, options, pictures, runs, sample, scenes, scores, vgg16
+from road import checkpoints, evaluation, kitti, options, pictures, records, runs, sample, scenes, scores, vgg16
 from road.activations import GIB, Cache
 from road.ahead import batched, map_ahead
 from road.errors import InputError
-from road.events import Events, label_and_confidence
 from road.logs import Log, Terminated, stoppable
 from road.machine import session_config
 from road.tf1 import tf
@@ -270,8 +269,9 @@ def confidences(sess, model, frames, read_batch, labels, image_shape):
 
 
 def validate(outputs):
-    """Count what `confidences` yields: {frame name: histogram}, see road.scores."""
-    return {frame.name: scores.histogram(confidence, road, counts) for frame, road, counts, confidence in outputs}
+    """Score what `confidences` yields, all categories together: road.scores.Scores."""
+    histograms = {frame.name: scores.histogram(confidence, road, counts) for frame, road, counts, confidence in outputs}
+    return scores.scores(scores.pool(histograms)['URBAN'])
 
 
 def open_encoder(vgg_dir, config):
@@ -302,11 +302,13 @@ def train(args, log):
     """What run does, while `log` keeps what it shows."""
     if args.resume:
         args = runs.settings_to_resume(args)
-    config, encoder_config, device, precision = session_config(args.precision)
+    else:
+        runs.refuse_existing(args.runs_dir, args.name)
+    config, encoder_config, device, precision = session_config(args.precision, args.xla)
     if args.sample:
         scenes.write_dataset(args.kitti_dir)
         sample.make_encoder(args.vgg_dir, config=config)
-    training, validation, testing = find_kitti(args.kitti_dir, args.val_frames)
+    training, validation, testing = find_kitti(args.kitti_dir, args.val_frames, drawn=args.sample)
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     fingerprint = vgg16.fingerprint(args.vgg_dir)
     if args.resume:
@@ -323,61 +325,39 @@ def train(args, log):
               zip(scored + validation, map_ahead(lambda frame: kitti.read_label(frame.label), scored + validation))}
 
     with open_model(args.vgg_dir, config, l2=args.l2, seed=args.seed) as (sess, model):
-        record = runs.Record(this_run, model.saver, sess)
+        record = records.Record(this_run, model.saver, sess)
         first_epoch = len(record.rows) + 1
         get_batches_fn = helper.gen_batch_function(
             os.path.join(args.kitti_dir, 'training'), args.image_size, frames=training, variants=args.variants,
             seed=args.seed, read_batch=read_batch, first_epoch=first_epoch)
-        events = Events(os.path.join(this_run.folder, 'events'), first_epoch)
 
         def outputs(frames):
             return confidences(sess, model, frames, read_batch, labels, args.image_size)
 
         def after_epoch(epoch, cross_entropy, l2, images_per_second):
-            of_training, urban = (scores.scores(scores.pool(validate(outputs(frames)))['URBAN'])
-                                  for frames in (scored, validation))
-            tqdm.write(record.add({
-                'epoch': epoch, 'cross_entropy': float(cross_entropy), 'l2': float(l2), 'learning_rate': args.learning_rate,
-                'train_MaxF': 100 * of_training.MaxF, 'train_IoU': 100 * of_training.IoU, 'val_MaxF': 100 * urban.MaxF,
-                'val_AP': 100 * urban.AP, 'val_IoU': 100 * urban.IoU, 'images_per_s': images_per_second}))
-            events.scalars(record.rows[-1])
-            if events.wants_pictures(epoch):
-                events.pictures(epoch, {f'validation/{frame.name}': label_and_confidence(
-                    kitti.read_image(frame.image), road, counts, confidence)
-                    for frame, road, counts, confidence in outputs(pictures.spread(validation, 3))})
+            of_training, of_validation = (validate(outputs(frames)) for frames in (scored, validation))
+            tqdm.write(record.add(epoch, cross_entropy, l2, images_per_second, of_training, of_validation))
+            if record.wants_pictures(epoch):
+                record.add_pictures(epoch, outputs(pictures.spread(validation, 3)))
 
-        print('\n'.join([runs.HEADER] + [runs.line(row) for row in record.rows]))
+        print('\n'.join([records.HEADER] + [records.line(row) for row in record.rows]))
         # The encoder is frozen, so training feeds what it gives for an image, not the image.
         train_nn(sess, args.epochs, args.batch_size,
                  with_dropout_noise(get_batches_fn, model.noise, args.seed, first_epoch),
                  model.train_op, model.cross_entropy, (*model.frontier, *model.noise), model.correct_label,
                  model.keep_prob, model.learning_rate, l2_loss=model.l2, rate=args.learning_rate, keep=args.keep_prob,
                  first_epoch=first_epoch, after_epoch=after_epoch)
-        events.close()
         record.restore_best()
         with runs.whole_folder(os.path.join(this_run.folder, 'images')) as folder:
             helper.save_inference_samples(
                 args.runs_dir, args.data_dir, sess, args.image_size, model.logits, model.keep_prob, model.frontier,
                 output_dir=folder, testing_dir=os.path.join(args.kitti_dir, 'testing'), encode=encode)
-        draw_pictures(this_run.folder, record.rows, list(outputs(validation)))
+        pictures.draw(this_run.folder, record.rows, list(outputs(validation)))
         record.finish()
     print(f'{len(testing)} test images are in {this_run.folder}/images')
-    best = runs.fields(record.best)
+    best = records.fields(record.best)
     print(f'Best on validation: epoch {best["epoch"]}, MaxF {best["val_MaxF"]} %, AP {best["val_AP"]} %, '
           f'IoU {best["val_IoU"]} %')
-
-
-def draw_pictures(folder, rows, validated):
-    """Draw a run's curves.png, contact_sheet.png and road.gif; `validated` is what `confidences` yields."""
-    ious = {name: scores.scores(histogram).IoU for name, histogram in validate(validated).items()}
-    ranked = sorted(validated, key=lambda output: ious[output[0].name])
-    marked = [('worst', output) for output in ranked[:2]] + [('best', output) for output in ranked[2:][-2:]]
-    marked = [(f'{word}: validation {frame.name}, IoU {ious[frame.name]:.1%}',
-               helper.paint(kitti.read_image(frame.image), confidence)) for word, (frame, _, _, confidence) in marked]
-    images_dir = os.path.join(folder, 'images')
-    pictures.draw_curves(os.path.join(folder, 'curves.png'), rows, os.path.basename(folder))
-    pictures.contact_sheet(os.path.join(folder, 'contact_sheet.png'), images_dir, marked)
-    pictures.road_gif(os.path.join(folder, 'road.gif'), images_dir)
 
 
 def activations(args, encoder, encode, channels, training, validation):
@@ -405,15 +385,16 @@ def print_settings(args):
         print(f'  {mark} {option:16s} {text}')
 
 
-def find_kitti(kitti_dir, val_frames):
-    """Find KITTI Road and say what is there: (training, validation, testing) lists of road.kitti.Frame."""
+def find_kitti(kitti_dir, val_frames, *, drawn=False):
+    """Find KITTI Road (or drawn scenes) and say what is there: (training, validation, testing) lists of kitti.Frame."""
     if not os.path.isdir(kitti_dir):
         raise InputError(kitti.missing_message(kitti_dir))
     labelled = kitti.training_frames(os.path.join(kitti_dir, 'training'))
     testing = kitti.testing_frames(os.path.join(kitti_dir, 'testing'))
-    differing = kitti.differing_counts(labelled, testing)
-    found = f'{len(labelled)} training images, {len(labelled)} labels, {len(testing)} test images'
-    print(f'KITTI Road in {kitti_dir}: ' + (f'partial ({"; ".join(differing)})' if differing else f'complete ({found})'))
+    differing = [] if drawn else kitti.differing_counts(labelled, testing)
+    print(('Drawn scenes in ' if drawn else 'KITTI Road in ') + kitti_dir +
+          (f': partial ({"; ".join(differing)})' if differing else
+           f': complete ({len(labelled)} training images, {len(labelled)} labels, {len(testing)} test images)'))
     training, validation = kitti.split(labelled, val_frames)
     print(f'Training on {len(training)} frames, validating on {len(validation)}: the last {val_frames} of each category')
     return training, validation, testing
@@ -472,7 +453,7 @@ def submit(args):
 
 def benchmark(args):
     """`main.py benchmark`: how fast training and inference are here, beside the plain loop; writes benchmark.json."""
-    config, encoder_config, device, precision = session_config(args.precision)
+    config, encoder_config, device, precision = session_config(args.precision, args.xla)
     if not args.kitti_dir:
         args.kitti_dir = os.path.join(args.data_dir, 'sample', 'data_road')
         scenes.write_dataset(args.kitti_dir)

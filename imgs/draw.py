@@ -95,10 +95,9 @@ def trained_run(folder):
     frames = [frame for frame in frames if frame.name in names]
     run = SimpleNamespace(images=os.path.join(folder, 'images'), frames=len(frames), confidences=[])
     histograms = np.zeros([3, 2, scores.LEVELS], np.int64)
-    with tf.Graph().as_default() as graph, tf.Session() as sess:
-        model = main.build_graph(sess, settings['vgg_dir'], l2=settings['l2'])
+    with main.open_model(settings['vgg_dir'], None) as (sess, model):
         checkpoints.restore(model.saver, sess, runs.load(folder).decoder)
-        skips = [graph.get_tensor_by_name(f'decoder/{name}/BiasAdd:0') for name in ('score_pool4', 'score_pool3')]
+        skips = [sess.graph.get_tensor_by_name(f'decoder/{name}/BiasAdd:0') for name in ('score_pool4', 'score_pool3')]
         for frame in frames:
             image, (road, counts) = kitti.read_image(frame.image), kitti.read_label(frame.label)
             values = sess.run(model.frontier, {model.image_input: kitti.resize_image(image, image_shape)[np.newaxis]})

@@ -28,7 +28,7 @@ from road.errors import InputError
 
 STRIDES = (8, 16, 32)  # of the frontier's tensors: pool3, pool4, and pool5 or fc6
 ENCODER_BATCH = 4  # images in one pass of the encoder; more is no faster on a CPU and takes more memory
-GIB = 2**30
+MIB, GIB = 2**20, 2**30
 
 
 class Cache:
@@ -61,7 +61,7 @@ class Cache:
             encode: function from uint8 images [n, h, w, 3] to the frontier's values, a list of float32 arrays.
             limit: the most that these samples may take on disk, in bytes.
         """
-        size = f'{len(samples) * self.sample_bytes / GIB:.2f} GiB in {self.folder}'
+        size = f'{len(samples) * self.sample_bytes / MIB:.0f} MiB in {self.folder}'
         if len(samples) * self.sample_bytes > limit:
             print(f'Activations are not cached: {size} would be over --cache-limit {limit / GIB:g} GiB')
             return False

@@ -10,7 +10,6 @@ from PIL import Image
 from road.errors import cannot_write
 from road.tf1 import tf
 
-PICTURE_EPOCHS = 10  # the first epoch and every tenth get pictures
 TAGS = {'cross_entropy': 'loss/cross_entropy', 'l2': 'loss/L2', 'train_MaxF': 'train/MaxF', 'train_IoU': 'train/IoU',
         'val_MaxF': 'validation/MaxF', 'val_AP': 'validation/AP', 'val_IoU': 'validation/IoU',
         'images_per_s': 'speed/images_per_s', 'learning_rate': 'speed/learning_rate'}
@@ -30,11 +29,8 @@ class Events:
         self.writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), first_epoch)
 
     def scalars(self, row):
-        """Add an epoch's figures (a row of road.runs)."""
+        """Add an epoch's figures (a row of road.records)."""
         self._add([tf.Summary.Value(tag=tag, simple_value=row[name]) for name, tag in TAGS.items()], row['epoch'])
-
-    def wants_pictures(self, epoch):
-        return epoch == 1 or epoch % PICTURE_EPOCHS == 0
 
     def pictures(self, epoch, pictures):
         """Add pictures: {tag: uint8 [h, w, 3]}."""

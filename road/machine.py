@@ -12,12 +12,13 @@ from road.tf1 import tf
 PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
 
 
-def session_config(precision):
+def session_config(precision, xla=False):
     """Choose how to run, and say so in a line; without a GPU a second line says what that costs.
 
     Args:
         precision: of the frozen encoder; everything else is float32. 'auto' is bfloat16 on a processor with
             instructions for it and float32 elsewhere (on recent GPUs TensorFlow then multiplies in TF32).
+        xla: compile encoder and decoder with XLA.
     Returns:
         (configuration for training, configuration for the encoder, the device in words, the encoder's precision).
     """
@@ -32,12 +33,14 @@ def session_config(precision):
     config, encoder_config = tf.ConfigProto(), tf.ConfigProto()
     for each in (config, encoder_config):
         each.gpu_options.allow_growth = True  # else TensorFlow takes the whole card at once
+        if xla:
+            each.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_2
     rewrite = encoder_config.graph_options.rewrite_options
     if precision == 'bfloat16':
         rewrite.auto_mixed_precision_onednn_bfloat16 = rewrite.ON
     elif precision == 'float16':
         rewrite.auto_mixed_precision = rewrite.ON
-    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}')
+    print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}' + (', compiled with XLA' if xla else ''))
     if not gpus:
         print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')
     return config, encoder_config, device, precision

@@ -68,6 +68,7 @@ def parse_training(argv):
     speed = parser.add_argument_group('speed')
     speed.add_argument('--precision', choices=PRECISIONS, default='auto',
                        help='of the frozen encoder; auto: bfloat16 where the processor has it')
+    speed.add_argument('--xla', action='store_true', help='compile with XLA; measure it, it is not always faster')
     speed.add_argument('--cache', action=argparse.BooleanOptionalAction, default=True,
                        help="run the encoder once an image and keep its outputs in <data-dir>/cache")
     speed.add_argument('--cache-dtype', choices=('float16', 'float32'), default='float16', help='of the kept outputs')
@@ -111,6 +112,7 @@ def parse_command(argv):
             add('--vgg-dir', metavar='DIR', help='the VGG16 graph; random weights of the real widths where it is not given')
             add('--data-dir', default='data', metavar='DIR', help='for the cache while it runs')
             add('--precision', choices=PRECISIONS, default='auto', help='of the encoder')
+            add('--xla', action='store_true', help='compile with XLA')
             add('--quick', action='store_true', help='about a minute: fewer repeats, one size')
             add('--output', default='runs/benchmark.json', metavar='FILE', help='where figures go')
         elif name == 'runs':

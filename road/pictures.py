@@ -5,6 +5,8 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+import helper
+from road import kitti, scores
 from road.errors import cannot_write
 
 SHEET_IMAGES, SHEET_COLUMNS, TILE = 24, 4, (400, 121)  # test images at most; width and height in pixels
@@ -14,6 +16,24 @@ GIF_FRAMES, GIF_SIZE, GIF_MS, GIF_COLOURS = 60, (414, 126), 400, 128  # 60 frame
 def spread(items, count):
     """At most `count` of the items, evenly spread, in their order."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))] if items else []
+
+
+def draw(folder, rows, validated):
+    """Draw all three into a run's folder, which holds its test images.
+
+    Args:
+        rows: dicts, see draw_curves.
+        validated: list of (frame, road, counts, confidence) of the validation frames, [h, w] each.
+    """
+    ious = [scores.scores(scores.histogram(confidence, road, counts)).IoU for _, road, counts, confidence in validated]
+    ranked = sorted(zip(ious, (output[0] for output in validated), (output[3] for output in validated)),
+                    key=lambda each: each[0])
+    marked = [(f'{word}: validation {frame.name}, IoU {iou:.1%}', helper.paint(kitti.read_image(frame.image), confidence))
+              for word, some in (('worst', ranked[:2]), ('best', ranked[2:][-2:])) for iou, frame, confidence in some]
+    images_dir = os.path.join(folder, 'images')
+    draw_curves(os.path.join(folder, 'curves.png'), rows, os.path.basename(folder))
+    contact_sheet(os.path.join(folder, 'contact_sheet.png'), images_dir, marked)
+    road_gif(os.path.join(folder, 'road.gif'), images_dir)
 
 
 def _save(path, save):
@@ -33,7 +53,7 @@ def draw_curves(path, rows, title):
     """Losses and scores over epochs as PNG.
 
     Args:
-        rows: dicts as road.runs.FORMATS names their figures, one an epoch, scores in per cent.
+        rows: dicts as road.records.FORMATS names their figures, one an epoch, scores in per cent.
     """
     from matplotlib.figure import Figure  # here, because importing it takes seconds
     epochs = [row['epoch'] for row in rows]

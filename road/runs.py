@@ -22,7 +22,6 @@ import shlex
 import shutil
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -30,6 +29,7 @@ from road import checkpoints, options
 from road.checkpoints import write_whole
 from road.errors import InputError, cannot_write
 from road.machine import environment
+from road.records import best_of, fields
 
 
 class Run(NamedTuple):
@@ -214,89 +214,6 @@ def reopen(folder, settings, encoder, training, validation, device, precision):
     _write_config(folder, run)
     note_command(folder)
     return run
-
-
-# ------------------------------------------------------------------------------------------------------ rows
-
-
-# How each figure of an epoch is written, on the screen and in metrics.csv. Scores are in per cent; train scores are of
-# a few training frames, the others of the validation frames.
-FORMATS = {'epoch': 'd', 'cross_entropy': '.6f', 'l2': '.6f', 'train_MaxF': '.2f', 'train_IoU': '.2f', 'val_MaxF': '.2f',
-           'val_AP': '.2f', 'val_IoU': '.2f', 'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': 'g'}
-TIMES = ('seconds', 'images_per_s')  # what differs between two runs of the same seed
-HEADER = '  '.join(f'{name:>6s}' for name in FORMATS)
-
-
-def fields(row):
-    """A row's figures as text: {'epoch': '3', ...}."""
-    return {name: format(row[name], form) for name, form in FORMATS.items()}
-
-
-def line(row):
-    """A row for the screen, below HEADER."""
-    return '  '.join(f'{text:>{max(6, len(name))}s}' for name, text in fields(row).items())
-
-
-def best_of(rows):
-    """The row with the highest validation MaxF, the first of equals; NaN, where no pixel counts, beats nothing."""
-    best = rows[0]
-    for row in rows[1:]:
-        if row['val_MaxF'] > best['val_MaxF']:
-            best = row
-    return best
-
-
-class Record:
-    """What a run has reached, kept on disk after every epoch: rows, and the checkpoints last and best.
-
-    A run that was stopped goes on where its checkpoint `last` is; the session's variables are then restored.
-    """
-
-    def __init__(self, run, saver, sess):
-        self.run, self.saver, self.sess, self.rows = run, saver, sess, []
-        if checkpoints.exists(run.checkpoint('last')):
-            prefix, state = run.read_checkpoint('last')
-            checkpoints.restore(saver, sess, prefix)
-            self.rows = state['rows']
-        if os.path.exists(os.path.join(run.folder, 'metrics.json')):
-            os.remove(os.path.join(run.folder, 'metrics.json'))  # it stands for a run that is through
-        self._write_csv()  # a killed process may have left a row more than its checkpoint has, or one less
-        self.clock = time.perf_counter()
-
-    def add(self, row):
-        """Keep an epoch's figures (those of FORMATS without seconds, scores in per cent); returns its line."""
-        now = time.perf_counter()
-        row = {**row, 'seconds': now - self.clock}
-        self.clock = now
-        self.rows.append(row)
-        state = {'epoch': row['epoch'], 'step': row['epoch'] * -(-len(self.run.training) // self.run.settings['batch_size']),
-                 'seed': self.run.settings['seed'], 'encoder': self.run.encoder,
-                 'image_size': list(self.run.settings['image_size'])}
-        if self.best is row:
-            checkpoints.save(self.run.checkpoint('best'), self.saver, self.sess, {**state, 'rows': [row]})
-        checkpoints.save(self.run.checkpoint('last'), self.saver, self.sess, {**state, 'rows': self.rows})
-        self._write_csv()
-        return line(row)
-
-    @property
-    def best(self):
-        return best_of(self.rows)
-
-    def restore_best(self):
-        checkpoints.restore(self.saver, self.sess, self.run.decoder)
-
-    def _write_csv(self):
-        lines = [','.join(FORMATS)] + [','.join(fields(row).values()) for row in self.rows]
-        write_whole(os.path.join(self.run.folder, 'metrics.csv'), '\n'.join(lines) + '\n')
-
-    def finish(self):
-        """Write metrics.json, the final figures (scores in per cent, null where one is not defined)."""
-        def defined(row):
-            return {key: value if value == value else None for key, value in row.items()}
-
-        figures = {'epochs': len(self.rows), 'best': defined(self.best), 'last': defined(self.rows[-1]),
-                   'seconds': sum(row['seconds'] for row in self.rows)}
-        write_whole(os.path.join(self.run.folder, 'metrics.json'), json.dumps(figures, indent=1))
 
 
 # ------------------------------------------------------------------------------------------------------ table

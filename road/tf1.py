@@ -9,6 +9,9 @@ import os
 import sys
 import tempfile
 
+# Lets --xla compile on a CPU too; without --xla it does nothing. It is read while TensorFlow is imported.
+os.environ.setdefault('TF_XLA_FLAGS', '--tf_xla_cpu_global_jit')
+
 if 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
     import tensorflow.compat.v1 as tf
 else:

@@ -23,7 +23,7 @@ from collections import Counter
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
-from road import checkpoints, runs, scenes, vgg16  # noqa: E402
+from road import checkpoints, records, runs, scenes, vgg16  # noqa: E402
 
 EPOCHS = 4
 # Where a process is killed, in the order in which a run comes by, and the longest wait after it came by, in seconds.
@@ -72,7 +72,7 @@ def reached(workplace, name, phase):
     def first_epoch():
         try:
             with open(os.path.join(run, 'log.txt')) as file:
-                return runs.HEADER in file.read()
+                return records.HEADER in file.read()
         except OSError:
             return False
 
@@ -107,7 +107,7 @@ def check_readable(run):
         with open(os.path.join(run, 'metrics.csv'), newline='') as file:
             rows = list(csv.DictReader(file))
         for epochs, row in enumerate(rows, 1):
-            assert list(row) == list(runs.FORMATS) and int(row['epoch']) == epochs, row
+            assert list(row) == list(records.FORMATS) and int(row['epoch']) == epochs, row
             list(map(float, row.values()))  # every one a number
     for name in ('last', 'best'):
         folder = os.path.join(run, 'checkpoints', name)
@@ -122,12 +122,12 @@ def final(run):
     """{file: bytes} of what two runs of the same settings must share."""
     files = {}
     with open(os.path.join(run, 'metrics.csv'), newline='') as file:
-        files['metrics.csv'] = [{key: text for key, text in row.items() if key not in runs.TIMES}
+        files['metrics.csv'] = [{key: text for key, text in row.items() if key not in records.TIMES}
                                 for row in csv.DictReader(file)]
     with open(os.path.join(run, 'metrics.json')) as file:
         figures = json.load(file)
     for part in (figures, figures['best'], figures['last']):
-        for name in runs.TIMES:
+        for name in records.TIMES:
             part.pop(name, None)
     files['metrics.json'] = json.dumps(figures)
     for name in ('last', 'best'):

@@ -10,6 +10,7 @@ import pytest
 import helper
 import main
 from road import kitti
+from road.machine import session_config
 from road.tf1 import tf
 
 TINY = ['--image-size', '64x192', '--epochs', '2', '--val-frames', '1', '--batch-size', '2']
@@ -188,6 +189,15 @@ def test_dropout_noise_depends_on_seed_and_epoch_alone(model):
     for (expected, _), (found, _) in zip(epochs[2], again):
         np.testing.assert_array_equal(expected[0], found[0])
     assert (epochs[0][0][0][0] != epochs[1][0][0][0]).all() and (again[0][0][0] != again[1][0][0]).all()
+
+
+def test_xla_compiles_the_step(vgg_dir):
+    """On a CPU too; without it nothing is compiled."""
+    for xla in (False, True):
+        with main.open_model(vgg_dir, session_config('float32', xla)[0]) as (sess, model):
+            metadata = tf.RunMetadata()
+            sess.run(model.train_op, feed(model), options=tf.RunOptions(output_partition_graphs=True), run_metadata=metadata)
+            assert any(node.op == '_XlaRun' for graph in metadata.partition_graphs for node in graph.node) == xla
 
 
 # ---------------------------------------------------------------------------------------------------- the run

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import main
-from road import checkpoints, options, runs
+from road import checkpoints, options, records, runs
 from road.errors import InputError
 from road.tf1 import tf
 
@@ -82,8 +82,8 @@ def test_screen_log_and_metrics_show_the_same_figures(trained):
     with open(os.path.join(trained, 'metrics.csv'), newline='') as file:
         rows = list(csv.DictReader(file))
     log = open(os.path.join(trained, 'log.txt')).read().split('\n')
-    start = log.index(runs.HEADER)
-    assert [line.split() for line in log[start:start + 3]] == [list(runs.FORMATS)] + [list(row.values()) for row in rows]
+    start = log.index(records.HEADER)
+    assert [line.split() for line in log[start:start + 3]] == [list(records.FORMATS)] + [list(row.values()) for row in rows]
     assert log[0].startswith('TensorFlow') and log[-2].startswith('Best on validation: epoch')
     figures = read_json(trained, 'metrics.json')
     best = max(rows, key=lambda row: float(row['val_MaxF']))
