@@ -48,9 +48,16 @@ def save(folder, saver, sess, state):
     except (OSError, tf.errors.OpError, ValueError) as error:  # ValueError: Saver's for a folder that has gone
         raise cannot_write(folder, error) from error
     write_whole(os.path.join(folder, 'state.json'), json.dumps({'checkpoint': name, 'files': files, **state}, indent=1))
-    for file in os.listdir(folder):
-        if file != 'state.json' and file not in files:  # the former one, and what a killed process left
-            os.remove(os.path.join(folder, file))
+    tidy(folder)
+
+
+def tidy(folder):
+    """Remove what state.json does not name: the former checkpoint, and what a killed process left."""
+    with open(os.path.join(folder, 'state.json'), encoding='utf-8') as file:
+        files = json.load(file)['files']
+    for name in os.listdir(folder):
+        if name != 'state.json' and name not in files:
+            os.remove(os.path.join(folder, name))
 
 
 def exists(folder):

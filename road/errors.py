@@ -1,5 +1,7 @@
 """The one exception for what the user can put right, and its most frequent form."""
 
+import re
+
 
 class InputError(Exception):
     """Bad input: the message is one line that names the file or value, what was expected, and the cure.
@@ -10,6 +12,8 @@ class InputError(Exception):
 
 def cannot_write(path, error):
     """The InputError for what a run could not write: from an OSError, or TensorFlow's own kind."""
-    reason = getattr(error, 'strerror', None) or str(getattr(error, 'message', error)).split('\n')[0]
+    # TensorFlow wraps the reason in many lines, of which one is "<file>; <reason>"
+    found = re.search(r'^/.*; (.*)$', str(error), re.MULTILINE)
+    reason = getattr(error, 'strerror', None) or (found[1] if found else str(error).split('\n')[0])
     return InputError(f'{path}: cannot be written ({reason}); earlier epochs are kept. Make room or give permission, then go '
                       'on with --resume')

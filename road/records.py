@@ -53,6 +53,9 @@ class Record:
             prefix, state = run.read_checkpoint('last')
             checkpoints.restore(saver, sess, prefix)
             self.rows = state['rows']
+            run.read_checkpoint('best')  # written before last, so it must be there and whole
+            for name in ('last', 'best'):
+                checkpoints.tidy(run.checkpoint(name))
         if os.path.exists(os.path.join(run.folder, 'metrics.json')):
             os.remove(os.path.join(run.folder, 'metrics.json'))  # it stands for a run that is through
         self._write_csv()  # a killed process may have left a row more than its checkpoint has, or one less
