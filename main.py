@@ -312,10 +312,11 @@ def train(args, log):
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     fingerprint = vgg16.fingerprint(args.vgg_dir)
     if args.resume:
+        log.keep_in(args.resume)
         this_run = runs.reopen(args.resume, vars(args), fingerprint, training, validation, device, precision)
     else:
         this_run = runs.create(args.runs_dir, args.name, vars(args), fingerprint, training, validation, device, precision)
-    log.keep_in(this_run.folder)
+        log.keep_in(this_run.folder)
     print_settings(args)
 
     encode, channels = open_encoder(args.vgg_dir, encoder_config)

@@ -99,7 +99,7 @@ def restore(saver, sess, prefix):
 
 
 def _cure(folder):
-    return f'Copy the run again, or move {folder} away and --resume the run: it then starts at its first epoch'
+    return f'Copy the run again, or move {os.path.dirname(folder)} away and --resume the run: it then starts at its first epoch'
 
 
 def _named(folder):

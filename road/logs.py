@@ -6,7 +6,12 @@ import signal
 import sys
 from contextlib import contextmanager
 
-from road.errors import cannot_write
+from road.errors import InputError, cannot_write
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None
 
 
 class Terminated(KeyboardInterrupt):
@@ -45,9 +50,21 @@ class Log:
         return self
 
     def keep_in(self, folder):
-        """From now on, and with what was shown before, keep it in the folder's log.txt."""
-        file = open(os.path.join(folder, 'log.txt'), 'a', encoding='utf-8', buffering=1)
-        file.write(self.kept.getvalue())
+        """From now on, and with what was shown before, keep it in the folder's log.txt.
+
+        Raises:
+            InputError: the file cannot be written, or another process is at this run.
+        """
+        path = os.path.join(folder, 'log.txt')
+        try:
+            file = open(path, 'a', encoding='utf-8', buffering=1)
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of when the process ends, however it does
+            file.write(self.kept.getvalue())
+        except BlockingIOError as error:
+            raise InputError(f'{folder}: another process is at this run; wait for its end, or end it') from error
+        except OSError as error:
+            raise cannot_write(path, error) from error
         self.kept, self.folder = file, folder
 
     def write(self, text):

@@ -29,6 +29,13 @@ def line(row):
     return '  '.join(f'{text:>{max(6, len(name))}s}' for name, text in fields(row).items())
 
 
+def sound(rows):
+    """Whether this, read from a file, is a list of rows."""
+    return isinstance(rows, list) and rows != [] and all(
+        isinstance(row, dict) and row.keys() == FORMATS.keys() and isinstance(row['epoch'], int) and
+        all(isinstance(value, (int, float)) for value in row.values()) for row in rows)
+
+
 def best_of(rows):
     """The row with the highest validation MaxF, the first of equals; NaN, where no pixel counts, beats nothing."""
     best = rows[0]

@@ -29,7 +29,7 @@ from road import checkpoints, options
 from road.checkpoints import write_whole
 from road.errors import InputError, cannot_write
 from road.machine import environment
-from road.records import best_of, fields
+from road.records import best_of, fields, sound
 
 
 class Run(NamedTuple):
@@ -52,6 +52,8 @@ class Run(NamedTuple):
             if state.get(what) != wanted:
                 raise InputError(f'{folder}: belongs to another run, its {what} is {state.get(what)} and not {wanted}; '
                                  'put the run\'s own checkpoint back')
+        if not sound(state.get('rows')):
+            raise InputError(f'{folder}/state.json: damaged; expected the rows that training wrote there. Train again')
         return prefix, state
 
     @property
@@ -89,8 +91,9 @@ def create(runs_dir, name, settings, encoder, training, validation, device, prec
         note_command(building)
         os.chmod(building, 0o755)
         os.rename(building, run.folder)
-    except OSError as error:
-        raise InputError(f'{run.folder}: cannot be written ({error.strerror}); give another --runs-dir') from error
+    except (OSError, InputError) as error:
+        reason = getattr(error.__cause__ or error, 'strerror', error)
+        raise InputError(f'{run.folder}: cannot be written ({reason}); give another --runs-dir') from error
     finally:
         if building:
             shutil.rmtree(building, ignore_errors=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import main
-from road import checkpoints, options, records, runs
+from road import checkpoints, logs, options, records, runs
 from road.errors import InputError
 from road.tf1 import tf
 
@@ -38,8 +38,8 @@ def place(scenes_dir, vgg_dir, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained(place):
-    """A finished run of two epochs: read only."""
-    code, folder = place('trained', '--epochs', '2')
+    """A finished run of three epochs: read only."""
+    code, folder = place('trained', '--epochs', '3')
     assert code == 0
     return folder
 
@@ -83,11 +83,11 @@ def test_screen_log_and_metrics_show_the_same_figures(trained):
         rows = list(csv.DictReader(file))
     log = open(os.path.join(trained, 'log.txt')).read().split('\n')
     start = log.index(records.HEADER)
-    assert [line.split() for line in log[start:start + 3]] == [list(records.FORMATS)] + [list(row.values()) for row in rows]
+    assert [line.split() for line in log[start:start + 4]] == [list(records.FORMATS)] + [list(row.values()) for row in rows]
     assert log[0].startswith('TensorFlow') and log[-2].startswith('Best on validation: epoch')
     figures = read_json(trained, 'metrics.json')
     best = max(rows, key=lambda row: float(row['val_MaxF']))
-    assert figures['epochs'] == 2 and f'{figures["best"]["val_MaxF"]:.2f}' == best['val_MaxF']
+    assert figures['epochs'] == len(rows) == 3 and f'{figures["best"]["val_MaxF"]:.2f}' == best['val_MaxF']
 
 
 def test_events_hold_figures_and_pictures_and_no_graph(trained):
@@ -96,7 +96,7 @@ def test_events_hold_figures_and_pictures_and_no_graph(trained):
     assert not any(event.HasField('graph_def') or event.HasField('meta_graph_def') for event in events)
     values = {(event.step, value.tag): value for event in events for value in event.summary.value}
     figures = read_json(trained, 'metrics.json')
-    np.testing.assert_allclose(values[2, 'loss/cross_entropy'].simple_value, figures['last']['cross_entropy'], rtol=1e-6)
+    np.testing.assert_allclose(values[3, 'loss/cross_entropy'].simple_value, figures['last']['cross_entropy'], rtol=1e-6)
     shown = [tag for _, tag in values if tag.startswith('validation/u')]
     assert shown == ['validation/um_000002', 'validation/umm_000002', 'validation/uu_000002']
     assert values[1, shown[0]].image.height == 3 * 47
@@ -133,39 +133,38 @@ def test_runs_are_shown_best_first(trained, tmp_path, capsys):
 
 
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(place, trained, monkeypatch, capsys):
-    """Ctrl-C and SIGTERM in the second epoch; then it is resumed, and equals a run in one go, and so does a longer one."""
+    """Ctrl-C in the second epoch, SIGTERM after going on, then to more epochs than planned: it equals a run in one go."""
     after = main.validate
 
-    def stop(number):
+    def stop(number, call):
         calls = []
 
         def validate(outputs):
             calls.append(outputs)
-            if len(calls) == 3:  # two calls an epoch
+            if len(calls) == call:  # two calls an epoch
                 os.kill(os.getpid(), number)
             return after(outputs)
-        return validate
+        monkeypatch.setattr(main, 'validate', validate)
 
-    for number, name, code in ((signal.SIGINT, 'interrupted', 130), (signal.SIGTERM, 'terminated', 143)):
-        with monkeypatch.context() as patch:
-            patch.setattr(main, 'validate', stop(number))
-            stopped, folder = place(name, '--epochs', '2')
-        assert stopped == code
-        assert f'python main.py --resume {folder}' in capsys.readouterr().out
-        assert checkpoints.read(f'{folder}/checkpoints/last')[1]['epoch'] == 1
-        assert main.main(['--resume', folder]) == 0
-        assert soak.final(folder) == soak.final(trained)
+    stop(signal.SIGINT, 3)
+    code, folder = place('stopped', '--epochs', '2')
+    assert code == 130
+    stop(signal.SIGTERM, 2)
+    assert main.main(['--resume', folder]) == 143
+    assert capsys.readouterr().out.count(f'python main.py --resume {folder}') == 2
+    assert checkpoints.read(f'{folder}/checkpoints/last')[1]['epoch'] == 1
+    assert 'Its last finished epoch is kept' in open(f'{folder}/log.txt').read()
+    monkeypatch.undo()
     assert main.main(['--resume', folder, '--epochs', '3']) == 0
-    code, whole = place('whole', '--epochs', '3')
-    assert code == 0 and soak.final(folder) == soak.final(whole)
-    assert len(open(os.path.join(folder, 'command.txt')).readlines()) == 3
+    assert soak.final(folder) == soak.final(trained)
+    assert len(open(f'{folder}/command.txt').readlines()) == 3 and read_json(folder, 'config.json')['settings']['epochs'] == 3
 
 
 @pytest.mark.parametrize('words, complaint', [
     (['--l2', '0.5'], r'--l2 0.5: .* has --l2 0.0001; leave it out'),
     (['--image-size', '32x64'], '--image-size 32x64: .* has --image-size 64x192'),
     (['--no-cache'], '--cache False: .* has --cache True'),
-    (['--epochs', '1'], '--epochs 1: .* has --epochs 2; more can be given, fewer not')])
+    (['--epochs', '1'], '--epochs 1: .* has --epochs 3; more can be given, fewer not')])
 def test_changed_settings_are_refused_with_both_values(trained, words, complaint):
     with pytest.raises(InputError, match=complaint):
         runs.settings_to_resume(options.parse_training(['--resume', trained, *words]))
@@ -185,11 +184,12 @@ def edit(path, **changes):
 @pytest.mark.parametrize('break_it, complaint', [
     (lambda run: shutil.rmtree(run), 'not a run'),
     (lambda run: os.truncate(run / 'config.json', 90), 'config.json: damaged'),
-    (lambda run: os.truncate(run / 'checkpoints/last/state.json', 90), 'state.json: damaged.*move .*last away'),
+    (lambda run: os.truncate(run / 'checkpoints/last/state.json', 90), 'state.json: damaged.*move .*checkpoints away'),
     (lambda run: os.truncate(glob.glob(str(run / 'checkpoints/last/*data*'))[0], 90), 'cut short or changed, 90 bytes where'),
     (lambda run: os.remove(glob.glob(str(run / 'checkpoints/last/*.index'))[0]), 'index: is missing'),
     (lambda run: edit(run / 'checkpoints/last/state.json', encoder='x'), 'belongs to another run, its encoder is x'),
     (lambda run: edit(run / 'checkpoints/last/state.json', image_size=[1, 2]), r'its image_size is \[1, 2\] and not \[64, 192\]'),
+    (lambda run: edit(run / 'checkpoints/last/state.json', rows=[{'epoch': 1}]), 'state.json: damaged'),
     (lambda run: edit(run / 'environment.json', labels='x'), 'frames or labels are not those'),
     (lambda run: edit(run / 'config.json', encoder='x'), 'belongs to another run|not the encoder')])
 def test_broken_runs_are_refused_in_one_line(copy, capsys, break_it, complaint):
@@ -197,6 +197,13 @@ def test_broken_runs_are_refused_in_one_line(copy, capsys, break_it, complaint):
     assert main.main(['--resume', str(copy)]) == 2
     error = [line for line in capsys.readouterr().err.split('\n') if line]
     assert len(error) == 1 and re.search(complaint, error[0])
+
+
+def test_a_run_that_is_going_on_is_not_resumed(copy, capsys):
+    with logs.Log() as log:
+        log.keep_in(str(copy))
+        assert main.main(['--resume', str(copy)]) == 2
+    assert 'another process' in capsys.readouterr().err
 
 
 def test_evaluate_refuses_a_checkpoint_that_is_cut_short(copy, capsys):
