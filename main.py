@@ -252,7 +252,7 @@ def with_dropout_noise(get_batches_fn, noise, seed, first_epoch=1):
     return with_noise
 
 
-def confidences(sess, model, frames, read_batch, labels, image_shape):
+def labelled_confidences(sess, model, frames, read_batch, labels, image_shape):
     """Yield (frame, road, counts, confidence), [h, w] each at the frame's full size, confidence float32 in [0, 1].
 
     Args:
@@ -269,7 +269,7 @@ def confidences(sess, model, frames, read_batch, labels, image_shape):
 
 
 def validate(outputs):
-    """Score what `confidences` yields, all categories together: road.scores.Scores."""
+    """Score what `labelled_confidences` yields, all categories together: road.scores.Scores."""
     histograms = {frame.name: scores.histogram(confidence, road, counts) for frame, road, counts, confidence in outputs}
     return scores.scores(scores.pool(histograms)['URBAN'])
 
@@ -333,7 +333,7 @@ def train(args, log):
             seed=args.seed, read_batch=read_batch, first_epoch=first_epoch)
 
         def outputs(frames):
-            return confidences(sess, model, frames, read_batch, labels, args.image_size)
+            return labelled_confidences(sess, model, frames, read_batch, labels, args.image_size)
 
         def after_epoch(epoch, cross_entropy, l2, images_per_second):
             of_training, of_validation = (validate(outputs(frames)) for frames in (scored, validation))
@@ -406,30 +406,34 @@ def find_kitti(kitti_dir, val_frames, *, drawn=False):
 
 @contextmanager
 def open_run(args):
-    """Rebuild a trained run's graph: yields (run, outputs), outputs a function from frames to what
-    helper.confidences_of_frames yields of them."""
+    """Rebuild a trained run's graph: yields (run, outputs, (sess, Model)). outputs is a function from (key, image) pairs
+    to what helper.confidences yields of them; with full_size=True the images are not resized."""
     run = runs.load(args.run)
     vgg_dir = args.vgg_dir or run.settings['vgg_dir']
     helper.maybe_download_pretrained_vgg(os.path.dirname(vgg_dir), vgg_dir=vgg_dir)
     if vgg16.fingerprint(vgg_dir) != run.encoder:
         raise InputError(f'{vgg_dir}: is not the encoder that {run.folder} was trained on; name that one with --vgg-dir')
-    config, encoder_config, _, _ = session_config(run.settings['precision'])
+    config, encoder_config, _, _ = session_config(run.settings['precision'], run.settings['xla'])
     prefix, state = run.read_checkpoint('best')
     print(f'Checkpoint: {prefix}, of epoch {state["epoch"]}, the best on validation')
     encode, _ = open_encoder(vgg_dir, encoder_config)
     with open_model(vgg_dir, config) as (sess, model):
         checkpoints.restore(model.saver, sess, prefix)
-        yield run, lambda frames: helper.confidences_of_frames(
-            sess, model.logits, model.keep_prob, model.frontier, frames, tuple(run.settings['image_size']), encode=encode)
+
+        def outputs(images, full_size=False):
+            return helper.confidences(sess, model.logits, model.keep_prob, model.frontier, images,
+                                      None if full_size else tuple(run.settings['image_size']), encode=encode)
+
+        yield run, outputs, (sess, model)
 
 
 def evaluate(args):
     """`main.py evaluate RUN`: KITTI's scores of the run's validation (or training) frames."""
-    with open_run(args) as (run, outputs):
+    with open_run(args) as (run, outputs, _):
         kitti_dir = args.kitti_dir or run.settings['kitti_dir']
         wanted = run.training if args.split == 'train' else run.validation
         frames = kitti.named(kitti.training_frames(os.path.join(kitti_dir, 'training')), wanted, kitti_dir)
-        histograms = evaluation.evaluate(outputs(frames), len(frames))
+        histograms = evaluation.evaluate(outputs(helper.read_frames(frames)), len(frames))
     note = ', frames it was TRAINED on: no measure of what it can do' if args.split == 'train' else ''
     title = f'{run.folder}: {len(frames)} {args.split} frames{note}'
     print(f'{title}\n{evaluation.table(histograms)}')
@@ -442,14 +446,44 @@ def evaluate(args):
 
 def submit(args):
     """`main.py submit RUN`: the zip for the benchmark's server."""
-    with open_run(args) as (run, outputs):
+    with open_run(args) as (run, outputs, _):
         kitti_dir = args.kitti_dir or run.settings['kitti_dir']
         frames = kitti.testing_frames(os.path.join(kitti_dir, 'testing'))
         path = os.path.join(run.folder, 'submission.zip')
-        evaluation.write_submission(outputs(frames), frames, path)
+        evaluation.write_submission(outputs(helper.read_frames(frames)), frames, path)
     print(f'{path}: {len(frames)} confidence maps, checked')
     if len(frames) != kitti.FULL['test images']:
         print(f"Warning: the benchmark's server expects {kitti.FULL['test images']}")
+
+
+def predict(args):
+    """`main.py predict RUN INPUT...`: paint the road into images, folders of images and videos."""
+    from road import predict  # here and below, because nothing else needs it
+    jobs, failures = predict.plan(args.inputs, args.output)
+    missing = len(failures)
+    if jobs:
+        with open_run(args) as (_, network, _):
+            def outputs(images):
+                return network(images, args.full_size)
+
+            failures += predict.paint_images(jobs, outputs, args.overlay, args.confidence)
+            failures += predict.paint_videos(jobs, outputs, args.overlay)
+    print(f'{len(jobs) - len(failures) + missing} of {len(jobs)} files are painted, in {args.output}')
+    for line in failures[:-1]:
+        print(f'Error: {line}', file=sys.stderr)
+    if failures:
+        raise InputError(failures[-1])
+
+
+def export(args):
+    """`main.py export RUN`: a SavedModel from images of any size to confidences, for programs that know nothing of this."""
+    from road import export
+    export.refuse_existing(args.output)
+    with open_run(args) as (run, _, (sess, model)):
+        frozen = export.freeze(sess, model)
+    export.save(frozen, tuple(run.settings['image_size']), args.output, export.readme(run))
+    size, seconds = export.size_and_speed(args.output)
+    print(f'{args.output}: {size / 1e6:.0f} MB, {1000 * seconds:.0f} ms here for an image of 375x1242, in float32')
 
 
 def benchmark(args):
@@ -480,7 +514,8 @@ def show_runs(args):
 # ----------------------------------------------------------------------------------------------- command line
 
 
-COMMANDS = {'train': run, 'evaluate': evaluate, 'submit': submit, 'runs': show_runs, 'benchmark': benchmark}
+COMMANDS = {'train': run, 'evaluate': evaluate, 'submit': submit, 'predict': predict, 'export': export,
+            'runs': show_runs, 'benchmark': benchmark}
 
 
 def main(argv=None):

@@ -3,7 +3,7 @@
     python imgs/draw.py                 # trains on the sample scenes first, about two minutes on 2 cores
     python imgs/draw.py --run runs/x    # of the finished run `python main.py --sample --name x`; from the same folder
 
-writes network.png, conv1x1.png, upsampling.png, skips.png, results.png and semantic_segmantation.gif. Shapes, kernels,
+writes network.png, conv1x1.png, upsampling.png, skips.png, results.png, semantic_segmantation.gif, road.gif. Shapes, kernels,
 numbers of weights and confidences are read from graphs that the program builds; none is typed here.
 """
 
@@ -351,10 +351,23 @@ def draw_results(run):
         scene = Image.open(os.path.join(run.images, name)).resize((width, height), Image.Resampling.LANCZOS)
         sheet.paste(scene, (i % 2 * (width + gap), i // 2 * (height + gap)))
     sheet.save(os.path.join(IMGS, 'results.png'), optimize=True)
-    frames = [Image.open(os.path.join(run.images, name)).resize(GIF_SIZE, Image.Resampling.LANCZOS)
-              .quantize(256, dither=Image.Dither.NONE) for name in names]
-    frames[0].save(os.path.join(IMGS, 'semantic_segmantation.gif'), save_all=True, append_images=frames[1:],
-                   duration=int(1000 * GIF_SECONDS), loop=0)
+    save_gif('semantic_segmantation.gif', [os.path.join(run.images, name) for name in names])
+
+
+def draw_road(folder):
+    """road.gif: the first test scenes, each as it is and then with its road outlined, as `main.py predict` does it."""
+    testing = os.path.join(runs.load(folder).settings['kitti_dir'], 'testing', 'image_2')
+    scenes = [os.path.join(testing, name) for name in sorted(os.listdir(testing))[:len(GRID)]]
+    with tempfile.TemporaryDirectory() as painted:
+        if main.main(['predict', folder, *scenes, '--overlay', 'outline', '--output', painted]):
+            sys.exit('nothing to draw road.gif from; see the error above')
+        save_gif('road.gif', [path for scene in scenes for path in (scene, os.path.join(painted, os.path.basename(scene)))])
+
+
+def save_gif(name, paths):
+    frames = [Image.open(path).resize(GIF_SIZE, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
+              for path in paths]
+    frames[0].save(os.path.join(IMGS, name), save_all=True, append_images=frames[1:], duration=int(1000 * GIF_SECONDS), loop=0)
 
 
 def draw(folder):
@@ -365,6 +378,7 @@ def draw(folder):
     draw_upsampling()
     draw_skips(run)
     draw_results(run)
+    draw_road(folder)
 
 
 if __name__ == '__main__':

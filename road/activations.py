@@ -166,5 +166,5 @@ def _file_digest(frame):
             with open(path, 'rb') as file:
                 digest.update(file.read())
         except OSError as error:
-            raise kitti.unreadable(path) from error
+            raise kitti.unreadable(path, error) from error
     return digest.hexdigest()

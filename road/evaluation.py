@@ -1,6 +1,6 @@
 """Scores of a trained run as KITTI gives them, in perspective and bird's eye, and the file for its server.
 
-    histograms = evaluate(outputs)            # outputs: (frame, image, confidence) as helper.confidences_of_frames yields
+    histograms = evaluate(outputs)            # outputs: (frame, image, confidence) as helper.confidences yields
     table(histograms)                         # rows um, umm, uu, URBAN, in per cent
     write_submission(outputs, frames, 'runs/first/submission.zip')
 """

@@ -10,11 +10,11 @@ algorithms", ITSC 2013.
 
 import os
 import re
+import struct
 from typing import NamedTuple, Optional
 
-import imageio.v3 as iio
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from road.errors import InputError
 from road.scores import CATEGORIES
@@ -106,7 +106,7 @@ def _size(path):
         with Image.open(path) as image:
             return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise unreadable(path) from error
+        raise unreadable(path, error) from error
 
 
 def missing_message(kitti_dir):
@@ -156,18 +156,33 @@ def split(frames, val_frames):
 
 
 def read_image(path):
-    """Read an image as uint8 RGB [h, w, 3], whatever its mode. Raises InputError where it cannot be read."""
+    """Read an image as uint8 RGB [h, w, 3], turned upright as its EXIF data say, whatever its mode.
+
+    Grey is repeated, alpha left out, of 16 bits the upper 8 taken; of several pictures in a file the first.
+
+    Raises:
+        InputError: it cannot be read, or has 32 bits a channel.
+    """
     try:
-        return np.asarray(iio.imread(path, plugin='pillow', mode='RGB'))
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
-        raise unreadable(path) from error
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+    # What Pillow raises on damaged bytes is not documented as one type.
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError) as error:
+        raise unreadable(path, error) from error
+    if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    if image.mode in ('I', 'F'):
+        raise InputError(f'{path}: has 32 bits a channel, whose range cannot be told; save it with 8 or 16')
+    if image.mode == 'P':  # converted at once, one with an alpha channel gives a warning
+        image = image.convert('RGBA')
+    return np.asarray(image.convert('RGB'))
 
 
-def unreadable(path):
+def unreadable(path, error):
     """The InputError for an image that cannot be read, by cause as far as it can be told."""
     if not os.path.exists(path):
         return InputError(f'{path}: no such file')
-    if not os.access(path, os.R_OK):
+    if isinstance(error, PermissionError):
         return InputError(f'{path}: no permission to read it')
     if os.path.getsize(path) == 0:
         return InputError(f'{path}: the file is empty; copy or unpack it again')

@@ -8,11 +8,14 @@ import os
 import re
 import time
 
+from helper import OVERLAYS
 from road import sample
 from road.machine import PRECISIONS
 
 COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) frames",
             'submit': "the zip of a run's confidence maps for the benchmark's server",
+            'predict': 'paint the road into images, folders of images and videos',
+            'export': 'write a run as a SavedModel that needs nothing of this project',
             'runs': 'all runs as a table, the highest validation MaxF first',
             'benchmark': 'how fast training and inference are here, beside the plain loop'}
 
@@ -119,12 +122,27 @@ def parse_command(argv):
             add('--runs-dir', default='runs', metavar='DIR', help='where runs are')
         else:
             add('run', metavar='RUN', help='a trained run, a folder under runs/')
-            add('--kitti-dir', metavar='DIR', help="KITTI Road, where it is not the run's any more")
             add('--vgg-dir', metavar='DIR', help="the VGG16 graph, where it is not the run's any more")
+        if name in ('evaluate', 'submit'):
+            add('--kitti-dir', metavar='DIR', help="KITTI Road, where it is not the run's any more")
+        if name == 'predict':
+            add('inputs', metavar='INPUT', nargs='+', help='an image, a video, or a folder of them')
+            add('--output', metavar='DIR', help='where results are written, over those of that name '
+                '(default: RUN/predictions)', default=argparse.SUPPRESS)
+            add('--overlay', choices=OVERLAYS, default='both', help='how the road is shown: tint as strong as the '
+                'confidence, outline where that is 0.5, or a black and white mask')
+            add('--confidence', action='store_true', help="write images' 8-bit confidence maps too, to DIR/confidence")
+            add('--full-size', action='store_true', help='run the network on images as large as they are, not at the '
+                'size it was trained at; slow')
+        if name == 'export':
+            add('--output', metavar='DIR', help='the folder to make (default: RUN/export)', default=argparse.SUPPRESS)
         if name == 'evaluate':
             add('--split', choices=('validation', 'train'), default='validation', help='which frames')
         add('--debug', action='store_true', help='show the traceback of an error')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if argv[0] in ('predict', 'export'):
+        args.output = getattr(args, 'output', os.path.join(args.run, {'predict': 'predictions', 'export': 'export'}[argv[0]]))
+    return args
 
 
 def words(name, value):

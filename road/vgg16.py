@@ -294,6 +294,30 @@ def frontier_and_noise(image_input, keep_prob, layer3_out, layer4_out, layer7_ou
     return tuple(frontier), tuple(noise)
 
 
+def dropouts(image_input, keep_prob):
+    """Which tensors stand behind the dropouts of a graph, and which before: {name behind: name before}, as a GraphDef
+    spells its inputs. With a keep_prob of 1 the two are equal.
+
+    A dropout is x times something of keep_prob, times (or selected by) something of a random uniform tensor.
+    """
+    graph, of_image, of_keep = image_input.graph, _downstream([image_input]), _downstream([keep_prob])
+    found = {}
+    for op in graph.get_operations():
+        if op.type != 'RandomUniform' or op not in of_image:
+            continue
+        of_noise = _downstream(op.outputs)
+        behind, before = next((merge, source) for merge in graph.get_operations() if merge in of_noise
+                              for source in merge.inputs if source.op in of_image - of_noise - {op})
+        while any(source is keep_prob or source.op in of_keep and source.op not in of_image for source in before.op.inputs):
+            before, = (source for source in before.op.inputs if source.op in of_image or source is image_input)
+        found[_input_name(behind.outputs[0])] = _input_name(before)
+    return found
+
+
+def _input_name(tensor):
+    return tensor.name.removesuffix(':0')  # a GraphDef leaves the :0 out
+
+
 def _downstream(tensors):
     """The set of operations that need one of the tensors."""
     reached, waiting = set(), list(tensors)

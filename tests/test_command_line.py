@@ -80,7 +80,7 @@ def test_import_does_nothing_and_start_is_quiet(tmp_path):
 def test_every_option_is_used():
     """A setting that is parsed and then read nowhere does nothing."""
     source = open(os.path.join(ROOT, 'main.py')).read()
-    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['runs'], ['benchmark']):
+    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['predict', 'x', 'y'], ['export', 'x'], ['runs'], ['benchmark']):
         for name in vars(options.parse(command)[1]):
             assert f'args.{name}' in source, name
 
@@ -89,7 +89,7 @@ def test_readme_names_only_what_there_is():
     """Every option and file the README names exists, and its commands parse."""
     readme = open(os.path.join(ROOT, 'README.md')).read()
     known = set()
-    for command in ([], ['evaluate'], ['submit'], ['runs'], ['benchmark']):
+    for command in ([], ['evaluate'], ['submit'], ['predict'], ['export'], ['runs'], ['benchmark']):
         with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as shown:
             options.parse([*command, '--help'])
         known |= set(re.findall(r'--[a-z0-9-]+', shown.getvalue()))

@@ -146,7 +146,7 @@ def test_variants_change_image_and_label_alike(scenes_dir):
 
 def test_paint_is_green_and_as_strong_as_the_confidence():
     image = np.full((1, 3, 3), 100, np.uint8)
-    painted = helper.paint(image, np.array([[0.0, 0.5, 1.0]], np.float32))
+    painted = helper.paint(image, np.array([[0.0, 0.5, 1.0]], np.float32), 'tint')
     assert painted[0].tolist() == [[100, 100, 100], [75, 139, 75], [50, 178, 50]]
 
 
