@@ -137,7 +137,7 @@ def maybe_download_kitti(kitti_dir):
 # ---------------------------------------------------------------------------------------------------- batches
 
 
-def gen_batch_function(data_folder, image_shape, *, frames=None, variants=1, seed=0, read_batch=None):
+def gen_batch_function(data_folder, image_shape, *, frames=None, variants=1, seed=0, read_batch=None, first_epoch=1):
     """Make the function that yields training batches, read ahead in threads.
 
     Args:
@@ -147,19 +147,25 @@ def gen_batch_function(data_folder, image_shape, *, frames=None, variants=1, see
         variants: augmented variants a frame (road.variants); each epoch takes one of each frame.
         seed: of order and variants. Each call of the function is an epoch with an order of its own.
         read_batch: makes a batch of samples (road.kitti.Sample); default read_images.
+        first_epoch: the epoch of the first call.
     Returns:
         get_batches_fn(batch_size), which yields what read_batch gives, by default (images, labels); the last batch is
-        perhaps smaller. Its attribute `frames` is the number of frames an epoch.
+        perhaps smaller. Its attribute `frames` is the number of frames an epoch, names(epoch, step, batch_size) are the
+        names of the frames of a step.
     """
     frames = kitti.training_frames(data_folder) if frames is None else frames
     read_batch = read_batch or (lambda samples: read_images(samples, image_shape))
-    epochs = count(1)
+    epochs = count(first_epoch)
 
     def get_batches_fn(batch_size):
         samples = kitti.epoch_samples(frames, variants, seed, next(epochs))
         yield from map_ahead(read_batch, batched(samples, batch_size))
 
-    get_batches_fn.frames = len(frames)
+    def names(epoch, step, batch_size):
+        samples = kitti.epoch_samples(frames, variants, seed, epoch)
+        return [sample.frame.name for sample in samples[(step - 1) * batch_size:step * batch_size]]
+
+    get_batches_fn.frames, get_batches_fn.names = len(frames), names
     return get_batches_fn
 
 

@@ -16,21 +16,27 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import wraps
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 import helper
-from road import check as checks, download, evaluation, kitti, options, runs, sample, scenes, scores, vgg16
+from road import check as checks
+from road import (checkpoints, download, evaluation, kitti, options, pictures, records, runs, sample, scenes, scores,
+                  vgg16)
 from road.activations import GIB, Cache
 from road.ahead import batched, map_ahead
 from road.errors import InputError
+from road.logs import Log, Terminated, stoppable
 from road.machine import session_config
 from road.tf1 import tf
 from road.variants import draw_variants
 
 NUM_CLASSES = 2  # not road, road
+TRAIN_SCORED = 12  # training frames, evenly spread, that are scored after every epoch to set beside validation
 POOL3_SCALE, POOL4_SCALE = 0.0001, 0.01  # "at once" FCN-8s: brings the skips to the size of score_fr
 
 
@@ -141,12 +147,13 @@ class Model(NamedTuple):
     train_op: tf.Operation
     frontier: tuple  # what of the frozen encoder depends on the image alone; see road.vgg16
     noise: tuple  # the dropouts' uniform noise, fed while training so that --seed decides it
-    saver: tf.train.Saver  # of the decoder's variables
+    saver: tf.train.Saver  # of what training changes: all variables but a frozen encoder's
 
 
 def build_graph(sess, vgg_dir, *, l2, frozen=True):
     """The one place where the graph is put together: VGG16, stopped gradients (where frozen), decoder, loss, optimizer."""
     image_input, keep_prob, layer3, layer4, layer7 = load_vgg(sess, vgg_dir)
+    encoder = {v.op.name for v in tf.global_variables()} if frozen else ()
     frontier, noise = vgg16.frontier_and_noise(image_input, keep_prob, layer3, layer4, layer7)
     skips = [tf.stop_gradient(layer) if frozen else layer for layer in (layer3, layer4, layer7)]
     correct_label = tf.placeholder(tf.float32, [None, None, None, NUM_CLASSES], name='correct_label')
@@ -154,8 +161,9 @@ def build_graph(sess, vgg_dir, *, l2, frozen=True):
     nn_last_layer = layers(*skips, NUM_CLASSES, l2=l2)
     logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, NUM_CLASSES)
     cross_entropy, l2_terms = loss.op.inputs
+    saver = tf.train.Saver([v for v in tf.global_variables() if v.op.name not in encoder], max_to_keep=None)
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss, cross_entropy, l2_terms, train_op,
-                 frontier, noise, tf.train.Saver(tf.trainable_variables('decoder/')))
+                 frontier, noise, saver)
 
 
 @contextmanager
@@ -180,19 +188,21 @@ def initialize_missing(sess):
 
 
 def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_loss, input_image,
-             correct_label, keep_prob, learning_rate, *, l2_loss=None, rate=1e-3, keep=0.5, after_epoch=None):
+             correct_label, keep_prob, learning_rate, *, l2_loss=None, rate=1e-3, keep=0.5, first_epoch=1,
+             after_epoch=None):
     """Train, with one progress bar over all epochs.
 
     Args:
         sess: tf.Session. Variables that are not initialised are initialised first, unless the graph is finalized.
         epochs, batch_size: int.
-        get_batches_fn: get_batches_fn(batch_size) yields an epoch's (image, label) pairs; its attribute `frames`, where
-            it has one, is the number of frames an epoch.
+        get_batches_fn: get_batches_fn(batch_size) yields an epoch's (image, label) pairs. It may have the attributes
+            `frames`, the number of frames an epoch, and `names`: names(epoch, step, batch_size) are a step's frames.
         train_op, cross_entropy_loss: what a step runs.
         input_image, correct_label, keep_prob, learning_rate: what a step feeds. input_image may be a tuple of Tensors;
             get_batches_fn then yields tuples of arrays for it.
         l2_loss: scalar Tensor, reported apart.
         rate, keep: the values fed to learning_rate and keep_prob.
+        first_epoch: where to go on; epochs counts from 1 all the same.
         after_epoch: called as after_epoch(epoch, cross_entropy, l2, images_per_second) with the epoch's mean losses.
     Raises:
         InputError: a loss is not finite.
@@ -201,15 +211,18 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
         initialize_missing(sess)
     fetches = [train_op, cross_entropy_loss] + ([] if l2_loss is None else [l2_loss])
     frames = getattr(get_batches_fn, 'frames', None)
-    with tqdm(total=frames and frames * epochs, unit='image', dynamic_ncols=True) as bar:
-        for epoch in range(1, epochs + 1):
+    names = getattr(get_batches_fn, 'names', None)
+    with tqdm(total=frames and frames * epochs, initial=(frames or 0) * (first_epoch - 1), unit='image',
+              dynamic_ncols=True) as bar:
+        for epoch in range(first_epoch, epochs + 1):
             losses, images, start = [], 0, time.perf_counter()
             for step, (image, label) in enumerate(get_batches_fn(batch_size), 1):
                 _, *loss = sess.run(fetches, {input_image: image, correct_label: label, keep_prob: keep,
                                               learning_rate: rate})
                 if not np.all(np.isfinite(loss)):
-                    raise InputError(f'epoch {epoch}, step {step}: the loss is {sum(loss)} at learning rate {rate}; '
-                                     'try a smaller --learning-rate')
+                    batch = ' on the frames ' + ', '.join(names(epoch, step, batch_size)) if names else ''
+                    raise InputError(f'epoch {epoch}, step {step}: the loss is {sum(loss)} at learning rate {rate}{batch}; '
+                                     'try a smaller --learning-rate. What earlier epochs reached is kept')
                 losses.append(loss)
                 images += len(label)
                 bar.set_description(f'epoch {epoch}/{epochs}', refresh=False)
@@ -220,41 +233,47 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
                 after_epoch(epoch, cross_entropy, l2, images / (time.perf_counter() - start))
 
 
-def with_dropout_noise(get_batches_fn, noise, seed):
-    """Make get_batches_fn yield ((*inputs, *noise), labels): noise for the dropouts, drawn from `seed`.
+def with_dropout_noise(get_batches_fn, noise, seed, first_epoch=1):
+    """Make get_batches_fn yield ((*inputs, *noise), labels): noise for the dropouts, drawn from (seed, epoch).
 
     Args:
         get_batches_fn: yields (inputs, labels), inputs a tuple of arrays.
         noise: Model.noise, Tensors [n, h/32, w/32, channels].
+        first_epoch: the epoch of the first call; each call is the next one.
     """
-    rng = np.random.default_rng([seed, 1])
+    epochs = count(first_epoch)
 
+    @wraps(get_batches_fn)  # and its attributes
     def with_noise(batch_size):
+        rng = np.random.default_rng([seed, next(epochs), 1])  # the third number keeps it apart from the order's
         for inputs, labels in get_batches_fn(batch_size):
             n, height, width = labels.shape[:3]
             shape = (n, height // kitti.STRIDE, width // kitti.STRIDE)
             yield (*inputs, *(rng.random((*shape, t.shape[-1]), np.float32) for t in noise)), labels
 
-    with_noise.frames = get_batches_fn.frames
     return with_noise
 
 
-def validate(sess, model, frames, read_batch, labels, image_shape):
-    """Score frames at their full size: {'um': road.scores.Scores, ..., 'URBAN': Scores}.
+def labelled_confidences(sess, model, frames, read_batch, labels, image_shape):
+    """Yield (frame, road, counts, confidence), [h, w] each at the frame's full size, confidence float32 in [0, 1].
 
     Args:
         read_batch: gives the frontier's values of a batch of samples.
         labels: {frame name: (road, counts)}, bool arrays of the images' own size.
     """
-    histograms = {}
     batches = list(batched(frames, 4))
     inputs = map_ahead(lambda batch: read_batch([kitti.Sample(frame) for frame in batch])[0], batches)
     for batch, values in zip(batches, inputs):
-        confidences = helper.road_confidences(sess, model.logits, model.keep_prob, model.frontier, values, image_shape)
-        for frame, confidence in zip(batch, confidences):
+        found = helper.road_confidences(sess, model.logits, model.keep_prob, model.frontier, values, image_shape)
+        for frame, confidence in zip(batch, found):
             road, counts = labels[frame.name]
-            histograms[frame.name] = scores.histogram(kitti.resize_confidence(confidence, road.shape), road, counts)
-    return {name: scores.scores(histogram) for name, histogram in scores.pool(histograms).items()}
+            yield frame, road, counts, kitti.resize_confidence(confidence, road.shape)
+
+
+def validate(outputs):
+    """Score what `labelled_confidences` yields, all categories together: road.scores.Scores."""
+    histograms = {frame.name: scores.histogram(confidence, road, counts) for frame, road, counts, confidence in outputs}
+    return scores.scores(scores.pool(histograms)['URBAN'])
 
 
 def open_encoder(vgg_dir, config):
@@ -276,8 +295,18 @@ def open_encoder(vgg_dir, config):
 
 
 def run(args):
-    """Train with the settings of road.options.parse_training, and write the test images."""
-    config, encoder_config, _, precision = session_config(args.precision, args.xla)
+    """Train with the settings of road.options.parse_training, or go on with a run, and write the test images."""
+    with Log() as log:
+        train(args, log)
+
+
+def train(args, log):
+    """What run does, while `log` keeps what it shows."""
+    if args.resume:
+        args = runs.settings_to_resume(args)
+    else:
+        runs.refuse_existing(args.runs_dir, args.name)
+    config, encoder_config, device, precision = session_config(args.precision, args.xla)
     if args.sample:
         with download.alone(args.kitti_dir):  # two runs that start at once
             scenes.write_dataset(args.kitti_dir)
@@ -287,40 +316,55 @@ def run(args):
     training, validation, testing = find_kitti(args.kitti_dir, args.val_frames, drawn=args.sample)
     checks.refuse_faults(args.kitti_dir, os.path.join(args.data_dir, 'checked.json'))
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
-    runs.refuse_existing(args.runs_dir, args.name)
+    fingerprint = vgg16.fingerprint(args.vgg_dir)
+    if args.resume:
+        log.keep_in(args.resume)
+        this_run = runs.reopen(args.resume, vars(args), fingerprint, training, validation, device, precision)
+    else:
+        this_run = runs.create(args.runs_dir, args.name, vars(args), fingerprint, training, validation, device, precision)
+        log.keep_in(this_run.folder)
     print_settings(args)
 
-    fingerprint = vgg16.fingerprint(args.vgg_dir)
     encode, channels = open_encoder(args.vgg_dir, encoder_config)
     read_batch = activations(args, f'{fingerprint} {precision}', encode, channels, training, validation)
-    get_batches_fn = helper.gen_batch_function(os.path.join(args.kitti_dir, 'training'), args.image_size, frames=training,
-                                               variants=args.variants, seed=args.seed, read_batch=read_batch)
-    labels = dict(zip((frame.name for frame in validation),
-                      map_ahead(lambda frame: kitti.read_label(frame.label), validation)))
-    this_run = runs.create(args.runs_dir, args.name, vars(args), fingerprint, training, validation)
+    scored = pictures.spread(training, TRAIN_SCORED)
+    labels = {frame.name: label for frame, label in
+              zip(scored + validation, map_ahead(lambda frame: kitti.read_label(frame.label), scored + validation))}
 
     with open_model(args.vgg_dir, config, l2=args.l2, seed=args.seed) as (sess, model):
-        best = Best(this_run.decoder, model.saver, sess)
+        record = records.Record(this_run, model.saver, sess)
+        first_epoch = len(record.rows) + 1
+        get_batches_fn = helper.gen_batch_function(
+            os.path.join(args.kitti_dir, 'training'), args.image_size, frames=training, variants=args.variants,
+            seed=args.seed, read_batch=read_batch, first_epoch=first_epoch)
+
+        def outputs(frames):
+            return labelled_confidences(sess, model, frames, read_batch, labels, args.image_size)
 
         def after_epoch(epoch, cross_entropy, l2, images_per_second):
-            urban = validate(sess, model, validation, read_batch, labels, args.image_size)['URBAN']
-            row = (f'epoch {epoch:3d}  cross-entropy {cross_entropy:.4f}  L2 {l2:.4f}  MaxF {urban.MaxF:6.2%}  '
-                   f'AP {urban.AP:6.2%}  IoU {urban.IoU:6.2%}  {images_per_second:.1f} images/s')
-            tqdm.write(row)
-            best.keep(urban.MaxF, row)
+            of_training, of_validation = (validate(outputs(frames)) for frames in (scored, validation))
+            tqdm.write(record.add(epoch, cross_entropy, l2, images_per_second, of_training, of_validation))
+            if record.wants_pictures(epoch):
+                record.add_pictures(epoch, outputs(pictures.spread(validation, 3)))
 
+        print('\n'.join([records.HEADER] + [records.line(row) for row in record.rows]))
         # The encoder is frozen, so training feeds what it gives for an image, not the image.
-        train_nn(sess, args.epochs, args.batch_size, with_dropout_noise(get_batches_fn, model.noise, args.seed),
+        train_nn(sess, args.epochs, args.batch_size,
+                 with_dropout_noise(get_batches_fn, model.noise, args.seed, first_epoch),
                  model.train_op, model.cross_entropy, (*model.frontier, *model.noise), model.correct_label,
                  model.keep_prob, model.learning_rate, l2_loss=model.l2, rate=args.learning_rate, keep=args.keep_prob,
-                 after_epoch=after_epoch)
-        best.restore()
-        images_dir = helper.save_inference_samples(
-            args.runs_dir, args.data_dir, sess, args.image_size, model.logits, model.keep_prob, model.frontier,
-            output_dir=os.path.join(this_run.folder, 'images'), testing_dir=os.path.join(args.kitti_dir, 'testing'),
-            encode=encode)
-    print(f'{len(testing)} test images are in {images_dir}')
-    print(f'Best on validation: {best.row}')
+                 first_epoch=first_epoch, after_epoch=after_epoch)
+        record.restore_best()
+        with runs.whole_folder(os.path.join(this_run.folder, 'images')) as folder:
+            helper.save_inference_samples(
+                args.runs_dir, args.data_dir, sess, args.image_size, model.logits, model.keep_prob, model.frontier,
+                output_dir=folder, testing_dir=os.path.join(args.kitti_dir, 'testing'), encode=encode)
+        pictures.draw(this_run.folder, record.rows, list(outputs(validation)))
+        record.finish()
+    print(f'{len(testing)} test images are in {this_run.folder}/images')
+    best = records.fields(record.best)
+    print(f'Best on validation: epoch {best["epoch"]}, MaxF {best["val_MaxF"]} %, AP {best["val_AP"]} %, '
+          f'IoU {best["val_IoU"]} %')
 
 
 def activations(args, encoder, encode, channels, training, validation):
@@ -346,22 +390,6 @@ def print_settings(args):
         mark = '*' if value != defaults[name] and name != 'name' else ' '
         option, text = options.words(name, value)
         print(f'  {mark} {option:16s} {text}')
-
-
-class Best:
-    """Keeps the decoder of the epoch with the highest validation MaxF."""
-
-    def __init__(self, path, saver, sess):
-        self.path, self.saver, self.sess = path, saver, sess
-        self.score, self.row = -1.0, None
-
-    def keep(self, score, row):
-        if self.row is None or score > self.score:  # the score is NaN where no pixel counts
-            self.score, self.row = score, row
-            self.saver.save(self.sess, self.path, write_meta_graph=False)
-
-    def restore(self):
-        self.saver.restore(self.sess, self.path)
 
 
 def find_kitti(kitti_dir, val_frames, *, drawn=False):
@@ -393,10 +421,11 @@ def open_run(args):
         raise InputError(f'{vgg_dir}: is not the encoder that {run.folder} was trained on; name that one with --vgg-dir')
     config, encoder_config, _, _ = session_config(run.settings['precision'], run.settings['xla'])
     args.image_size = tuple(run.settings['image_size'])
-    print(f'Decoder of the best epoch: {run.decoder}')
+    prefix, state = run.read_checkpoint('best')
+    print(f'Checkpoint: {prefix}, of epoch {state["epoch"]}, the best on validation')
     encode, _ = open_encoder(vgg_dir, encoder_config)
     with open_model(vgg_dir, config) as (sess, model):
-        runs.restore(run, model.saver, sess)
+        checkpoints.restore(model.saver, sess, prefix)
 
         def outputs(images, full_size=False):
             return helper.confidences(sess, model.logits, model.keep_prob, model.frontier, images,
@@ -417,7 +446,7 @@ def evaluate(args):
     print(f'{title}\n{evaluation.table(histograms)}')
     path = os.path.join(run.folder, f'evaluation-{args.split}')
     evaluation.write_json(f'{path}.json', histograms, {'run': run.folder, 'split': args.split, 'frames': wanted,
-                                                       'decoder': run.decoder})
+                                                       'checkpoint': run.decoder})
     evaluation.plot_curves(f'{path}.png', histograms, title)
     print(f'Written to {path}.json, precision and recall to {path}.png')
 
@@ -497,18 +526,24 @@ def benchmark(args):
     print(f'Written to {args.output}')
 
 
+def show_runs(args):
+    """`main.py runs`: all runs, the best first."""
+    print(runs.table(args.runs_dir))
+
+
 # ----------------------------------------------------------------------------------------------- command line
 
 
 COMMANDS = {'train': run, 'evaluate': evaluate, 'submit': submit, 'predict': predict, 'export': export, 'check': check,
-            'benchmark': benchmark}
+            'runs': show_runs, 'benchmark': benchmark}
 
 
 def main(argv=None):
-    """Run the command line; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Run the command line; returns the exit code: 0, 2 for bad input, 130 after Ctrl-C, 143 after SIGTERM."""
     command, args = options.parse(sys.argv[1:] if argv is None else argv)
     try:
-        COMMANDS[command](args)
+        with stoppable():
+            COMMANDS[command](args)
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         if args.debug:
             raise
@@ -519,9 +554,9 @@ def main(argv=None):
             raise
         print(f'Error: {error}', file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print('Stopped', file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     return 0
 
 

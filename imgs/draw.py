@@ -28,7 +28,7 @@ ROOT = os.path.dirname(IMGS)
 sys.path.insert(0, ROOT)
 import helper  # noqa: E402
 import main  # noqa: E402
-from road import kitti, runs, scores, vgg16  # noqa: E402
+from road import checkpoints, kitti, runs, scores, vgg16  # noqa: E402
 from road.tf1 import tf  # noqa: E402
 
 IMAGE_SHAPE = (160, 576)  # the image that the schemes are drawn for
@@ -96,7 +96,7 @@ def trained_run(folder):
     run = SimpleNamespace(images=os.path.join(folder, 'images'), frames=len(frames), confidences=[])
     histograms = np.zeros([3, 2, scores.LEVELS], np.int64)
     with main.open_model(settings['vgg_dir'], None) as (sess, model):
-        model.saver.restore(sess, runs.load(folder).decoder)
+        checkpoints.restore(model.saver, sess, runs.load(folder).decoder)
         skips = [sess.graph.get_tensor_by_name(f'decoder/{name}/BiasAdd:0') for name in ('score_pool4', 'score_pool3')]
         for frame in frames:
             image, (road, counts) = kitti.read_image(frame.image), kitti.read_label(frame.label)
@@ -390,8 +390,8 @@ if __name__ == '__main__':
             parser.error(f'{args.run}: not a finished run, it has no images; name a folder in runs/')
         draw(args.run)
     else:
-        with tempfile.TemporaryDirectory() as runs:
-            if main.main(['--sample', '--name', 'figures', '--runs-dir', runs,
+        with tempfile.TemporaryDirectory() as runs_dir:
+            if main.main(['--sample', '--name', 'figures', '--runs-dir', runs_dir,
                           '--data-dir', os.path.join(ROOT, 'data')]):
                 sys.exit('no run to draw from; see the error above')
-            draw(os.path.join(runs, 'figures'))
+            draw(os.path.join(runs_dir, 'figures'))

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from road import birdseye, kitti, notes, vgg_folder
+from road import birdseye, kept, kitti, vgg_folder
 from road.ahead import map_ahead
 from road.errors import InputError
 
@@ -39,7 +39,7 @@ def check(kitti_dir, vgg_dir=None, checked_path=None, trust=False):
         checked_path: where to keep which files were fine; None to keep nothing.
         trust: skip what checked_path says was fine, if its size and time are the same.
     """
-    checked = notes.read(checked_path) if checked_path and trust else {}
+    checked = kept.read(checked_path) if checked_path and trust else {}
     training = kitti.find(os.path.join(kitti_dir, 'training'), labelled=True)
     testing = kitti.find(os.path.join(kitti_dir, 'testing'), labelled=False)
     files = ([('training images', frame.image, _image) for frame in training.frames] +
@@ -113,7 +113,7 @@ def _remember(checked_path, paths, size_of):
     try:
         if paths:
             os.makedirs(os.path.dirname(checked_path), exist_ok=True)
-        notes.write(checked_path, {os.path.abspath(path): [*_state(path), *size_of[path]] for path in paths})
+        kept.write(checked_path, {os.path.abspath(path): [*_state(path), *size_of[path]] for path in paths})
     except OSError:
         pass  # only the next check takes longer for it
 

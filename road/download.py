@@ -20,7 +20,7 @@ import requests
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from road import notes
+from road import kept
 from road.errors import InputError
 
 WAITS = (1, 2, 4, 8, 16)  # seconds before each new try; tries that bring new bytes do not count
@@ -86,7 +86,7 @@ def fetch(url, folder, use, *, md5=None):
             os.remove(path)
             raise InputError(f'{error}; it was removed. By hand: save that address as {path}') from error
         if not md5:
-            notes.write(_record(path), {**notes.read(_record(path)), url: file_digest(path, 'sha256')})
+            kept.write(_record(path), {**kept.read(_record(path)), url: file_digest(path, 'sha256')})
         if not by_hand:
             os.remove(path)
 
@@ -106,7 +106,7 @@ def _record(path):
 def _check_digest(url, path, md5):
     """Raise Damaged where the file has not the published MD5, or not the SHA-256 of the first download."""
     digest = file_digest(path, 'md5' if md5 else 'sha256')
-    expected = md5 or notes.read(_record(path)).get(url, digest)
+    expected = md5 or kept.read(_record(path)).get(url, digest)
     if digest != expected:
         first = '' if md5 else f' as at the first download (delete {_record(path)} to take it all the same)'
         raise Damaged(f'{url}: what came has {"MD5" if md5 else "SHA-256"} {digest}, expected {expected}{first}')
@@ -161,7 +161,7 @@ def _kept(part):
 
 def _receive(url, part):
     """One try: ask for what is missing and append it to `part`. Raises Broken, or InputError where trying is no use."""
-    state = notes.read(part + '.json')
+    state = kept.read(part + '.json')
     have = _size(part) if state.get('url') == url else 0
     size = state.get('size') if have else None
     if have and have == size:
@@ -186,7 +186,7 @@ def _receive(url, part):
                 if first.lstrip()[:14].lower().startswith((b'<!doctype html', b'<html')):
                     raise InputError('the server sent a web page instead of the file')
                 open(part, 'wb').close()  # before the note: bytes are never taken for another file's
-                notes.write(part + '.json', {'url': url, 'size': size, 'mark': _mark(response)})
+                kept.write(part + '.json', {'url': url, 'size': size, 'mark': _mark(response)})
             _append(part, chain([first], blocks), have, size)
     except requests.RequestException as error:
         raise (Broken if _passes(error) else InputError)(_cause(error) + _place(part, size)) from error

@@ -1,7 +1,11 @@
 """How TensorFlow runs on the machine at hand: device, GPU memory, the precision of the frozen encoder."""
 
 import os
+import platform
 import re
+import subprocess
+
+import numpy as np
 
 from road.tf1 import tf
 
@@ -49,3 +53,34 @@ def cpu_has_bfloat16():
             return re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', file.read()) is not None
     except OSError:
         return False
+
+
+def environment(device, precision):
+    """What figures may depend on besides settings and data, for the record: a dict for JSON.
+
+    Args:
+        device, precision: as session_config returns them.
+    """
+    return {**git_state(), 'python': platform.python_version(), 'tensorflow': tf.version.VERSION,
+            'cuda': tf.sysconfig.get_build_info().get('cuda_version'), 'numpy': np.__version__, 'device': device,
+            'precision': precision, 'processor': processor(), 'system': platform.platform()}
+
+
+def git_state():
+    """{'commit': the program's, 'dirty': whether its files differ from it}; None where git cannot tell."""
+    def git(*words):
+        return subprocess.run(['git', '-C', os.path.dirname(os.path.abspath(__file__)), *words], capture_output=True,
+                              text=True, check=True, timeout=30).stdout.strip()
+    try:
+        return {'commit': git('rev-parse', 'HEAD'), 'dirty': bool(git('status', '--porcelain'))}
+    except (OSError, subprocess.SubprocessError):
+        return {'commit': None, 'dirty': None}
+
+
+def processor():
+    """The processor's name."""
+    try:
+        with open('/proc/cpuinfo') as file:
+            return re.search(r'model name\s*:\s*(.*)', file.read())[1]
+    except (OSError, TypeError):
+        return platform.processor()

@@ -17,6 +17,7 @@ COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) fram
             'predict': 'paint the road into images, folders of images and videos',
             'export': 'write a run as a SavedModel that needs nothing of this project',
             'check': 'read every file of the data and of the VGG16 graph and list what is wrong with them',
+            'runs': 'all runs as a table, the highest validation MaxF first',
             'benchmark': 'how fast training and inference are here, beside the plain loop'}
 
 
@@ -33,7 +34,10 @@ def parse(argv):
 
 
 def parse_training(argv):
-    """The settings of `main.py [--option ...]`, which trains."""
+    """The settings of `main.py [--option ...]`, which trains.
+
+    With --resume only what the command line says: the other settings are the run's (road.runs.settings_to_resume).
+    """
     parser = argparse.ArgumentParser(
         prog='main.py', description='Train FCN-8s on a frozen VGG16 to label the road in KITTI images.',
         epilog='Other commands: ' + ', '.join(f'main.py {name}' for name in COMMANDS) + '; each has its --help.',
@@ -80,8 +84,14 @@ def parse_training(argv):
     output.add_argument('--runs-dir', default='runs', metavar='DIR', help='where runs are written')
     output.add_argument('--name', type=run_name, default=argparse.SUPPRESS, help='of the run (default: '
                         'fcn8s-YYYYMMDD-HHMMSS)')
+    output.add_argument('--resume', metavar='RUN', help='go on with a run that was stopped, with its settings; of these only '
+                        '--epochs may be given anew, and be more')
     output.add_argument('--debug', action='store_true', help='show the traceback of an error')
     args = parser.parse_args(argv)
+    if args.resume:
+        unsaid = object()  # argparse puts a default only where there is nothing
+        said = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unsaid))))
+        return argparse.Namespace(**{key: value for key, value in said.items() if value is not unsaid} | {'debug': args.debug})
     if args.sample:
         parser.set_defaults(**SAMPLE_DEFAULTS)
         args = parser.parse_args(argv)
@@ -115,6 +125,8 @@ def parse_command(argv):
             add('--xla', action='store_true', help='compile with XLA')
             add('--quick', action='store_true', help='about a minute: fewer repeats, one size')
             add('--output', default='runs/benchmark.json', metavar='FILE', help='where figures go')
+        elif name == 'runs':
+            add('--runs-dir', default='runs', metavar='DIR', help='where runs are')
         else:
             add('run', metavar='RUN', help='a trained run, a folder under runs/')
             add('--vgg-dir', metavar='DIR', help="the VGG16 graph, where it is not the run's any more")

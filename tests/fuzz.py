@@ -72,14 +72,15 @@ def digest(path):
 
 
 def kinds(folder):
-    """Make a small file of each kind in `folder`: {name: Kind}. metrics.csv gets its place here once there is one."""
+    """Make a small file of each kind in `folder`: {name: Kind}."""
     import json
 
     import h5py
     import numpy as np
 
     import main
-    from road import activations, birdseye, check, kitti, runs, scenes, unpack, vgg16, vgg_folder
+    from road import (activations, birdseye, check, checkpoints, kitti, options, records, runs, scenes, scores, unpack, vgg16,
+                      vgg_folder)
     from road.errors import InputError
     from road.tf1 import tf
 
@@ -112,19 +113,29 @@ def kinds(folder):
         reader = tf.train.load_checkpoint(os.path.join(bare, 'variables', 'variables'))
         return {name: reader.get_tensor(name).tobytes() for name in weights}
 
-    settings = {'image_size': (64, 192), 'precision': 'auto', 'xla': False, 'vgg_dir': bare, 'kitti_dir': data, 'l2': 1e-4}
-    run = runs.create(os.path.join(folder, 'runs'), 'first', settings, 'fingerprint', [frame], [frame])
+    settings = {**vars(options.parse_training(['--image-size', '64x192'])), 'vgg_dir': bare, 'kitti_dir': data}
+    run = runs.create(os.path.join(folder, 'runs'), 'first', settings, 'fingerprint', [frame], [frame], 'CPU', 'float32')
     graph = tf.Graph()
     sess = tf.Session(graph=graph)
     with graph.as_default():
         main.layers(*[tf.placeholder(tf.float32, [None, None, None, c]) for c in (4, 5, 6)], 2)
         saver, decoder = tf.train.Saver(), tf.trainable_variables()
         sess.run(tf.global_variables_initializer())
-        saver.save(sess, run.decoder, write_meta_graph=False)
+        record = records.Record(run, saver, sess)
+        record.add(1, 0.5, 0.1, 9.0, *[scores.scores(np.ones([2, 256], np.int64))] * 2)
+        record.finish()
+    best = run.checkpoint('best')
 
     def read_checkpoint():
-        runs.restore(run, saver, sess)
-        return [value.tobytes() for value in sess.run(decoder)]
+        prefix, state = run.read_checkpoint('best')
+        checkpoints.restore(saver, sess, prefix)
+        return [repr(state)] + [value.tobytes() for value in sess.run(decoder)]
+
+    def metrics():  # written anew from the checkpoint where a run goes on
+        with graph.as_default():
+            records.Record(run, saver, sess).events.close()
+        with open(os.path.join(run.folder, 'metrics.csv')) as file:
+            return file.read()
 
     def read_config():
         loaded = runs.load(run.folder)
@@ -176,6 +187,8 @@ def kinds(folder):
         'npz': Kind(npz, lambda: values(vgg16.read_weights(npz)), checksum=True),
         'h5': Kind(h5, lambda: values(vgg16.read_weights(h5)), checksum=False),
         'checkpoint': Kind([run.decoder + '.index', run.decoder + '.data-00000-of-00001'], read_checkpoint, checksum=True),
+        'state.json': Kind(os.path.join(best, 'state.json'), read_checkpoint, checksum=False),
+        'metrics.csv': Kind(os.path.join(run.folder, 'metrics.csv'), metrics, checksum=True, rewritten=True),
         'config.json': Kind(os.path.join(run.folder, 'config.json'), read_config, checksum=False),
         'cache file': Kind(cached, cache, checksum=True, rewritten=True),
         'saved_model.pb, recorded': Kind(os.path.join(recorded, 'saved_model.pb'),
@@ -273,7 +286,7 @@ def fuzz(count, names=None):
     return outcomes, wrong
 
 
-NAMES = ('image', 'label', 'calibration', 'npz', 'h5', 'checkpoint', 'config.json', 'cache file', 'saved_model.pb, recorded',
+NAMES = ('image', 'label', 'calibration', 'npz', 'h5', 'checkpoint', 'state.json', 'metrics.csv', 'config.json', 'cache file', 'saved_model.pb, recorded',
          'saved_model.pb', 'variables', 'archive', 'checked.json')
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import main
-from road import check, kitti, notes
+from road import check, kitti, kept
 from road.errors import InputError
 
 
@@ -138,6 +138,6 @@ def test_training_looks_again_at_what_changed(copy, tmp_path, monkeypatch):
     os.utime(os.path.join(copy, IMAGE), (1, 1))
     with pytest.raises(InputError, match='not a readable image'):
         check.refuse_faults(copy, path)
-    notes.write(path, {os.path.join(copy, LABEL): [None, 7]})
+    kept.write(path, {os.path.join(copy, LABEL): [None, 7]})
     with pytest.raises(InputError, match='not a readable image'):
         check.refuse_faults(copy, path)

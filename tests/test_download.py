@@ -8,7 +8,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from road import download, notes
+from road import download, kept
 from road.errors import InputError
 from tests import bad_server
 
@@ -97,7 +97,7 @@ def test_part_that_the_server_no_longer_has_is_not_continued(served, tmp_path):
     part = tmp_path / 'data' / 'file.bin.part'
     for note in (None, '{"url', '[]', f'{{"url": "{served}/file.bin", "size": 700001, "mark": null, "crc32": 0}}'):
         part.write_bytes(bytes(750_000 if note is None else 1000))
-        notes.write(f'{part}.json', {'url': f'{served}/file.bin', 'size': 800_000, 'mark': None})
+        kept.write(f'{part}.json', {'url': f'{served}/file.bin', 'size': 800_000, 'mark': None})
         if note:
             (tmp_path / 'data' / 'file.bin.part.json').write_text(note)
         assert get(served, '', tmp_path).read_bytes() == DATA

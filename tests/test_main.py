@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+import helper
 import main
 from road import kitti
 from road.machine import session_config
@@ -158,6 +159,36 @@ def test_loss_that_is_not_finite_stops_the_run():
         names = [tf.placeholder(tf.float32) for _ in range(4)]
         with pytest.raises(main.InputError, match='epoch 1, step 1: the loss is nan at learning rate 0.5'):
             main.train_nn(sess, 1, 1, lambda n: [([0], [0])], tf.no_op(), tf.constant(np.nan), *names, rate=0.5)
+
+
+def test_loss_that_is_not_finite_names_the_frames_of_its_batch(scenes_dir):
+    """Those that the batch really held, in the second step of the third epoch."""
+    read = []
+
+    def read_batch(samples):
+        read.append([sample.frame.name for sample in samples])
+        return samples, samples
+
+    batches = helper.gen_batch_function(os.path.join(scenes_dir, 'training'), (32, 32), read_batch=read_batch, first_epoch=3,
+                                        variants=2)
+    list(batches(4))
+    assert batches.names(3, 2, 4) in read and len(read) == 3
+    one = lambda n: [([0], [0])]  # noqa: E731
+    one.names = lambda epoch, step, batch_size: read[1]
+    with tf.Graph().as_default(), tf.Session() as sess:
+        names = [tf.placeholder(tf.float32) for _ in range(4)]
+        with pytest.raises(main.InputError, match=f'on the frames {", ".join(read[1])}; try a smaller'):
+            main.train_nn(sess, 1, 1, one, tf.no_op(), tf.constant(np.inf), *names)
+
+
+def test_dropout_noise_depends_on_seed_and_epoch_alone(model):
+    batches = lambda n: [((), np.zeros([2, 64, 96, 2]))] * 2  # noqa: E731
+    whole = main.with_dropout_noise(batches, model[1].noise, 7)
+    epochs = [list(whole(2)) for _ in range(3)]
+    again = list(main.with_dropout_noise(batches, model[1].noise, 7, first_epoch=3)(2))
+    for (expected, _), (found, _) in zip(epochs[2], again):
+        np.testing.assert_array_equal(expected[0], found[0])
+    assert (epochs[0][0][0][0] != epochs[1][0][0][0]).all() and (again[0][0][0] != again[1][0][0]).all()
 
 
 def test_xla_compiles_the_step(vgg_dir):
