@@ -286,8 +286,8 @@ def fuzz(count, names=None):
     return outcomes, wrong
 
 
-NAMES = ('image', 'label', 'calibration', 'npz', 'h5', 'checkpoint', 'state.json', 'metrics.csv', 'config.json', 'cache file', 'saved_model.pb, recorded',
-         'saved_model.pb', 'variables', 'archive', 'checked.json')
+NAMES = ('image', 'label', 'calibration', 'npz', 'h5', 'checkpoint', 'state.json', 'metrics.csv', 'config.json', 'cache file',
+         'saved_model.pb, recorded', 'saved_model.pb', 'variables', 'archive', 'checked.json')
 
 
 def main():

@@ -195,8 +195,9 @@ def edit(path, **changes):
 def test_broken_runs_are_refused_in_one_line(copy, capsys, break_it, complaint):
     break_it(copy)
     assert main.main(['--resume', str(copy)]) == 2
-    error = [line for line in capsys.readouterr().err.split('\n') if line]
-    assert len(error) == 1 and re.search(complaint, error[0])
+    error = capsys.readouterr().err
+    lines = [line for line in error.split('\n') if line.startswith('Error:')]
+    assert len(lines) == 1 and re.search(complaint, lines[0]) and 'Traceback' not in error
 
 
 def test_a_run_that_is_going_on_is_not_resumed(copy, capsys):
