@@ -307,6 +307,8 @@ def train(args, log):
     else:
         runs.refuse_existing(args.runs_dir, args.name)
     config, encoder_config, device, precision = session_config(args.precision, args.xla)
+
+    # the data and the encoder
     if args.sample:
         with download.alone(args.kitti_dir):  # two runs that start at once
             scenes.write_dataset(args.kitti_dir)
@@ -317,6 +319,8 @@ def train(args, log):
     checks.refuse_faults(args.kitti_dir, os.path.join(args.data_dir, 'checked.json'))
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     fingerprint = vgg16.fingerprint(args.vgg_dir)
+
+    # the run's folder, before the first step
     if args.resume:
         log.keep_in(args.resume)
         this_run = runs.reopen(args.resume, vars(args), fingerprint, training, validation, device, precision)
@@ -325,6 +329,7 @@ def train(args, log):
         log.keep_in(this_run.folder)
     print_settings(args)
 
+    # what training and scoring read: the encoder's outputs, and labels at full size
     encode, channels = open_encoder(args.vgg_dir, encoder_config)
     read_batch = activations(args, f'{fingerprint} {precision}', encode, channels, training, validation)
     scored = pictures.spread(training, TRAIN_SCORED)
@@ -355,6 +360,8 @@ def train(args, log):
                  model.keep_prob, model.learning_rate, l2_loss=model.l2, rate=args.learning_rate, keep=args.keep_prob,
                  first_epoch=first_epoch, after_epoch=after_epoch)
         record.restore_best()
+
+        # the test images and the pictures of the training
         with runs.whole_folder(os.path.join(this_run.folder, 'images')) as folder:
             helper.save_inference_samples(
                 args.runs_dir, args.data_dir, sess, args.image_size, model.logits, model.keep_prob, model.frontier,

@@ -27,7 +27,7 @@ from road.ahead import batched, map_ahead
 from road.errors import InputError
 
 STRIDES = (8, 16, 32)  # of the frontier's tensors: pool3, pool4, and pool5 or fc6
-ENCODER_BATCH = 4  # images in one pass of the encoder; more is no faster on a CPU and takes more memory
+ENCODER_BATCH = 8  # images in one pass of the encoder: 7.5 a second on 2 cores in bfloat16, against 6.9 one by one
 MIB, GIB = 2**20, 2**30
 
 
