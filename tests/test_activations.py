@@ -93,8 +93,9 @@ def test_damaged_file_is_noticed_and_computed_again(samples, tmp_path, capsys, d
         np.testing.assert_array_equal(old, new)
 
 
-def test_killed_run_leaves_only_whole_files(samples, tmp_path):
+def test_killed_run_leaves_only_whole_files(samples, tmp_path, monkeypatch):
     """Stopped in the middle, the next run goes on where it was."""
+    monkeypatch.setattr('road.activations.ENCODER_BATCH', 4)
     calls = []
 
     def dying(images):
