@@ -551,7 +551,7 @@ def main(argv=None):
     try:
         with stoppable():
             COMMANDS[command](args)
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+    except (MemoryError, tf.errors.ResourceExhaustedError):
         if args.debug:
             raise
         print(f'Error: out of memory{options.memory_advice(args)}', file=sys.stderr)

@@ -15,7 +15,7 @@ import shutil
 import numpy as np
 from tqdm import tqdm
 
-from road import kitti, scenes, vgg16
+from road import kitti, scenery, scenes, vgg16
 from road.ahead import map_ahead
 from road.errors import InputError
 from road.scores import CATEGORIES
@@ -60,7 +60,7 @@ def draw(count, seed):
         image, label, _ = scenes.draw_scene(rng, CATEGORIES[number % 3])
         return kitti.resize_image(image, SHAPE), kitti.resize_label(label[..., 2] > 0, label[..., 0] > 0, SHAPE)
 
-    scenes.make_textures()
+    scenery.make_textures()
     drawn = tqdm(map_ahead(example, range(count)), total=count, desc='Drawing scenes for the encoder', unit='scene')
     return tuple(map(np.stack, zip(*drawn)))
 

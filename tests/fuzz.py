@@ -73,8 +73,6 @@ def digest(path):
 
 def kinds(folder):
     """Make a small file of each kind in `folder`: {name: Kind}."""
-    import json
-
     import h5py
     import numpy as np
 

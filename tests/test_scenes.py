@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from road import scenes
+from road import scenery, scenes
 from road.errors import InputError
 
 SMALL = dict(training=2, testing=1, seed=3, height=64, width=208)
@@ -114,7 +114,7 @@ def test_lane_marks_lie_where_the_calibration_says(monkeypatch):
 
 
 def test_vehicles_are_not_road(monkeypatch):
-    car = scenes.Thing('car', 0., 14., 0., 1.76, 4.3, 1.47, (200, 30, 30), 0)
+    car = scenery.Thing('car', 0., 14., 0., 1.76, 4.3, 1.47, (200, 30, 30), 0)
     with_car, without = [], []
     for things, kept in (([car], with_car), ([], without)):
         monkeypatch.setattr(scenes, 'plan_things', lambda *_: things)
