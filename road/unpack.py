@@ -48,7 +48,7 @@ def unpack(archive, root, folder, finish):
                 finish(os.path.join(building, root))
                 os.replace(os.path.join(building, root), folder)
     # the last three: the same name twice, or a file's name used as a folder's
-    except (zipfile.BadZipFile, EOFError, ValueError, zlib.error, NotImplementedError, RuntimeError, KeyError,
+    except (zipfile.BadZipFile, EOFError, ValueError, zlib.error, RuntimeError, KeyError,
             FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise Damaged(f'{archive}: the archive is damaged ({error})') from error
 
