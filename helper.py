@@ -137,14 +137,16 @@ def maybe_download_kitti(kitti_dir):
 # ---------------------------------------------------------------------------------------------------- batches
 
 
-def gen_batch_function(data_folder, image_shape, *, frames=None, variants=1, seed=0, read_batch=None, first_epoch=1):
+def gen_batch_function(data_folder, image_shape, *, frames=None, variants=1, augment=(), seed=0, read_batch=None,
+                       first_epoch=1):
     """Make the function that yields training batches, read ahead in threads.
 
     Args:
         data_folder: KITTI Road's `training` folder.
         image_shape: (height, width) the images are resized to.
         frames: the frames to draw from (road.kitti.Frame); default all in data_folder.
-        variants: augmented variants a frame (road.variants); each epoch takes one of each frame.
+        variants: augmented variants a frame (road.variants), of which each epoch takes one; 0 draws a new one every time.
+        augment: the changes they may show, of road.variants.AUGMENTATIONS.
         seed: of order and variants. Each call of the function is an epoch with an order of its own.
         read_batch: makes a batch of samples (road.kitti.Sample); default read_images.
         first_epoch: the epoch of the first call.
@@ -158,11 +160,11 @@ def gen_batch_function(data_folder, image_shape, *, frames=None, variants=1, see
     epochs = count(first_epoch)
 
     def get_batches_fn(batch_size):
-        samples = kitti.epoch_samples(frames, variants, seed, next(epochs))
+        samples = kitti.epoch_samples(frames, variants, augment, seed, next(epochs))
         yield from map_ahead(read_batch, batched(samples, batch_size))
 
     def names(epoch, step, batch_size):
-        samples = kitti.epoch_samples(frames, variants, seed, epoch)
+        samples = kitti.epoch_samples(frames, variants, augment, seed, epoch)
         return [sample.frame.name for sample in samples[(step - 1) * batch_size:step * batch_size]]
 
     get_batches_fn.frames, get_batches_fn.names = len(frames), names

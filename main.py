@@ -107,17 +107,22 @@ def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e
         return upscore(fuse_pool3, 'upscore8', 8, 8 * pool3_size)
 
 
-def optimize(nn_last_layer, correct_label, learning_rate, num_classes):
-    """Add the loss and Adam.
+def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *, encoder=(), encoder_rate=1.0, encoder_l2=0.0,
+             clip_norm=None):
+    """Add the loss and Adam, for the graph's trainable variables.
 
     Args:
         nn_last_layer: float32 Tensor [n, h, w, num_classes], the logits.
         correct_label: float32 Tensor of the same shape, one-hot; all zeros where a pixel does not count.
         learning_rate: scalar Tensor.
         num_classes: number of classes.
+        encoder: those of the trainable variables that are the encoder's.
+        encoder_rate: their learning rate, as a factor of learning_rate.
+        encoder_l2: weight of their kernels' L2 terms.
+        clip_norm: gradients are shrunk, all by one factor, to this norm where theirs is larger; None leaves them.
     Returns:
         (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross-entropy, the mean over the pixels that
-        count, plus the sum of the decoder's L2 terms. The two are the inputs of loss.op, in this order.
+        count, plus the sum of the L2 terms. The two are the inputs of loss.op, in this order.
     """
     logits = tf.reshape(nn_last_layer, [-1, num_classes])
     labels = tf.reshape(correct_label, [-1, num_classes])
@@ -128,10 +133,19 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes):
         # An L2 term that is only declared does nothing: it must be added to what is minimised. The scope leaves out the
         # terms that a downloaded VGG graph may carry in the same collection.
         terms = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, scope='decoder/')
+        terms += [encoder_l2 * tf.nn.l2_loss(v) for v in encoder if v.shape.rank == 4]  # kernels, not biases
         l2 = tf.add_n(terms) if terms else tf.constant(0.0)
         loss = tf.add(cross_entropy, l2)
-    train_op = tf.train.AdamOptimizer(learning_rate).minimize(loss)
-    return logits, train_op, loss
+    variables = tf.trainable_variables()
+    gradients = tf.gradients(loss, variables)
+    if clip_norm:
+        gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
+    names, steps = {v.op.name for v in encoder}, []
+    for rate, of_encoder in ((learning_rate, False), (learning_rate * encoder_rate, True)):
+        pairs = [(g, v) for g, v in zip(gradients, variables) if g is not None and (v.op.name in names) == of_encoder]
+        if pairs:
+            steps.append(tf.train.AdamOptimizer(rate).apply_gradients(pairs))
+    return logits, tf.group(*steps), loss
 
 
 class Model(NamedTuple):
@@ -145,33 +159,42 @@ class Model(NamedTuple):
     cross_entropy: tf.Tensor
     l2: tf.Tensor
     train_op: tf.Operation
-    frontier: tuple  # what of the frozen encoder depends on the image alone; see road.vgg16
+    frontier: tuple  # what of the graph depends on the image alone and is frozen; see road.vgg16
     noise: tuple  # the dropouts' uniform noise, fed while training so that --seed decides it
-    saver: tf.train.Saver  # of what training changes: all variables but a frozen encoder's
+    saver: tf.train.Saver  # of what training changes: all variables but the encoder's frozen ones
 
 
-def build_graph(sess, vgg_dir, *, l2, frozen=True):
-    """The one place where the graph is put together: VGG16, stopped gradients (where frozen), decoder, loss, optimizer."""
+def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', **optimizer):
+    """The one place where the graph is put together: VGG16, stopped gradients (where frozen), decoder, loss, optimizer.
+
+    Args:
+        l2: weight of the decoder kernels' L2 terms.
+        train_encoder: the block of the encoder that is trained, with all above it; see road.vgg16.FIRST_TRAINED.
+        optimizer: keyword arguments of optimize.
+    """
     image_input, keep_prob, layer3, layer4, layer7 = load_vgg(sess, vgg_dir)
-    encoder = {v.op.name for v in tf.global_variables()} if frozen else ()
-    frontier, noise = vgg16.frontier_and_noise(image_input, keep_prob, layer3, layer4, layer7)
-    skips = [tf.stop_gradient(layer) if frozen else layer for layer in (layer3, layer4, layer7)]
+    trained = vgg16.trained_variables(tf.global_variables(), train_encoder)
+    frozen = {v.op.name for v in tf.global_variables()} - {v.op.name for v in trained}
+    tf.get_collection_ref(tf.GraphKeys.TRAINABLE_VARIABLES)[:] = trained  # a downloaded graph lists all it has, or none
+    frontier, noise = vgg16.frontier_and_noise(image_input, keep_prob, layer3, layer4, layer7, trained)
+    skips = [layer if trained else tf.stop_gradient(layer) for layer in (layer3, layer4, layer7)]
     correct_label = tf.placeholder(tf.float32, [None, None, None, NUM_CLASSES], name='correct_label')
     learning_rate = tf.placeholder(tf.float32, [], name='learning_rate')
     nn_last_layer = layers(*skips, NUM_CLASSES, l2=l2)
-    logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, NUM_CLASSES)
+    logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, NUM_CLASSES, encoder=trained, **optimizer)
     cross_entropy, l2_terms = loss.op.inputs
-    saver = tf.train.Saver([v for v in tf.global_variables() if v.op.name not in encoder], max_to_keep=None)
+    saver = tf.train.Saver([v for v in tf.global_variables() if v.op.name not in frozen], max_to_keep=None)
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss, cross_entropy, l2_terms, train_op,
                  frontier, noise, saver)
 
 
 @contextmanager
-def open_model(vgg_dir, config, *, l2=1e-3, seed=0, frozen=True):
-    """Build the graph in a session of its own, initialised and finalized: yields (sess, Model)."""
+def open_model(vgg_dir, config, *, seed=0, **settings):
+    """Build the graph, with these settings of build_graph, in a session of its own, initialised and finalized: yields
+    (sess, Model)."""
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
         tf.set_random_seed(seed)
-        model = build_graph(sess, vgg_dir, l2=l2, frozen=frozen)
+        model = build_graph(sess, vgg_dir, **settings)
         initialize_missing(sess)
         sess.graph.finalize()  # from here on nothing can be added to it, a step or an image at a time
         yield sess, model
@@ -201,7 +224,9 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
         input_image, correct_label, keep_prob, learning_rate: what a step feeds. input_image may be a tuple of Tensors;
             get_batches_fn then yields tuples of arrays for it.
         l2_loss: scalar Tensor, reported apart.
-        rate, keep: the values fed to learning_rate and keep_prob.
+        rate: the value fed to learning_rate, or a function that gives it for the share of the training that is done, from
+            0 to 1, which is known where get_batches_fn has `frames`.
+        keep: the value fed to keep_prob.
         first_epoch: where to go on; epochs counts from 1 all the same.
         after_epoch: called as after_epoch(epoch, cross_entropy, l2, images_per_second) with the epoch's mean losses.
     Raises:
@@ -217,11 +242,12 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
         for epoch in range(first_epoch, epochs + 1):
             losses, images, start = [], 0, time.perf_counter()
             for step, (image, label) in enumerate(get_batches_fn(batch_size), 1):
+                now = rate((epoch - 1 + images / frames) / epochs) if callable(rate) else rate
                 _, *loss = sess.run(fetches, {input_image: image, correct_label: label, keep_prob: keep,
-                                              learning_rate: rate})
+                                              learning_rate: now})
                 if not np.all(np.isfinite(loss)):
                     batch = ' on the frames ' + ', '.join(names(epoch, step, batch_size)) if names else ''
-                    raise InputError(f'epoch {epoch}, step {step}: the loss is {sum(loss)} at learning rate {rate}{batch}; '
+                    raise InputError(f'epoch {epoch}, step {step}: the loss is {sum(loss)} at learning rate {now:g}{batch}; '
                                      'try a smaller --learning-rate. What earlier epochs reached is kept')
                 losses.append(loss)
                 images += len(label)
@@ -231,6 +257,16 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
             cross_entropy, l2 = (*np.mean(losses, axis=0), 0.0)[:2]
             if after_epoch:
                 after_epoch(epoch, cross_entropy, l2, images / (time.perf_counter() - start))
+
+
+def cosine(rate, warm_up=0.05):
+    """A learning rate over the course of training, for train_nn: up to `rate` in the share warm_up, then down to 0."""
+    def at(progress):
+        if progress < warm_up:
+            return rate * (progress / warm_up * 0.99 + 0.01)
+        return rate * (1 + np.cos(np.pi * (progress - warm_up) / (1 - warm_up))) / 2
+
+    return at
 
 
 def with_dropout_noise(get_batches_fn, noise, seed, first_epoch=1):
@@ -276,19 +312,24 @@ def validate(outputs):
     return scores.scores(scores.pool(histograms)['URBAN'])
 
 
-def open_encoder(vgg_dir, config):
-    """The frozen encoder in a session of its own, which may run at a lower precision than training.
+def open_encoder(vgg_dir, config, train_encoder='none'):
+    """What of the encoder is frozen, in a session of its own, which may run at a lower precision than training.
 
     Returns:
-        (encode, channels): encode takes uint8 images [n, h, w, 3] to the frontier's values, a tuple of float32 arrays
-        (see road.vgg16.frontier_and_noise); channels are those arrays' last sizes.
+        (encode, layers): encode takes uint8 images [n, h, w, 3] to the frontier's values, a tuple of float32 arrays (see
+        road.vgg16.frontier_and_noise; of the images themselves where nothing is frozen); layers are (stride, channels) of
+        each.
     """
+    if train_encoder == 'all':
+        return lambda images: (images,), [(1, 3)]
     with tf.Graph().as_default() as graph:
         sess = tf.Session(config=config)
         image_input, *others = load_vgg(sess, vgg_dir)
-        frontier, _ = vgg16.frontier_and_noise(image_input, *others)
+        trained = vgg16.trained_variables(tf.global_variables(), train_encoder)
+        frontier, _ = vgg16.frontier_and_noise(image_input, *others, trained)
         graph.finalize()
-    return lambda images: tuple(sess.run(frontier, {image_input: images})), [int(t.shape[-1]) for t in frontier]
+    layers = [(stride, int(tensor.shape[-1])) for stride, tensor in zip(vgg16.strides(frontier), frontier)]
+    return lambda images: tuple(sess.run(frontier, {image_input: images})), layers
 
 
 # ---------------------------------------------------------------------------------------------------- the run
@@ -306,7 +347,7 @@ def train(args, log):
         args = runs.settings_to_resume(args)
     else:
         runs.refuse_existing(args.runs_dir, args.name)
-    config, encoder_config, device, precision = session_config(args.precision, args.xla)
+    config, encoder_config, device, precision = session_config(args.precision, args.xla, args.train_encoder)
 
     # the data and the encoder
     if args.sample:
@@ -316,6 +357,7 @@ def train(args, log):
     if args.download_kitti:
         helper.maybe_download_kitti(args.kitti_dir)
     training, validation, testing = find_kitti(args.kitti_dir, args.val_frames, drawn=args.sample)
+    training = [frame._replace(classic=args.labels == 'classic') for frame in training]
     checks.refuse_faults(args.kitti_dir, os.path.join(args.data_dir, 'checked.json'))
     helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir, weights=args.vgg_weights)
     fingerprint = vgg16.fingerprint(args.vgg_dir)
@@ -329,35 +371,39 @@ def train(args, log):
         log.keep_in(this_run.folder)
     print_settings(args)
 
-    # what training and scoring read: the encoder's outputs, and labels at full size
-    encode, channels = open_encoder(args.vgg_dir, encoder_config)
-    read_batch = activations(args, f'{fingerprint} {precision}', encode, channels, training, validation)
+    # what training and scoring read: the frozen encoder's outputs, and labels at full size
+    encode, layers_fed = open_encoder(args.vgg_dir, encoder_config, args.train_encoder)
     scored = pictures.spread(training, TRAIN_SCORED)
+    read_batch = activations(args, f'{fingerprint} {precision}', encode, layers_fed, training, scored + validation)
     labels = {frame.name: label for frame, label in
               zip(scored + validation, map_ahead(lambda frame: kitti.read_label(frame.label), scored + validation))}
 
-    with open_model(args.vgg_dir, config, l2=args.l2, seed=args.seed) as (sess, model):
+    rate = cosine(args.learning_rate) if args.schedule == 'cosine' else lambda progress: args.learning_rate
+    with open_model(args.vgg_dir, config, seed=args.seed, l2=args.l2, train_encoder=args.train_encoder,
+                    encoder_rate=args.encoder_learning_rate / args.learning_rate, encoder_l2=args.encoder_l2,
+                    clip_norm=args.clip_norm) as (sess, model):
         record = records.Record(this_run, model.saver, sess)
         first_epoch = len(record.rows) + 1
         get_batches_fn = helper.gen_batch_function(
             os.path.join(args.kitti_dir, 'training'), args.image_size, frames=training, variants=args.variants,
-            seed=args.seed, read_batch=read_batch, first_epoch=first_epoch)
+            augment=args.augment, seed=args.seed, read_batch=read_batch, first_epoch=first_epoch)
 
         def outputs(frames):
             return labelled_confidences(sess, model, frames, read_batch, labels, args.image_size)
 
         def after_epoch(epoch, cross_entropy, l2, images_per_second):
             of_training, of_validation = (validate(outputs(frames)) for frames in (scored, validation))
-            tqdm.write(record.add(epoch, cross_entropy, l2, images_per_second, of_training, of_validation))
+            tqdm.write(record.add(epoch, cross_entropy, l2, rate((epoch - 1) / args.epochs), images_per_second, of_training,
+                                  of_validation))
             if record.wants_pictures(epoch):
                 record.add_pictures(epoch, outputs(pictures.spread(validation, 3)))
 
         print('\n'.join([records.HEADER] + [records.line(row) for row in record.rows]))
-        # The encoder is frozen, so training feeds what it gives for an image, not the image.
+        # Where the encoder is frozen, training feeds what it gives for an image, not the image.
         train_nn(sess, args.epochs, args.batch_size,
                  with_dropout_noise(get_batches_fn, model.noise, args.seed, first_epoch),
                  model.train_op, model.cross_entropy, (*model.frontier, *model.noise), model.correct_label,
-                 model.keep_prob, model.learning_rate, l2_loss=model.l2, rate=args.learning_rate, keep=args.keep_prob,
+                 model.keep_prob, model.learning_rate, l2_loss=model.l2, rate=rate, keep=args.keep_prob,
                  first_epoch=first_epoch, after_epoch=after_epoch)
         record.restore_best()
 
@@ -374,24 +420,29 @@ def train(args, log):
           f'IoU {best["val_IoU"]} %')
 
 
-def activations(args, encoder, encode, channels, training, validation):
-    """A function from samples to (the frontier's values, labels): kept on disk, or computed every time."""
-    samples = [kitti.Sample(frame, variant) for frame in training
-               for variant in draw_variants(frame.name, args.variants, args.seed)]
-    samples += [kitti.Sample(frame) for frame in validation]
-    cache = Cache(os.path.join(args.data_dir, 'cache'), encoder, args.image_size, channels, args.cache_dtype)
-    if args.cache and cache.fill(samples, encode, args.cache_limit * GIB):
-        return cache.read
+def activations(args, encoder, encode, layers_fed, training, scored):
+    """A function from samples to (the frontier's values, labels): kept on disk, or computed every time.
 
+    Kept are all variants of the training frames, where their number is fixed, and the scored frames as they are.
+    """
     def compute(samples):
         images, labels = helper.read_images(samples, args.image_size)
         return encode(images), labels
-    return compute
+
+    if not args.cache or args.train_encoder == 'all':  # images are as quickly read from their own files
+        return compute
+    samples = [kitti.Sample(frame, variant) for frame in training
+               for variant in draw_variants(frame.name, args.variants, args.seed, args.augment)]
+    samples = list(dict.fromkeys(samples + [kitti.Sample(frame) for frame in scored]))
+    cache = Cache(os.path.join(args.data_dir, 'cache'), encoder, args.image_size, layers_fed, args.cache_dtype)
+    if not cache.fill(samples, encode, args.cache_limit * GIB):
+        return compute
+    return lambda samples: cache.read(samples) if cache.holds(samples) else compute(samples)
 
 
 def print_settings(args):
     """Print the settings in force, those that are not the default marked."""
-    defaults = vars(options.parse_training(['--sample'] if args.sample else []))
+    defaults = vars(options.parse_training(['--sample'] if args.sample else ['--preset', args.preset] if args.preset else []))
     print('Settings (* = not the default)')
     for name, value in vars(args).items():
         mark = '*' if value != defaults[name] and name != 'name' else ' '
@@ -426,12 +477,13 @@ def open_run(args):
     helper.maybe_download_pretrained_vgg(os.path.dirname(vgg_dir), vgg_dir=vgg_dir)
     if vgg16.fingerprint(vgg_dir) != run.encoder:
         raise InputError(f'{vgg_dir}: is not the encoder that {run.folder} was trained on; name that one with --vgg-dir')
-    config, encoder_config, _, _ = session_config(run.settings['precision'], run.settings['xla'])
+    train_encoder = run.settings['train_encoder']
+    config, encoder_config, _, _ = session_config(run.settings['precision'], run.settings['xla'], train_encoder)
     args.image_size = tuple(run.settings['image_size'])
     prefix, state = run.read_checkpoint('best')
     print(f'Checkpoint: {prefix}, of epoch {state["epoch"]}, the best on validation')
-    encode, _ = open_encoder(vgg_dir, encoder_config)
-    with open_model(vgg_dir, config) as (sess, model):
+    encode, _ = open_encoder(vgg_dir, encoder_config, train_encoder)
+    with open_model(vgg_dir, config, train_encoder=train_encoder) as (sess, model):
         checkpoints.restore(model.saver, sess, prefix)
 
         def outputs(images, full_size=False):
@@ -533,6 +585,12 @@ def benchmark(args):
     print(f'Written to {args.output}')
 
 
+def run_experiments(args):
+    """`main.py experiments LIST`: many trainings, one after the other, and a table of what they reached."""
+    from road import experiments
+    print(experiments.run_all(args.list, args.common, args.seeds, args.runs_dir))
+
+
 def show_runs(args):
     """`main.py runs`: all runs, the best first."""
     print(runs.table(args.runs_dir))
@@ -542,7 +600,7 @@ def show_runs(args):
 
 
 COMMANDS = {'train': run, 'evaluate': evaluate, 'submit': submit, 'predict': predict, 'export': export, 'check': check,
-            'runs': show_runs, 'benchmark': benchmark}
+            'runs': show_runs, 'experiments': run_experiments, 'benchmark': benchmark}
 
 
 def main(argv=None):

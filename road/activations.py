@@ -1,6 +1,6 @@
 """The frozen encoder's outputs, computed once and kept on disk: an epoch then costs the decoder alone.
 
-    cache = Cache('data/cache', encoder, image_shape, channels)
+    cache = Cache('data/cache', encoder, image_shape, layers)
     if cache.fill(samples, encode, limit):
         (pool3, pool4, pool5), labels = cache.read(samples[:4])
 
@@ -26,7 +26,6 @@ from road import kitti
 from road.ahead import batched, map_ahead
 from road.errors import InputError
 
-STRIDES = (8, 16, 32)  # of the frontier's tensors: pool3, pool4, and pool5 or fc6
 ENCODER_BATCH = 8  # images in one pass of the encoder: 7.5 a second on 2 cores in bfloat16, against 6.9 one by one
 MIB, GIB = 2**20, 2**30
 
@@ -38,14 +37,15 @@ class Cache:
         folder: where all caches are.
         encoder: str that stands for the encoder's weights and precision.
         image_shape: (height, width) the images are resized to.
-        channels: of the frontier's tensors.
+        layers: (stride, channels) of each of the frontier's tensors, as in [(8, 256), (16, 512), (32, 512)].
         dtype: 'float16' or 'float32'.
     """
 
-    def __init__(self, folder, encoder, image_shape, channels, dtype='float16'):
+    def __init__(self, folder, encoder, image_shape, layers, dtype='float16'):
         self.image_shape, self.label_shape, self.dtype = image_shape, (*kitti.padded(image_shape), 2), np.dtype(dtype)
         height, width = kitti.padded(image_shape)
-        self.shapes = [(height // stride, width // stride, c) for stride, c in zip(STRIDES, channels)]
+        self.layers = layers
+        self.shapes = [(height // stride, width // stride, channels) for stride, channels in layers]
         values = sum(int(np.prod(shape)) for shape in self.shapes)
         self.sample_bytes = values * self.dtype.itemsize + int(np.prod(self.label_shape)) // 8 + 4
         self.root = folder
@@ -79,13 +79,17 @@ class Cache:
             self._compute(missing, encode)
         except OverflowError:
             print('An activation is too large for float16; the cache holds float32')
-            self.__init__(self.root, self.folder, self.image_shape, [shape[-1] for shape in self.shapes], 'float32')
+            self.__init__(self.root, self.folder, self.image_shape, self.layers, 'float32')
             return self.fill(samples, encode, limit)
         except OSError as error:
             print(f'Activations are not cached: {size} cannot be written ({error.strerror or error})')
             return False
         print(f'Activations: {len(samples)} samples, {self.dtype}, {size}; {len(missing)} computed now')
         return True
+
+    def holds(self, samples):
+        """Whether all of them were given to `fill`."""
+        return all(sample in self._opened for sample in samples)
 
     def read(self, samples):
         """(activations, labels) of a batch: a tuple of float32 arrays [n, h, w, c], and uint8 [n, h, w, 2]."""
@@ -103,7 +107,7 @@ class Cache:
         return [*parts, data[start:-4]]
 
     def _path(self, sample):
-        return os.path.join(self.folder, _digest(self._files[sample.frame], sample.variant) + '.bin')
+        return os.path.join(self.folder, _digest(self._files[sample.frame], sample.variant, sample.frame.classic) + '.bin')
 
     def _open(self, sample):
         """Map a sample's file; returns 'whole', 'missing' or 'damaged'."""

@@ -56,16 +56,16 @@ def benchmark(open_model, open_encoder, config, encoder_config, vgg_dir, kitti_d
         quick: fewer repeats, one size, and a shorter run.
     """
     frames = kitti.training_frames(os.path.join(kitti_dir, 'training'))
-    encode, channels = open_encoder(vgg_dir, encoder_config)
+    encode, layers = open_encoder(vgg_dir, encoder_config)
     repeats = 2 if quick else 5
     result = {}
     with ExitStack() as stack:
         frozen = stack.enter_context(open_model(vgg_dir, config))
-        whole = stack.enter_context(open_model(vgg_dir, config, frozen=False))
-        result['training'] = training(frozen, whole, encode, channels, frames, SIZES[0], folder, repeats, quick)
+        whole = stack.enter_context(open_model(vgg_dir, config, train_encoder='all'))
+        result['training'] = training(frozen, whole, encode, layers, frames, SIZES[0], folder, repeats, quick)
         result['inference'] = inference(frozen, encode, kitti_dir, SIZES[0], folder, 2 if quick else 3)
         result['encoder'] = encoder_share(frozen[1], encode, encoder_config, SIZES[0], repeats)
-        result['growth'] = growth(frozen, encode, channels, frames, folder, quick)
+        result['growth'] = growth(frozen, encode, layers, frames, folder, quick)
     return result
 
 
@@ -94,19 +94,19 @@ def epochs(opened, cache, frames, number, keep=0.5):
     return number * len(frames)
 
 
-def cached(frames, encode, channels, shape, folder, name):
+def cached(frames, encode, layers, shape, folder, name):
     """A cache of these frames in a folder of its own, and the seconds it took to fill."""
-    cache = Cache(os.path.join(folder, name), 'benchmark', shape, channels)
+    cache = Cache(os.path.join(folder, name), 'benchmark', shape, layers)
     start = time.perf_counter()
     if not cache.fill([kitti.Sample(frame) for frame in frames], encode):
         raise OSError(f'{folder}: no room for the activations')
     return cache, time.perf_counter() - start
 
 
-def training(frozen, whole, encode, channels, frames, shape, folder, repeats, quick):
+def training(frozen, whole, encode, layers, frames, shape, folder, repeats, quick):
     """Images a second of an epoch after the first, and the seconds of a whole run."""
     images = (frames * RUN_IMAGES)[:len(frames) if quick else RUN_IMAGES]
-    cache, encoder_seconds = cached(images, encode, channels, shape, folder, 'training')
+    cache, encoder_seconds = cached(images, encode, layers, shape, folder, 'training')
     few = images[:40]
     measured = rates({'plain, decoder only': plain_step(frozen, images, shape),
                       'plain, everything': plain_step(whole, images, shape),
@@ -187,13 +187,13 @@ def _convolutions(config, size, width, depth=8):
         yield run
 
 
-def growth(opened, encode, channels, frames, folder, quick):
+def growth(opened, encode, layers, frames, folder, quick):
     """Seconds of encoder pass and of an epoch for more images and larger ones, and the process' memory at its peak."""
     rows = []
     for shape in SIZES[:1] if quick else SIZES:
         for count in COUNTS[:1] if quick else COUNTS if shape == SIZES[0] else COUNTS[:1]:
             some = (frames * count)[:count]
-            cache, encoder_seconds = cached(some, encode, channels, shape, folder, f'growth-{count}-{shape[1]}')
+            cache, encoder_seconds = cached(some, encode, layers, shape, folder, f'growth-{count}-{shape[1]}')
             epochs(opened, cache, some[:BATCH], 1)
             start = time.perf_counter()
             epochs(opened, cache, some, 2)

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 
 from road.errors import InputError
 from road.scores import CATEGORIES
-from road.variants import PLAIN, Variant, draw_variants, relight, resize
+from road.variants import PLAIN, Variant, draw_variant, draw_variants, relight, resize
 
 PAGE = 'https://www.cvlibs.net/datasets/kitti/eval_road.php'
 LINK = 'https://s3.eu-central-1.amazonaws.com/avg-kitti/data_road.zip'
@@ -43,6 +43,7 @@ class Frame(NamedTuple):
     image: str
     label: Optional[str]
     calib: Optional[str]
+    classic: bool = False  # train on its label as the published programs read it, see resize_label_classically
 
     @property
     def category(self):
@@ -268,6 +269,16 @@ def resize_label(road, counts, shape, variant=PLAIN):
     return _pad(np.stack([counts & ~road, counts & road], -1).astype(np.uint8), shape, mode='constant')
 
 
+def resize_label_classically(label, shape, variant=PLAIN):
+    """uint8 [h, w, 3] => uint8 [*padded(shape), 2] by the rule of the published programs, to show what it costs.
+
+    They resize the colours bilinearly and call everything road that is not exactly red: black, which does not count, and
+    every mixed colour at an edge.
+    """
+    road = np.any(resize(label, shape, variant, Image.Resampling.BILINEAR) != (255, 0, 0), axis=-1)
+    return _pad(np.stack([~road, road], -1).astype(np.uint8), shape, mode='constant')
+
+
 def _pad(array, shape, mode):
     rows, cols = (full - size for full, size in zip(padded(shape), shape))
     return np.pad(array, ((0, rows), (0, cols), (0, 0)), mode=mode) if rows or cols else array
@@ -294,11 +305,24 @@ def load_image(sample, shape):
 
 def load_label(sample, shape):
     """Read a sample's label: uint8 [*padded(shape), 2], as resize_label gives it."""
+    if sample.frame.classic:
+        return resize_label_classically(read_image(sample.frame.label), shape, sample.variant)
     return resize_label(*read_label(sample.frame.label), shape, sample.variant)
 
 
-def epoch_samples(frames, variants, seed, epoch):
-    """An epoch's samples: every frame once, in an order and each in a variant drawn from (seed, epoch)."""
+def epoch_samples(frames, variants, augment, seed, epoch):
+    """An epoch's samples: every frame once, in an order and each in a variant drawn from (seed, epoch).
+
+    Args:
+        variants: how many a frame there are to choose from (road.variants.draw_variants); 0 draws each afresh.
+        augment: the changes they may show, of road.variants.AUGMENTATIONS.
+    """
     rng = np.random.default_rng([seed, epoch])
-    order, choices = rng.permutation(len(frames)), rng.integers(variants, size=len(frames))
-    return [Sample(frames[i], draw_variants(frames[i].name, variants, seed)[choice]) for i, choice in zip(order, choices)]
+    order, choices = rng.permutation(len(frames)), rng.integers(max(variants, 1), size=len(frames))
+
+    def variant(name, choice):
+        if variants:
+            return draw_variants(name, variants, seed, augment)[choice]
+        return draw_variant(np.random.default_rng([seed, epoch, *name.encode()]), augment)
+
+    return [Sample(frames[i], variant(frames[i].name, choice)) for i, choice in zip(order, choices)]

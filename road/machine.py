@@ -12,13 +12,14 @@ from road.tf1 import tf
 PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
 
 
-def session_config(precision, xla=False):
+def session_config(precision, xla=False, train_encoder='none'):
     """Choose how to run, and say so in a line; without a GPU a second line says what that costs.
 
     Args:
         precision: of the frozen encoder; everything else is float32. 'auto' is bfloat16 on a processor with
             instructions for it and float32 elsewhere (on recent GPUs TensorFlow then multiplies in TF32).
         xla: compile encoder and decoder with XLA.
+        train_encoder: where it is not 'none', the training session runs blocks of the encoder, in the same precision.
     Returns:
         (configuration for training, configuration for the encoder, the device in words, the encoder's precision).
     """
@@ -40,6 +41,11 @@ def session_config(precision, xla=False):
         rewrite.auto_mixed_precision_onednn_bfloat16 = rewrite.ON
     elif precision == 'float16':
         rewrite.auto_mixed_precision = rewrite.ON
+    if train_encoder != 'none':
+        config.CopyFrom(encoder_config)
+        # It would make shapes of what is fed in the encoder's middle into constants that wait for the tensor that is fed
+        # over, whose image is not there.
+        config.graph_options.rewrite_options.constant_folding = rewrite.OFF
     print(f'TensorFlow {tf.version.VERSION} on {device}, encoder in {precision}' + (', compiled with XLA' if xla else ''))
     if not gpus:
         print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')

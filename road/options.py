@@ -11,6 +11,8 @@ import time
 from helper import OVERLAYS
 from road import sample
 from road.machine import PRECISIONS
+from road.variants import AUGMENTATIONS
+from road.vgg16 import FIRST_TRAINED
 
 COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) frames",
             'submit': "the zip of a run's confidence maps for the benchmark's server",
@@ -18,12 +20,19 @@ COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) fram
             'export': 'write a run as a SavedModel that needs nothing of this project',
             'check': 'read every file of the data and of the VGG16 graph and list what is wrong with them',
             'runs': 'all runs as a table, the highest validation MaxF first',
+            'experiments': 'train every setting of a list with several seeds, and write one table of what they reached',
             'benchmark': 'how fast training and inference are here, beside the plain loop'}
 
 
 # What --sample takes where the command line says nothing: 20 frames a category, small images, and an encoder that has
 # few channels, none of them to spare.
 SAMPLE_DEFAULTS = {'val_frames': 5, 'image_size': sample.SHAPE, 'learning_rate': 3e-2, 'keep_prob': 0.9, 'l2': 1e-5}
+# What --preset takes where the command line says nothing.
+PRESETS = {
+    'laptop': {'train_encoder': 'conv4', 'encoder_learning_rate': 1e-4, 'clip_norm': 1.0, 'epochs': 40, 'schedule': 'cosine',
+               'augment': AUGMENTATIONS, 'variants': 16},
+    'full': {'train_encoder': 'all', 'encoder_learning_rate': 5e-5, 'clip_norm': 1.0, 'epochs': 100, 'schedule': 'cosine',
+             'augment': AUGMENTATIONS, 'variants': 0, 'image_size': (384, 1248)}}
 
 
 def parse(argv):
@@ -42,6 +51,8 @@ def parse_training(argv):
         prog='main.py', description='Train FCN-8s on a frozen VGG16 to label the road in KITTI images.',
         epilog='Other commands: ' + ', '.join(f'main.py {name}' for name in COMMANDS) + '; each has its --help.',
         formatter_class=lambda prog: argparse.ArgumentDefaultsHelpFormatter(prog, max_help_position=30, width=110))
+    parser.add_argument('--preset', choices=tuple(PRESETS), help='defaults for a longer training that scores higher; ' + '; '.join(
+        f'{name}: ' + ' '.join(' '.join(words(*item)) for item in settings.items()) for name, settings in PRESETS.items()))
     data = parser.add_argument_group('data')
     data.add_argument('--sample', action='store_true',
                       help='train on drawn scenes with a narrow encoder, both made in <data-dir>/sample; no download; the '
@@ -63,12 +74,27 @@ def parse_training(argv):
     train.add_argument('--epochs', type=number(int, 1, 100000), default=30, metavar='N', help='passes over the frames')
     train.add_argument('--batch-size', type=number(int, 1, 1024), default=4, metavar='N', help='images a step')
     train.add_argument('--learning-rate', type=number(float, 1e-9, 1), default=3e-3, metavar='X', help='of Adam')
+    train.add_argument('--schedule', choices=('constant', 'cosine'), default='constant',
+                       help='of the learning rates; cosine: up for a twentieth of the training, then down to 0')
     train.add_argument('--keep-prob', type=number(float, 0.01, 1), default=0.5, metavar='X',
                        help='share of the features that dropout keeps')
     train.add_argument('--l2', type=number(float, 0, 10), default=1e-4, metavar='X',
                        help="weight of the decoder kernels' L2 terms")
-    train.add_argument('--variants', type=number(int, 1, 100), default=1, metavar='N',
-                       help='augmented variants an image, one drawn an epoch; 1 is the image alone')
+    train.add_argument('--augment', type=augmentations, default='none', metavar='LIST',
+                       help='changes that variants of an image show: all, none, or some of ' + ','.join(AUGMENTATIONS))
+    train.add_argument('--variants', type=number(int, 0, 1000), default=1, metavar='N',
+                       help='variants an image to draw from, cached; 1 is the image alone, 0 draws a new one every time, '
+                       'which the frozen part of the encoder then has to see')
+    train.add_argument('--train-encoder', choices=tuple(FIRST_TRAINED), default='none',
+                       help='the block of the encoder that is trained, with all above it')
+    train.add_argument('--encoder-learning-rate', type=number(float, 1e-9, 1), default=5e-5, metavar='X',
+                       help="of the encoder's trained blocks")
+    train.add_argument('--encoder-l2', type=number(float, 0, 10), default=0.0, metavar='X',
+                       help="weight of the encoder's trained kernels' L2 terms")
+    train.add_argument('--clip-norm', type=number(float, 0, 1e6), default=0.0, metavar='X',
+                       help='gradients larger than this together are shrunk to it; 0 leaves them')
+    train.add_argument('--labels', choices=('kitti', 'classic'), default='kitti',
+                       help='how training labels are read; classic: as most published programs do, wrongly, to show what it costs')
     train.add_argument('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',
                        help='decides initial weights, order and dropout')
     speed = parser.add_argument_group('speed')
@@ -92,9 +118,15 @@ def parse_training(argv):
         unsaid = object()  # argparse puts a default only where there is nothing
         said = vars(parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unsaid))))
         return argparse.Namespace(**{key: value for key, value in said.items() if value is not unsaid} | {'debug': args.debug})
-    if args.sample:
-        parser.set_defaults(**SAMPLE_DEFAULTS)
+    if args.sample and args.preset:
+        parser.error(f'--sample has settings of its own: leave out --preset {args.preset}')
+    if args.sample or args.preset:
+        parser.set_defaults(**(SAMPLE_DEFAULTS if args.sample else PRESETS[args.preset]))
         args = parser.parse_args(argv)
+    if args.train_encoder != 'none' and args.precision == 'float16':
+        parser.error('--precision float16 is for a frozen encoder: its gradients are too small for float16; leave out '
+                     '--train-encoder, or give --precision bfloat16')
+    if args.sample:
         for option in ('kitti_dir', 'download_kitti', 'vgg_dir', 'vgg_weights'):
             if getattr(args, option, None):
                 parser.error(f'--sample makes its own data: leave out --{option.replace("_", "-")}')
@@ -110,7 +142,7 @@ def parse_command(argv):
     parser = argparse.ArgumentParser(prog='main.py')
     commands = parser.add_subparsers(required=True)
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.',
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + '.', allow_abbrev=False,
                                       formatter_class=argparse.ArgumentDefaultsHelpFormatter)
         add = command.add_argument
         if name == 'check':
@@ -125,6 +157,11 @@ def parse_command(argv):
             add('--xla', action='store_true', help='compile with XLA')
             add('--quick', action='store_true', help='about a minute: fewer repeats, one size')
             add('--output', default='runs/benchmark.json', metavar='FILE', help='where figures go')
+        elif name == 'experiments':
+            command.epilog = 'All other options are those of training, and are given to every setting.'
+            add('list', metavar='LIST', help='a text file with a line a setting, NAME: OPTIONS')
+            add('--seeds', type=number(int, 1, 100), default=3, metavar='N', help='train each with the seeds 0 to N-1')
+            add('--runs-dir', default='runs/experiments', metavar='DIR', help='where runs and experiments.csv go')
         elif name == 'runs':
             add('--runs-dir', default='runs', metavar='DIR', help='where runs are')
         else:
@@ -146,6 +183,9 @@ def parse_command(argv):
         if name == 'evaluate':
             add('--split', choices=('validation', 'train'), default='validation', help='which frames')
         add('--debug', action='store_true', help='show the traceback of an error')
+    if argv[0] == 'experiments':
+        args, args.common = parser.parse_known_args(argv)
+        return args
     args = parser.parse_args(argv)
     if argv[0] in ('predict', 'export'):
         args.output = getattr(args, 'output', os.path.join(args.run, {'predict': 'predictions', 'export': 'export'}[argv[0]]))
@@ -154,7 +194,11 @@ def parse_command(argv):
 
 def words(name, value):
     """A setting as one would type it: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
-    return f'--{name.replace("_", "-")}', 'x'.join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if name == 'augment':
+        text = 'all' if tuple(value) == AUGMENTATIONS else ','.join(value) or 'none'
+    else:
+        text = 'x'.join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f'--{name.replace("_", "-")}', text
 
 
 def memory_advice(args):
@@ -187,6 +231,15 @@ def image_size(text):
     if not size or not all(32 <= side <= 8192 for side in size):
         raise argparse.ArgumentTypeError(f'{text!r} is not HxW with sides from 32 to 8192, as in 160x576')
     return size
+
+
+def augmentations(text):
+    """An argparse type: all, none, or names with commas between, as in mirror,crop => a tuple of names."""
+    names = {'all': AUGMENTATIONS, 'none': ()}.get(text, tuple(text.split(',')))
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise argparse.ArgumentTypeError(f'{name!r} is none of {", ".join(AUGMENTATIONS)}; or say all, or none')
+    return tuple(name for name in AUGMENTATIONS if name in names)
 
 
 def run_name(text):

@@ -14,7 +14,7 @@ from road.checkpoints import write_whole
 # How each figure of an epoch is written, on the screen and in metrics.csv. Scores are in per cent; train scores are of
 # a few training frames, the others of the validation frames.
 FORMATS = {'epoch': 'd', 'cross_entropy': '.6f', 'l2': '.6f', 'train_MaxF': '.2f', 'train_IoU': '.2f', 'val_MaxF': '.2f',
-           'val_AP': '.2f', 'val_IoU': '.2f', 'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': 'g'}
+           'val_AP': '.2f', 'val_IoU': '.2f', 'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
 TIMES = ('seconds', 'images_per_s')  # what differs between two runs of the same seed
 HEADER = '  '.join(f'{name:>6s}' for name in FORMATS)
 
@@ -69,8 +69,8 @@ class Record:
         self.events = events.Events(os.path.join(run.folder, 'events'), len(self.rows) + 1)
         self.clock = time.perf_counter()
 
-    def add(self, epoch, cross_entropy, l2, images_per_second, of_training, of_validation):
-        """Keep an epoch: its mean losses, its speed, and road.scores.Scores of training and validation frames.
+    def add(self, epoch, cross_entropy, l2, rate, images_per_second, of_training, of_validation):
+        """Keep an epoch: its mean losses, the learning rate it began with, its speed, and road.scores.Scores of training and validation frames.
 
         Returns:
             the epoch's line for the screen.
@@ -81,7 +81,7 @@ class Record:
         row = {'epoch': epoch, 'cross_entropy': float(cross_entropy), 'l2': float(l2), 'train_MaxF': 100 * of_training.MaxF,
                'train_IoU': 100 * of_training.IoU, 'val_MaxF': 100 * of_validation.MaxF, 'val_AP': 100 * of_validation.AP,
                'val_IoU': 100 * of_validation.IoU, 'seconds': now - self.clock, 'images_per_s': images_per_second,
-               'learning_rate': self.run.settings['learning_rate']}
+               'learning_rate': rate}
         self.clock = now
         self.rows.append(row)
         state = {'epoch': row['epoch'], 'step': row['epoch'] * -(-len(self.run.training) // self.run.settings['batch_size']),

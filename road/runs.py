@@ -30,6 +30,7 @@ from road.checkpoints import write_whole
 from road.errors import InputError, cannot_write
 from road.machine import PRECISIONS, environment
 from road.records import best_of, fields, sound
+from road.vgg16 import FIRST_TRAINED
 
 
 class Run(NamedTuple):
@@ -154,7 +155,7 @@ def load(folder, *, begun=True):
         # what those who use a run rely on
         if not (isinstance(run.encoder, str) and len(shape) == 2 and all(type(s) is int and 32 <= s <= 8192 for s in shape) and
                 all(isinstance(name, str) for name in run.training + run.validation) and run.training and run.validation and
-                settings['precision'] in PRECISIONS and isinstance(settings['xla'], bool)):
+                settings['precision'] in PRECISIONS and settings['train_encoder'] in FIRST_TRAINED and isinstance(settings['xla'], bool)):
             raise ValueError
         for key in ('vgg_dir', 'kitti_dir'):
             if b'\0' in os.fsencode(settings[key]):
@@ -181,7 +182,8 @@ def settings_to_resume(given):
     """
     run = load(given.resume, begun=False)
     defaults = vars(options.parse_training([]))
-    settings = {**defaults, **run.settings, 'image_size': tuple(run.settings['image_size'])}
+    settings = {**defaults, **run.settings}
+    settings.update({name: tuple(value) for name, value in settings.items() if isinstance(value, list)})
     for name, value in settings.items():
         if defaults.get(name) is not None and not isinstance(value, (type(defaults[name]), int)):
             raise InputError(f'{given.resume}/config.json: damaged, {name} is {value!r}. Train again')

@@ -263,26 +263,49 @@ def fingerprint(vgg_dir):
 # --------------------------------------------------------------------------------------------------- frontier
 
 
-def frontier_and_noise(image_input, keep_prob, layer3_out, layer4_out, layer7_out):
-    """Where the frozen graph stops being the same for the same image, and what makes it differ.
+# What --train-encoder may name, and the first block that is then trained.
+FIRST_TRAINED = {'none': None, 'conv5': 5, 'conv4': 4, 'conv3': 3, 'all': 1}
 
-    Everything up to the frontier depends on the image alone; behind it stand only the dropouts and what follows them.
-    The dropouts' uniform noise is returned as tensors to be *fed*: the random ops of a downloaded graph carry the
+
+def trained_variables(variables, train_encoder):
+    """Those of the encoder's variables that train: of the block that `train_encoder` names and all above, fc6 and fc7 too."""
+    first = FIRST_TRAINED[train_encoder]
+
+    def trains(variable):
+        found = re.match(r'(?:conv(\d)_\d|fc[67])/', variable.op.name)
+        return first is not None and found is not None and int(found[1] or 6) >= first
+
+    return [variable for variable in variables if trains(variable)]
+
+
+def frontier_and_noise(image_input, keep_prob, layer3_out, layer4_out, layer7_out, trained=()):
+    """Where the graph stops being the same for the same image, and what makes it differ.
+
+    Everything up to the frontier depends on the image alone; behind it stand the dropouts, what trains, and what follows
+    them. The dropouts' uniform noise is returned as tensors to be *fed*: the random ops of a downloaded graph carry the
     seeds (0, 0), which TensorFlow takes for "a new stream in every session", whatever seed the program was given.
 
     Args:
         the five Tensors of main.load_vgg; call it before anything else is added behind them.
+        trained: variables of the encoder that are not frozen.
     Returns:
-        (frontier, noise): tuples of float32 Tensors. frontier is pool3, pool4 and the deepest tensors that do not
-        depend on keep_prob; noise is the dropouts' uniform [0, 1) tensors, of the dropped layers' shapes.
+        (frontier, noise): tuples of float32 Tensors. frontier is the deepest tensors on each way to the three layers that
+        do not change: frozen, pool3, pool4 and what is before the first dropout; image_input alone where all is trained.
+        noise is the dropouts' uniform [0, 1) tensors, of the dropped layers' shapes.
     """
+    graph = image_input.graph
     of_image = _downstream([image_input])
-    noise = [op.outputs[0] for op in image_input.graph.get_operations()  # in the order of the graph
+    noise = [op.outputs[0] for op in graph.get_operations()  # in the order of the graph
              if op.type == 'RandomUniform' and op in of_image]
-    varying = _downstream([keep_prob] + noise)
-    frontier = []
+    names = {variable.op.name for variable in trained}
+    weights = [op.outputs[0] for op in graph.get_operations() if op.name in names]
+    if any(name.startswith('conv1_1/') for name in names):  # what is before that is only the image, in another form
+        return (image_input,), tuple(noise)
+    varying, frontier = _downstream([keep_prob] + noise + weights), []
 
     def cut(tensor):
+        while tensor.op.type == 'Identity':  # so that a pool and layer4_out, the same under two names, are one
+            tensor = tensor.op.inputs[0]
         if tensor.op in varying:
             for source in tensor.op.inputs:
                 if source.op.type != 'RandomUniform':  # its input is only a shape
@@ -293,6 +316,18 @@ def frontier_and_noise(image_input, keep_prob, layer3_out, layer4_out, layer7_ou
     for tensor in (layer3_out, layer4_out, layer7_out):
         cut(tensor)
     return tuple(frontier), tuple(noise)
+
+
+def strides(frontier):
+    """By how much less high and wide than the image each tensor of the frontier is, a list of int: 2 for each pooling."""
+    def pools(op, seen):
+        for source in op.inputs:
+            if source.op not in seen:
+                seen.add(source.op)
+                pools(source.op, seen)
+        return sum(each.type == 'MaxPool' for each in seen)
+
+    return [2 ** pools(tensor.op, {tensor.op}) for tensor in frontier]
 
 
 def dropouts(image_input, keep_prob):

@@ -120,7 +120,7 @@ def kinds(folder):
         saver, decoder = tf.train.Saver(), tf.trainable_variables()
         sess.run(tf.global_variables_initializer())
         record = records.Record(run, saver, sess)
-        record.add(1, 0.5, 0.1, 9.0, *[scores.scores(np.ones([2, 256], np.int64))] * 2)
+        record.add(1, 0.5, 0.1, 1e-3, 9.0, *[scores.scores(np.ones([2, 256], np.int64))] * 2)
         record.finish()
     best = run.checkpoint('best')
 
@@ -144,10 +144,10 @@ def kinds(folder):
     sample = kitti.Sample(frame)
 
     def cache():
-        made = activations.Cache(os.path.join(folder, 'cache'), 'fuzz', (64, 192), (3, 3, 3))
+        made = activations.Cache(os.path.join(folder, 'cache'), 'fuzz', (64, 192), [(8, 3), (16, 3), (32, 3)])
 
         def encode(images):
-            return [images[:, ::stride, ::stride].astype(np.float32) for stride in activations.STRIDES]
+            return [images[:, ::stride, ::stride].astype(np.float32) for stride in (8, 16, 32)]
         if not made.fill([sample], encode):
             raise InputError('not cached')
         (*arrays, ), labels = made.read([sample])

@@ -66,8 +66,8 @@ def test_plain_loop_trains_what_it_says(scenes_dir, vgg_dir):
     from road import kitti
     frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))
     for frozen in (True, False):
-        with main.open_model(vgg_dir, session_config('float32')[0], frozen=frozen) as (sess, model):
-            variables = sess.graph.get_collection('trainable_variables')
+        with main.open_model(vgg_dir, session_config('float32')[0], train_encoder='none' if frozen else 'all') as (sess, model):
+            variables = sess.graph.get_collection('variables')
             before = sess.run(variables)
             assert benchmark.plain_step((sess, model), frames, (64, 192))() == benchmark.BATCH
             changed = {v.op.name for v, old, new in zip(variables, before, sess.run(variables)) if (old != new).any()}

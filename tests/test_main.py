@@ -9,7 +9,7 @@ import pytest
 
 import helper
 import main
-from road import kitti
+from road import kitti, runs, vgg16
 from road.machine import session_config
 from road.tf1 import tf
 
@@ -145,6 +145,80 @@ def test_training_changes_the_whole_decoder_and_nothing_of_the_encoder(model):
         assert (old != new).any(), variable.op.name
 
 
+def is_of(variable, *blocks):
+    return variable.op.name.startswith(blocks) and 'Adam' not in variable.op.name
+
+
+@pytest.mark.parametrize('block, trained, frontier, strides', [
+    ('conv5', ('conv5', 'fc'), ['pool3', 'pool4'], [8, 16]), ('conv4', ('conv4', 'conv5', 'fc'), ['pool3'], [8]),
+    ('conv3', ('conv3', 'conv4', 'conv5', 'fc'), ['pool2'], [4]), ('all', ('conv', 'fc'), ['image_input'], [1])])
+def test_training_changes_the_named_block_and_all_above(vgg_dir, block, trained, frontier, strides):
+    """To the bit; and what is fed at the frontier gives the loss that the image gives."""
+    config = session_config('float32', train_encoder=block)[0]
+    with main.open_model(vgg_dir, config, train_encoder=block, l2=0, encoder_l2=1e-3, clip_norm=1.0) as (sess, model):
+        assert [tensor.op.name for tensor in model.frontier] == frontier and vgg16.strides(model.frontier) == strides
+        variables = [v for v in sess.graph.get_collection('variables') if is_of(v, 'conv', 'fc', 'decoder')]
+        assert len(variables) == 30 + 9
+        inputs = feed(model)
+        values = sess.run(model.frontier, {model.image_input: inputs[model.image_input]})
+        fed = {key: value for key, value in inputs.items() if key is not model.image_input} | {model.frontier: tuple(values)}
+        assert sess.run(model.cross_entropy, fed) == pytest.approx(sess.run(model.cross_entropy, inputs), rel=1e-5)
+        before = sess.run(variables)
+        for _ in range(2):
+            sess.run(model.train_op, fed)
+        for variable, old, new in zip(variables, before, sess.run(variables)):
+            assert (old != new).any() == is_of(variable, 'decoder', *trained), variable.op.name
+
+
+def test_encoder_has_its_own_rate_and_l2(vgg_dir):
+    """Adam's first step moves each weight by the learning rate, whatever the gradient's size."""
+    with main.open_model(vgg_dir, None, train_encoder='conv5', l2=0, encoder_rate=0.1, encoder_l2=0.5) as (sess, model):
+        variables = [v for v in sess.graph.get_collection('variables') if is_of(v, 'conv5', 'fc', 'decoder')]
+        kernels = sess.run([v for v in variables if is_of(v, 'conv5', 'fc') and 'biases' not in v.op.name])
+        assert sess.run(model.l2) == pytest.approx(0.5 * sum((kernel ** 2).sum() / 2 for kernel in kernels), rel=1e-5)
+        before = sess.run(variables)
+        sess.run(model.train_op, feed(model))
+        for variable, old, new in zip(variables, before, sess.run(variables)):
+            expected = 1e-2 if is_of(variable, 'decoder') else 1e-3
+            assert np.abs(new - old).max() == pytest.approx(expected, rel=0.01), variable.op.name
+
+
+def test_large_gradients_are_shrunk_together(monkeypatch):
+    """To the norm that is given, their directions kept; smaller ones are left."""
+    given = []
+
+    class Recording(tf.train.AdamOptimizer):
+        def apply_gradients(self, pairs, **kwargs):
+            given.append([gradient for gradient, _ in pairs])
+            return super().apply_gradients(pairs, **kwargs)
+
+    monkeypatch.setattr(main.tf.train, 'AdamOptimizer', Recording)
+    logits = np.random.default_rng(0).normal(size=(1, 2, 3, 2)).astype(np.float32)
+    label = np.eye(2, dtype=np.float32)[[[[0, 1, 1], [1, 0, 0]]]]
+    for norm in (None, 0.01, 100.0):
+        with tf.Graph().as_default(), tf.Session() as sess:
+            main.optimize(tf.Variable(logits), tf.constant(label), 0.1, 2, clip_norm=norm)
+            sess.run(tf.global_variables_initializer())
+            given[-1] = sess.run(given[-1])[0]
+    free, clipped, left = given
+    np.testing.assert_allclose(clipped, free * 0.01 / np.linalg.norm(free), rtol=1e-5)
+    np.testing.assert_allclose(left, free)
+
+
+def test_cosine_goes_up_then_down_and_is_fed():
+    rate = main.cosine(0.1, warm_up=0.2)
+    assert rate(0) == pytest.approx(0.001) and rate(0.1) == pytest.approx(0.0505) and rate(0.2) == pytest.approx(0.1)
+    assert rate(0.6) == pytest.approx(0.05) and rate(1) == pytest.approx(0)
+    batches = lambda n: [([0], [0])] * 2  # noqa: E731
+    batches.frames = 2
+    with tf.Graph().as_default(), tf.Session() as sess:
+        *names, learning_rate = [tf.placeholder(tf.float32) for _ in range(4)]
+        seen = []
+        main.train_nn(sess, 2, 1, batches, tf.no_op(), learning_rate * 2, *names, learning_rate, rate=rate,
+                      after_epoch=lambda *row: seen.append(row[1]))
+    np.testing.assert_allclose(seen, [rate(0) + rate(0.25), rate(0.5) + rate(0.75)], rtol=1e-5)
+
+
 def test_train_nn_initialises_what_is_missing_and_only_that():
     with tf.Graph().as_default(), tf.Session() as sess:
         kept, missing = tf.get_variable('kept', [], initializer=tf.zeros_initializer()), tf.get_variable('missing', [])
@@ -222,20 +296,58 @@ def train(scenes_dir, vgg_dir, tmp_path, name, *options, monkeypatch):
     return np.array(losses)
 
 
-def test_cache_changes_the_time_and_nothing_else(scenes_dir, vgg_dir, tmp_path, monkeypatch):
+@pytest.mark.parametrize('block', ['none', 'conv4'])
+def test_cache_changes_the_time_and_nothing_else(scenes_dir, vgg_dir, tmp_path, monkeypatch, block):
     """Same seeds, dropout and variants included: computed, cached and read again give the same losses."""
     arguments = scenes_dir, vgg_dir, tmp_path
-    options = ['--cache-dtype', 'float32', '--variants', '2']
+    common = ['--variants', '3', '--augment', 'all', '--train-encoder', block]
+    options = ['--cache-dtype', 'float32', *common]
     computed = train(*arguments, 'computed', *options, '--no-cache', monkeypatch=monkeypatch)
     assert not os.path.exists(tmp_path / 'data' / 'cache')
     cached = train(*arguments, 'cached', *options, monkeypatch=monkeypatch)
     again = train(*arguments, 'again', *options, monkeypatch=monkeypatch)
-    half = train(*arguments, 'half', '--variants', '2', monkeypatch=monkeypatch)
+    half = train(*arguments, 'half', *common, monkeypatch=monkeypatch)
     other = train(*arguments, 'other', *options, '--seed', '1', monkeypatch=monkeypatch)
     np.testing.assert_allclose(cached, computed, rtol=1e-5)
     np.testing.assert_array_equal(cached, again)
     np.testing.assert_allclose(half, computed, rtol=1e-2)
     assert (other != computed).all()
+
+
+def test_trained_encoder_goes_with_the_run(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsys):
+    """evaluate, in a graph of its own, scores what training scored: the checkpoint holds the trained blocks, fresh variants
+    and the scheduled rate are no hindrance, and the blocks below are those of the graph in --vgg-dir."""
+    for block in ('conv5', 'all'):
+        train(scenes_dir, vgg_dir, tmp_path, block, '--train-encoder', block, '--augment', 'all', '--variants', '0', '--schedule',
+              'cosine', '--encoder-learning-rate', '1e-2', '--cache-dtype', 'float32', '--data-dir', str(tmp_path / block), monkeypatch=monkeypatch)
+        folder = tmp_path / 'runs' / block
+        assert os.path.isdir(tmp_path / block / 'cache') == (block != 'all')
+        assert main.main(['evaluate', str(folder)]) == 0
+        scores = json.loads((folder / 'evaluation-validation.json').read_text())['perspective']['URBAN']
+        best = json.loads((folder / 'metrics.json').read_text())['best']
+        assert 100 * scores['MaxF'] == pytest.approx(best['val_MaxF'], abs=1e-6)
+        assert 100 * scores['AP'] == pytest.approx(best['val_AP'], abs=1e-6)
+        saved = [name for name, _ in tf.train.list_variables(str(runs.load(str(folder)).decoder))]
+        assert ('conv5_3/filter' in saved) and ('conv1_1/filter' in saved) == (block == 'all')
+
+
+def test_classic_labels_train_but_do_not_score(scenes_dir, vgg_dir, tmp_path, monkeypatch):
+    """Another cross-entropy from the first step on; the scores are still of the true labels, or they would be far off."""
+    kitti_rows, classic_rows = (train(scenes_dir, vgg_dir, tmp_path, rule, '--labels', rule, monkeypatch=monkeypatch)
+                                for rule in ('kitti', 'classic'))
+    assert (kitti_rows[:, 0] != classic_rows[:, 0]).all()
+    read = []
+    original = main.labelled_confidences
+
+    def recording(sess, model, frames, read_batch, labels, image_shape):
+        read.extend((frame, *labels[frame.name]) for frame in frames)
+        return original(sess, model, frames, read_batch, labels, image_shape)
+
+    monkeypatch.setattr(main, 'labelled_confidences', recording)
+    train(scenes_dir, vgg_dir, tmp_path, 'again', '--labels', 'classic', monkeypatch=monkeypatch)
+    assert len(read) > 10
+    for frame, road, counts in read:
+        np.testing.assert_array_equal([road, counts], kitti.read_label(frame.label))
 
 
 def test_run_writes_what_it_says(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsys):

@@ -156,7 +156,7 @@ def test_frontier_is_before_the_first_dropout(vgg_dir, tmp_path):
         with tf.Graph().as_default(), tf.Session() as sess:
             tensors = load(folder, sess)
             frontier, noise = vgg16.frontier_and_noise(*tensors)
-            assert [t.op.name for t in frontier] == ['layer3_out', 'layer4_out', deepest]
+            assert [t.op.name for t in frontier] == ['pool3', 'pool4', deepest]
             assert len(noise) == dropouts
             values = sess.run(frontier, {tensors[0]: np.random.default_rng(0).uniform(0, 255, [1, 64, 64, 3])})
             drawn = [np.random.default_rng(1).random(values[2].shape, np.float32) for _ in noise]
