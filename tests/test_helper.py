@@ -120,23 +120,6 @@ def test_batches_cover_every_frame_once_an_epoch(scenes_dir):
     np.testing.assert_array_equal(first, again)
 
 
-def test_variants_change_image_and_label_alike(scenes_dir):
-    """Where the label is mirrored and cropped as the image is, a picture of the label gives the label of the picture."""
-    frame = kitti.training_frames(os.path.join(scenes_dir, 'training'))[0]
-    road, counts = kitti.read_label(frame.label)
-    from road.variants import PLAIN, draw_variants
-    variants = draw_variants(frame.name, 5, seed=0)
-    assert variants[0] == PLAIN and len(set(variants)) == 5 and variants[1].mirrored and not variants[2].mirrored
-    assert variants == draw_variants(frame.name, 5, seed=0) != draw_variants(frame.name, 5, seed=1)
-    as_image = np.repeat(np.where(road, 255, 0).astype(np.uint8)[..., None], 3, axis=2)
-    for variant in variants:
-        image = kitti.resize_image(as_image, (96, 320), variant._replace(brightness=0.0, contrast=1.0))[..., 0] > 127
-        label = kitti.resize_label(road, np.ones_like(counts), (96, 320), variant)[..., 1] > 0
-        assert (image == label).mean() > 0.98
-    assert (kitti.resize_label(road, counts, (96, 320), variants[1]) !=
-            kitti.resize_label(road, counts, (96, 320))).any()
-
-
 # ----------------------------------------------------------------------------------------------------- output
 
 
