@@ -80,6 +80,8 @@ def parse_training(argv):
                        help='share of the features that dropout keeps')
     train.add_argument('--l2', type=number(float, 0, 10), default=1e-4, metavar='X',
                        help="weight of the decoder kernels' L2 terms")
+    train.add_argument('--f-loss', type=number(float, 0, 100), default=0.0, metavar='X',
+                       help="weight in the loss of 1 - F, the road's F measure over a batch with confidences for decisions")
     train.add_argument('--augment', type=augmentations, default='none', metavar='LIST',
                        help='changes that variants of an image show: all, none, or some of ' + ','.join(AUGMENTATIONS))
     train.add_argument('--variants', type=number(int, 0, 1000), default=1, metavar='N',
