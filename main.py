@@ -171,6 +171,7 @@ class Model(NamedTuple):
     frontier: tuple  # what of the graph depends on the image alone and is frozen; see road.vgg16
     noise: tuple  # the dropouts' uniform noise, fed while training so that --seed decides it
     saver: tf.train.Saver  # of what training changes: all variables but the encoder's frozen ones
+    weights: tf.train.Saver  # of what predictions need of it: without the optimizer's, a third
 
 
 def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', **optimizer):
@@ -194,7 +195,7 @@ def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', **optimizer):
     cross_entropy, l2_terms, *_ = loss.op.inputs
     saver = tf.train.Saver([v for v in tf.global_variables() if v.op.name not in frozen], max_to_keep=None)
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss, cross_entropy, l2_terms, train_op,
-                 frontier, noise, saver)
+                 frontier, noise, saver, tf.train.Saver(tf.trainable_variables(), max_to_keep=None))
 
 
 @contextmanager
@@ -391,7 +392,7 @@ def train(args, log):
     with open_model(args.vgg_dir, config, seed=args.seed, l2=args.l2, f_loss=args.f_loss, train_encoder=args.train_encoder,
                     encoder_rate=args.encoder_learning_rate / args.learning_rate, encoder_l2=args.encoder_l2,
                     clip_norm=args.clip_norm) as (sess, model):
-        record = records.Record(this_run, model.saver, sess)
+        record = records.Record(this_run, model.saver, model.weights, sess)
         first_epoch = len(record.rows) + 1
         get_batches_fn = helper.gen_batch_function(
             os.path.join(args.kitti_dir, 'training'), args.image_size, frames=training, variants=args.variants,
@@ -493,7 +494,7 @@ def open_run(args):
     print(f'Checkpoint: {prefix}, of epoch {state["epoch"]}, the best on validation')
     encode, _ = open_encoder(vgg_dir, encoder_config, train_encoder)
     with open_model(vgg_dir, config, train_encoder=train_encoder) as (sess, model):
-        checkpoints.restore(model.saver, sess, prefix)
+        checkpoints.restore(model.weights, sess, prefix)
 
         def outputs(images, full_size=False):
             return helper.confidences(sess, model.logits, model.keep_prob, model.frontier, images,

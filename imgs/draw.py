@@ -96,7 +96,7 @@ def trained_run(folder):
     run = SimpleNamespace(images=os.path.join(folder, 'images'), frames=len(frames), confidences=[])
     histograms = np.zeros([3, 2, scores.LEVELS], np.int64)
     with main.open_model(settings['vgg_dir'], None) as (sess, model):
-        checkpoints.restore(model.saver, sess, runs.load(folder).decoder)
+        checkpoints.restore(model.weights, sess, runs.load(folder).decoder)
         skips = [sess.graph.get_tensor_by_name(f'decoder/{name}/BiasAdd:0') for name in ('score_pool4', 'score_pool3')]
         for frame in frames:
             image, (road, counts) = kitti.read_image(frame.image), kitti.read_label(frame.label)

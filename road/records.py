@@ -1,6 +1,6 @@
 """The figures of a run's epochs, and what is kept of them on disk: metrics.csv, metrics.json, checkpoints, events.
 
-    record = Record(run, model.saver, sess)      # goes on where the run's checkpoint `last` is
+    record = Record(run, model.saver, model.weights, sess)      # goes on where the run's checkpoint `last` is
     print(record.add(epoch, ...))                # a row for the screen; everything on disk is then of this epoch
 """
 
@@ -49,13 +49,13 @@ PICTURE_EPOCHS = 10
 
 
 class Record:
-    """What a run has reached, kept on disk after every epoch: rows, and the checkpoints last and best.
+    """What a run has reached, kept on disk after every epoch: rows, and the checkpoints last and best (weights alone).
 
     A run that was stopped goes on where its checkpoint `last` is; the session's variables are then restored.
     """
 
-    def __init__(self, run, saver, sess):
-        self.run, self.saver, self.sess, self.rows = run, saver, sess, []
+    def __init__(self, run, saver, weights, sess):
+        self.run, self.saver, self.weights, self.sess, self.rows = run, saver, weights, sess, []
         if checkpoints.exists(run.checkpoint('last')):
             prefix, state = run.read_checkpoint('last')
             checkpoints.restore(saver, sess, prefix)
@@ -88,7 +88,7 @@ class Record:
                  'seed': self.run.settings['seed'], 'encoder': self.run.encoder,
                  'image_size': list(self.run.settings['image_size'])}
         if self.best is row:
-            checkpoints.save(self.run.checkpoint('best'), self.saver, self.sess, {**state, 'rows': [row]})
+            checkpoints.save(self.run.checkpoint('best'), self.weights, self.sess, {**state, 'rows': [row]})
         checkpoints.save(self.run.checkpoint('last'), self.saver, self.sess, {**state, 'rows': self.rows})
         self._write_csv()
         self.events.scalars(row)
@@ -108,7 +108,7 @@ class Record:
         return best_of(self.rows)
 
     def restore_best(self):
-        checkpoints.restore(self.saver, self.sess, self.run.decoder)
+        checkpoints.restore(self.weights, self.sess, self.run.decoder)
 
     def _write_csv(self):
         lines = [','.join(FORMATS)] + [','.join(fields(row).values()) for row in self.rows]

@@ -119,7 +119,7 @@ def kinds(folder):
         main.layers(*[tf.placeholder(tf.float32, [None, None, None, c]) for c in (4, 5, 6)], 2)
         saver, decoder = tf.train.Saver(), tf.trainable_variables()
         sess.run(tf.global_variables_initializer())
-        record = records.Record(run, saver, sess)
+        record = records.Record(run, saver, saver, sess)
         record.add(1, 0.5, 0.1, 1e-3, 9.0, *[scores.scores(np.ones([2, 256], np.int64))] * 2)
         record.finish()
     best = run.checkpoint('best')
@@ -131,7 +131,7 @@ def kinds(folder):
 
     def metrics():  # written anew from the checkpoint where a run goes on
         with graph.as_default():
-            records.Record(run, saver, sess).events.close()
+            records.Record(run, saver, saver, sess).events.close()
         with open(os.path.join(run.folder, 'metrics.csv')) as file:
             return file.read()
 

@@ -74,8 +74,8 @@ def test_a_run_records_what_it_needs(trained):
         assert sum(os.path.getsize(os.path.join(folder, file)) for file in os.listdir(folder)) < 1e6
         assert len(os.listdir(folder)) == 3
         variables = [name for name, _ in tf.train.list_variables(checkpoints.read(folder)[0])]
-        assert 'decoder/score_fr/kernel/Adam' in variables and 'beta1_power' in variables
-        assert not any(name.startswith(('conv', 'fc')) for name in variables)
+        assert ('decoder/score_fr/kernel/Adam' in variables) == ('beta1_power' in variables) == (name == 'last')
+        assert 'decoder/score_fr/kernel' in variables and not any(name.startswith(('conv', 'fc')) for name in variables)
 
 
 def test_screen_log_and_metrics_show_the_same_figures(trained):
@@ -132,8 +132,9 @@ def test_runs_are_shown_best_first(trained, tmp_path, capsys):
 # ----------------------------------------------------------------------------------------------------- resume
 
 
-def test_a_stopped_run_goes_on_as_if_nothing_had_happened(place, trained, monkeypatch, capsys):
-    """Ctrl-C in the second epoch, SIGTERM after going on, then to more epochs than planned: it equals a run in one go."""
+@pytest.fixture
+def stop(monkeypatch):
+    """A function that has the signal `number` come with the given call of main.validate, of which there are two an epoch."""
     after = main.validate
 
     def stop(number, call):
@@ -141,11 +142,15 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(place, trained, monkey
 
         def validate(outputs):
             calls.append(outputs)
-            if len(calls) == call:  # two calls an epoch
+            if len(calls) == call:
                 os.kill(os.getpid(), number)
             return after(outputs)
         monkeypatch.setattr(main, 'validate', validate)
+    return stop
 
+
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(place, trained, stop, monkeypatch, capsys):
+    """Ctrl-C in the second epoch, SIGTERM after going on, then to more epochs than planned: it equals a run in one go."""
     stop(signal.SIGINT, 3)
     code, folder = place('stopped', '--epochs', '2')
     assert code == 130
@@ -158,6 +163,19 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(place, trained, monkey
     assert main.main(['--resume', folder, '--epochs', '3']) == 0
     assert soak.final(folder) == soak.final(trained)
     assert len(open(f'{folder}/command.txt').readlines()) == 3 and read_json(folder, 'config.json')['settings']['epochs'] == 3
+
+
+def test_so_does_one_that_trains_the_encoder(place, stop, monkeypatch):
+    """With a rate that falls over the epochs, and variants drawn afresh."""
+    words = ['--epochs', '3', '--train-encoder', 'conv5', '--encoder-learning-rate', '1e-3', '--schedule', 'cosine', '--augment',
+             'all', '--variants', '0']
+    assert place('encoder', *words)[0] == 0
+    stop(signal.SIGINT, 4)
+    code, folder = place('encoder-stopped', *words)
+    assert code == 130
+    monkeypatch.undo()
+    assert main.main(['--resume', folder]) == 0
+    assert soak.final(folder) == soak.final(os.path.join(os.path.dirname(folder), 'encoder'))
 
 
 @pytest.mark.parametrize('words, complaint', [
