@@ -163,7 +163,7 @@ class Model(NamedTuple):
     keep_prob: tf.Tensor
     correct_label: tf.Tensor  # float32 [n, h, w, NUM_CLASSES]
     learning_rate: tf.Tensor
-    logits: tf.Tensor  # float32 [n * h * w, NUM_CLASSES]
+    logits: tf.Tensor  # float32 [n * h * w, NUM_CLASSES], divided by the temperature: what confidences are the softmax of
     loss: tf.Tensor
     cross_entropy: tf.Tensor
     l2: tf.Tensor
@@ -174,12 +174,14 @@ class Model(NamedTuple):
     weights: tf.train.Saver  # of what predictions need of it: without the optimizer's, a third
 
 
-def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', **optimizer):
+def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', temperature=1.0, **optimizer):
     """The one place where the graph is put together: VGG16, stopped gradients (where frozen), decoder, loss, optimizer.
 
     Args:
         l2: weight of the decoder kernels' L2 terms.
         train_encoder: the block of the encoder that is trained, with all above it; see road.vgg16.FIRST_TRAINED.
+        temperature: of the confidences. Above 1 it spreads them over the 256 levels of KITTI's grey images, which leaves
+            order and decisions as they are: the surest wrong pixels, which average precision hangs on, are then not all 0.
         optimizer: keyword arguments of optimize.
     """
     image_input, keep_prob, layer3, layer4, layer7 = load_vgg(sess, vgg_dir)
@@ -194,6 +196,7 @@ def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', **optimizer):
     logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, NUM_CLASSES, encoder=trained, **optimizer)
     cross_entropy, l2_terms, *_ = loss.op.inputs
     saver = tf.train.Saver([v for v in tf.global_variables() if v.op.name not in frozen], max_to_keep=None)
+    logits = tf.divide(logits, temperature, name='logits')
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss, cross_entropy, l2_terms, train_op,
                  frontier, noise, saver, tf.train.Saver(tf.trainable_variables(), max_to_keep=None))
 
@@ -391,7 +394,7 @@ def train(args, log):
     rate = cosine(args.learning_rate) if args.schedule == 'cosine' else lambda progress: args.learning_rate
     with open_model(args.vgg_dir, config, seed=args.seed, l2=args.l2, f_loss=args.f_loss, train_encoder=args.train_encoder,
                     encoder_rate=args.encoder_learning_rate / args.learning_rate, encoder_l2=args.encoder_l2,
-                    clip_norm=args.clip_norm) as (sess, model):
+                    clip_norm=args.clip_norm, temperature=args.temperature) as (sess, model):
         record = records.Record(this_run, model.saver, model.weights, sess)
         first_epoch = len(record.rows) + 1
         get_batches_fn = helper.gen_batch_function(
@@ -493,7 +496,7 @@ def open_run(args):
     prefix, state = run.read_checkpoint('best')
     print(f'Checkpoint: {prefix}, of epoch {state["epoch"]}, the best on validation')
     encode, _ = open_encoder(vgg_dir, encoder_config, train_encoder)
-    with open_model(vgg_dir, config, train_encoder=train_encoder) as (sess, model):
+    with open_model(vgg_dir, config, train_encoder=train_encoder, temperature=run.settings['temperature']) as (sess, model):
         checkpoints.restore(model.weights, sess, prefix)
 
         def outputs(images, full_size=False):

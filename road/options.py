@@ -95,6 +95,8 @@ def parse_training(argv):
                        help="weight of the encoder's trained kernels' L2 terms")
     train.add_argument('--clip-norm', type=number(float, 0, 1e6), default=0.0, metavar='X',
                        help='gradients larger than this together are shrunk to it; 0 leaves them')
+    train.add_argument('--temperature', type=number(float, 0.01, 1000), default=1.0, metavar='X',
+                       help='confidences are the softmax of logits divided by it: above 1 they are less often 0 or 1')
     train.add_argument('--labels', choices=('kitti', 'classic'), default='kitti',
                        help='how training labels are read; classic: as most published programs do, wrongly, to show what it costs')
     train.add_argument('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',

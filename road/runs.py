@@ -155,7 +155,8 @@ def load(folder, *, begun=True):
         # what those who use a run rely on
         if not (isinstance(run.encoder, str) and len(shape) == 2 and all(type(s) is int and 32 <= s <= 8192 for s in shape) and
                 all(isinstance(name, str) for name in run.training + run.validation) and run.training and run.validation and
-                settings['precision'] in PRECISIONS and settings['train_encoder'] in FIRST_TRAINED and isinstance(settings['xla'], bool)):
+                settings['precision'] in PRECISIONS and settings['train_encoder'] in FIRST_TRAINED and
+                settings['temperature'] > 0 and isinstance(settings['xla'], bool)):
             raise ValueError
         for key in ('vgg_dir', 'kitti_dir'):
             if b'\0' in os.fsencode(settings[key]):

@@ -46,7 +46,8 @@ def run_dir(request, scenes_dir, vgg_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp('export')
     assert main.main(['--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder / 'data'), '--runs-dir',
                       str(folder), '--name', 'run', '--image-size', '50x170', '--epochs', '1', '--val-frames', '1',
-                      '--precision', 'float32', '--train-encoder', request.param, '--encoder-learning-rate', '0.01']) == 0
+                      '--precision', 'float32', '--train-encoder', request.param, '--encoder-learning-rate', '0.01',
+                      '--temperature', '2']) == 0
     assert main.main(['evaluate', str(folder / 'run')]) == 0
     return str(folder / 'run')
 

@@ -135,6 +135,16 @@ def test_loss_with_no_pixel_that_counts_is_the_l2_alone(model):
     assert cross_entropy == 0 and loss == l2 > 0
 
 
+def test_temperature_changes_confidences_alone(vgg_dir):
+    """Logits over 4, as evaluation, prediction and export read them; the loss is what it was."""
+    found = []
+    for temperature in (1.0, 4.0):
+        with main.open_model(vgg_dir, None, temperature=temperature) as (sess, model):
+            found.append(sess.run([model.logits, model.loss], feed(model)))
+    np.testing.assert_allclose(found[1][0], found[0][0] / 4, rtol=1e-5)
+    assert found[0][1] == found[1][1]
+
+
 def test_l2_is_the_sum_over_the_decoders_kernels_alone(vgg_dir):
     """Half the squares of the kernels times the weight, biases left out, and so is what a loaded graph may carry."""
     with tf.Graph().as_default(), tf.Session() as sess:
