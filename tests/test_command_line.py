@@ -30,7 +30,10 @@ def outcome(capsys, *argv):
     (['--epochs', '0'], "'0' is not a whole number from 1"), (['--epochs', 'many'], "'many' is not a whole number"),
     (['--keep-prob', '0'], "'0' is not a number from 0.01 to 1"), (['--learning-rate', 'nan'], "'nan' is not a number"),
     (['--name', '../x'], "'../x' is not a name"), (['--sample', '--vgg-dir', 'x'], 'leave out --vgg-dir'),
-    (['--sample', '--download-kitti'], 'leave out --download-kitti'),
+    (['--sample', '--download-kitti'], 'leave out --download-kitti'), (['--sample', '--preset', 'laptop'], 'leave out --preset'),
+    (['--augment', 'mirror,blur'], "'blur' is none of mirror, brightness"), (['--augment', ''], "'' is none of"),
+    (['--train-encoder', 'conv6'], "invalid choice: 'conv6'"), (['--preset', 'phone'], "invalid choice: 'phone'"),
+    (['--train-encoder', 'all', '--precision', 'float16'], 'its gradients are too small for float16'),
     (['--precision', 'half'], "invalid choice: 'half'"), (['evaluate'], 'RUN')])
 def test_bad_settings_are_named(capsys, argv, complaint):
     code, error = outcome(capsys, *argv)
@@ -100,6 +103,21 @@ def test_damaged_runs_are_named(capsys, scenes_dir, vgg_dir, tmp_path):
         assert code == 2 and f'{path}: damaged; expected what training wrote there' in error and 'Traceback' not in error
 
 
+def test_a_preset_is_defaults_that_what_is_given_overrides():
+    for name, defaults in options.PRESETS.items():
+        settings = vars(options.parse_training(['--preset', name, '--epochs', '7']))
+        assert settings['epochs'] == 7 and settings['learning_rate'] == 3e-3
+        assert {key: settings[key] for key in defaults} == {**defaults, 'epochs': 7}
+        assert settings.keys() == vars(options.parse_training([])).keys()
+
+
+@pytest.mark.parametrize('text, names, shown', [('all', options.AUGMENTATIONS, 'all'), ('none', (), 'none'),
+                                                ('crop,mirror', ('mirror', 'crop'), 'mirror,crop')])
+def test_augment_is_shown_as_it_is_typed(text, names, shown):
+    assert options.parse_training(['--augment', text]).augment == names
+    assert options.words('augment', names) == ('--augment', shown) == options.words('augment', list(names))
+
+
 def test_import_does_nothing_and_start_is_quiet(tmp_path):
     """Importing main neither parses arguments nor prints, and --help works from another process without noise."""
     environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
@@ -111,7 +129,7 @@ def test_import_does_nothing_and_start_is_quiet(tmp_path):
 def test_every_option_is_used():
     """A setting that is parsed and then read nowhere does nothing."""
     source = open(os.path.join(ROOT, 'main.py')).read()
-    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['predict', 'x', 'y'], ['export', 'x'], ['check'], ['runs'],
+    for command in ([], ['evaluate', 'x'], ['submit', 'x'], ['predict', 'x', 'y'], ['export', 'x'], ['check'], ['runs'], ['experiments', 'x'],
                     ['benchmark']):
         for name in vars(options.parse(command)[1]):
             assert f'args.{name}' in source, name
@@ -121,7 +139,8 @@ def test_readme_names_only_what_there_is():
     """Every option and file the README names exists, and its commands parse."""
     readme = open(os.path.join(ROOT, 'README.md')).read()
     known = set()
-    for command in ([], ['evaluate'], ['submit'], ['predict'], ['export'], ['check'], ['runs'], ['benchmark']):
+    for command in ([], ['evaluate'], ['submit'], ['predict'], ['export'], ['check'], ['runs'], ['experiments'],
+                    ['benchmark']):
         with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as shown:
             options.parse([*command, '--help'])
         known |= set(re.findall(r'--[a-z0-9-]+', shown.getvalue()))

@@ -3,6 +3,8 @@
 import csv
 import os
 import statistics
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,8 +33,17 @@ def test_options_that_do_not_parse_end_it_before_anything_is_trained(tmp_path, c
     assert stop.value.code == 2 and '--epoch-count' in capsys.readouterr().err and not (tmp_path / 'runs').exists()
 
 
-def test_trains_every_setting_with_every_seed_and_goes_on(scenes_dir, vgg_dir, tmp_path, capsys):
-    """Killed in between, given again, given with more seeds: each run is trained once, and the table is of all."""
+def test_trains_every_setting_with_every_seed_and_goes_on(scenes_dir, vgg_dir, tmp_path, capsys, monkeypatch):
+    """Killed in between, given again, given with more seeds: each run is trained once, and the table is of all.
+
+    The trainings are called here, which takes a third of the time; the next test has one in a process of its own.
+    """
+    def called(words):
+        assert words[0] == sys.executable and words[1] == os.path.join(os.path.dirname(main.__file__), 'main.py')
+        monkeypatch.setattr(sys, 'argv', words[1:])
+        return SimpleNamespace(returncode=main.main(words[2:]))
+
+    monkeypatch.setattr(experiments, 'subprocess', SimpleNamespace(run=called))
     path, runs_dir = tmp_path / 'list.txt', tmp_path / 'runs'
     path.write_text('# two\nplain:\nmirrored: --augment mirror --variants 2\n')
     command = ['experiments', str(path), '--runs-dir', str(runs_dir), '--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir,

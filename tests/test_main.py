@@ -338,12 +338,13 @@ def test_cache_changes_the_time_and_nothing_else(scenes_dir, vgg_dir, tmp_path, 
     assert not os.path.exists(tmp_path / 'data' / 'cache')
     cached = train(*arguments, 'cached', *options, monkeypatch=monkeypatch)
     again = train(*arguments, 'again', *options, monkeypatch=monkeypatch)
-    half = train(*arguments, 'half', *common, monkeypatch=monkeypatch)
-    other = train(*arguments, 'other', *options, '--seed', '1', monkeypatch=monkeypatch)
     np.testing.assert_allclose(cached, computed, rtol=1e-5)
     np.testing.assert_array_equal(cached, again)
-    np.testing.assert_allclose(half, computed, rtol=1e-2)
-    assert (other != computed).all()
+    if block == 'none':
+        half = train(*arguments, 'half', *common, monkeypatch=monkeypatch)
+        other = train(*arguments, 'other', *options, '--seed', '1', monkeypatch=monkeypatch)
+        np.testing.assert_allclose(half, computed, rtol=1e-2)
+        assert (other != computed).all()
 
 
 def test_trained_encoder_goes_with_the_run(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsys):
@@ -364,20 +365,17 @@ def test_trained_encoder_goes_with_the_run(scenes_dir, vgg_dir, tmp_path, monkey
 
 
 def test_classic_labels_train_but_do_not_score(scenes_dir, vgg_dir, tmp_path, monkeypatch):
-    """Another cross-entropy from the first step on; the scores are still of the true labels, or they would be far off."""
-    kitti_rows, classic_rows = (train(scenes_dir, vgg_dir, tmp_path, rule, '--labels', rule, monkeypatch=monkeypatch)
-                                for rule in ('kitti', 'classic'))
-    assert (kitti_rows[:, 0] != classic_rows[:, 0]).all()
-    read = []
-    original = main.labelled_confidences
+    """Another cross-entropy from the first step on; what is scored is the true labels."""
+    right = train(scenes_dir, vgg_dir, tmp_path, 'kitti', monkeypatch=monkeypatch)
+    read, original = [], main.labelled_confidences
 
     def recording(sess, model, frames, read_batch, labels, image_shape):
         read.extend((frame, *labels[frame.name]) for frame in frames)
         return original(sess, model, frames, read_batch, labels, image_shape)
 
     monkeypatch.setattr(main, 'labelled_confidences', recording)
-    train(scenes_dir, vgg_dir, tmp_path, 'again', '--labels', 'classic', monkeypatch=monkeypatch)
-    assert len(read) > 10
+    classic = train(scenes_dir, vgg_dir, tmp_path, 'classic', '--labels', 'classic', monkeypatch=monkeypatch)
+    assert (right[:, 0] != classic[:, 0]).all() and len(read) > 10
     for frame, road, counts in read:
         np.testing.assert_array_equal([road, counts], kitti.read_label(frame.label))
 
