@@ -26,12 +26,13 @@ COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) fram
 
 # What --sample takes where the command line says nothing: 20 frames a category, small images, and an encoder that has
 # few channels, none of them to spare.
-SAMPLE_DEFAULTS = {'val_frames': 5, 'image_size': sample.SHAPE, 'learning_rate': 3e-2, 'keep_prob': 0.9, 'l2': 1e-5}
+SAMPLE_DEFAULTS = {'val_frames': 5, 'image_size': sample.SHAPE, 'epochs': 30, 'learning_rate': 3e-2, 'schedule': 'constant',
+                   'keep_prob': 0.9, 'l2': 1e-5, 'f_loss': 0.0, 'temperature': 1.0}
 # What --preset takes where the command line says nothing.
 PRESETS = {
-    'laptop': {'train_encoder': 'conv4', 'encoder_learning_rate': 1e-4, 'clip_norm': 1.0, 'epochs': 40, 'schedule': 'cosine',
+    'laptop': {'train_encoder': 'conv4', 'encoder_learning_rate': 1e-4, 'clip_norm': 1.0, 'epochs': 40,
                'augment': AUGMENTATIONS, 'variants': 16},
-    'full': {'train_encoder': 'all', 'encoder_learning_rate': 5e-5, 'clip_norm': 1.0, 'epochs': 100, 'schedule': 'cosine',
+    'full': {'train_encoder': 'all', 'encoder_learning_rate': 5e-5, 'clip_norm': 1.0, 'epochs': 100,
              'augment': AUGMENTATIONS, 'variants': 0, 'image_size': (384, 1248)}}
 
 
@@ -68,19 +69,19 @@ def parse_training(argv):
                       help="build the VGG16 graph from this .h5 (Keras' VGG16) or .npz (13 convolutions), no download")
     data.add_argument('--val-frames', type=number(int, 1, 1000), default=16, metavar='N',
                       help='validate on the last N frames of each category')
-    data.add_argument('--image-size', type=image_size, default='160x576', metavar='HxW',
+    data.add_argument('--image-size', type=image_size, default='192x672', metavar='HxW',
                       help='what images are resized to, pixels')
     train = parser.add_argument_group('training')
-    train.add_argument('--epochs', type=number(int, 1, 100000), default=30, metavar='N', help='passes over the frames')
+    train.add_argument('--epochs', type=number(int, 1, 100000), default=20, metavar='N', help='passes over the frames')
     train.add_argument('--batch-size', type=number(int, 1, 1024), default=4, metavar='N', help='images a step')
-    train.add_argument('--learning-rate', type=number(float, 1e-9, 1), default=3e-3, metavar='X', help='of Adam')
-    train.add_argument('--schedule', choices=('constant', 'cosine'), default='constant',
+    train.add_argument('--learning-rate', type=number(float, 1e-9, 1), default=1e-2, metavar='X', help='of Adam')
+    train.add_argument('--schedule', choices=('constant', 'cosine'), default='cosine',
                        help='of the learning rates; cosine: up for a twentieth of the training, then down to 0')
     train.add_argument('--keep-prob', type=number(float, 0.01, 1), default=0.5, metavar='X',
                        help='share of the features that dropout keeps')
     train.add_argument('--l2', type=number(float, 0, 10), default=1e-4, metavar='X',
                        help="weight of the decoder kernels' L2 terms")
-    train.add_argument('--f-loss', type=number(float, 0, 100), default=0.0, metavar='X',
+    train.add_argument('--f-loss', type=number(float, 0, 100), default=1.0, metavar='X',
                        help="weight in the loss of 1 - F, the road's F measure over a batch with confidences for decisions")
     train.add_argument('--augment', type=augmentations, default='none', metavar='LIST',
                        help='changes that variants of an image show: all, none, or some of ' + ','.join(AUGMENTATIONS))
@@ -95,7 +96,7 @@ def parse_training(argv):
                        help="weight of the encoder's trained kernels' L2 terms")
     train.add_argument('--clip-norm', type=number(float, 0, 1e6), default=0.0, metavar='X',
                        help='gradients larger than this together are shrunk to it; 0 leaves them')
-    train.add_argument('--temperature', type=number(float, 0.01, 1000), default=1.0, metavar='X',
+    train.add_argument('--temperature', type=number(float, 0.01, 1000), default=4.0, metavar='X',
                        help='confidences are the softmax of logits divided by it: above 1 they are less often 0 or 1')
     train.add_argument('--labels', choices=('kitti', 'classic'), default='kitti',
                        help='how training labels are read; classic: as most published programs do, wrongly, to show what it costs')

@@ -47,7 +47,7 @@ class Workplace:
             words = ['--resume', self.run(name)]
         else:
             words = ['--kitti-dir', self.kitti_dir, '--vgg-dir', self.vgg_dir, '--epochs', str(EPOCHS), '--val-frames', '1',
-                     '--image-size', '64x192', '--batch-size', '2', '--variants', '2', '--data-dir',
+                     '--image-size', '64x192', '--batch-size', '2', '--variants', '2', '--augment', 'mirror', '--data-dir',
                      os.path.join(self.folder, name, 'data'), '--runs-dir', os.path.dirname(self.run(name)), '--name', 'soak']
         with open(os.path.join(self.folder, 'output.txt'), 'a') as output:
             return subprocess.Popen([sys.executable, 'main.py', *words], cwd=ROOT, stdout=output, stderr=output)

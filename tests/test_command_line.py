@@ -106,7 +106,7 @@ def test_damaged_runs_are_named(capsys, scenes_dir, vgg_dir, tmp_path):
 def test_a_preset_is_defaults_that_what_is_given_overrides():
     for name, defaults in options.PRESETS.items():
         settings = vars(options.parse_training(['--preset', name, '--epochs', '7']))
-        assert settings['epochs'] == 7 and settings['learning_rate'] == 3e-3
+        assert settings['epochs'] == 7 and settings['keep_prob'] == 0.5
         assert {key: settings[key] for key in defaults} == {**defaults, 'epochs': 7}
         assert settings.keys() == vars(options.parse_training([])).keys()
 

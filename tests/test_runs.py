@@ -31,7 +31,8 @@ def place(scenes_dir, vgg_dir, tmp_path_factory):
     def train(name, *words):
         code = main.main(['--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder), '--runs-dir',
                           str(folder / 'runs'), '--name', name, '--image-size', '64x192', '--val-frames', '1',
-                          '--batch-size', '2', '--variants', '2', *words])
+                          '--batch-size', '2', '--augment', 'mirror', '--variants', '2', '--schedule', 'constant',
+                          *words])
         return code, str(folder / 'runs' / name)
     return train
 
