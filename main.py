@@ -107,8 +107,8 @@ def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e
         return upscore(fuse_pool3, 'upscore8', 8, 8 * pool3_size)
 
 
-def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *, f_loss=0.0, encoder=(), encoder_rate=1.0,
-             encoder_l2=0.0, clip_norm=None):
+def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *, encoder=(), encoder_rate=1.0, encoder_l2=0.0,
+             clip_norm=None):
     """Add the loss and Adam, for the graph's trainable variables.
 
     Args:
@@ -116,35 +116,26 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *, f_loss
         correct_label: float32 Tensor of the same shape, one-hot; all zeros where a pixel does not count.
         learning_rate: scalar Tensor.
         num_classes: number of classes.
-        f_loss: weight of 1 - F, added to the loss: F is the F measure of the last class, road, with confidences in place of
-            decisions, over all pixels of the batch that count; what KITTI scores, nearly.
         encoder: those of the trainable variables that are the encoder's.
         encoder_rate: their learning rate, as a factor of learning_rate.
         encoder_l2: weight of their kernels' L2 terms.
         clip_norm: gradients are shrunk, all by one factor, to this norm where theirs is larger; None leaves them.
     Returns:
         (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross-entropy, the mean over the pixels that
-        count, plus the sum of the L2 terms (plus the F term, where it has a weight). They are the inputs of loss.op, in this
-        order.
+        count, plus the sum of the L2 terms. The two are the inputs of loss.op, in this order.
     """
     logits = tf.reshape(nn_last_layer, [-1, num_classes])
     labels = tf.reshape(correct_label, [-1, num_classes])
     with tf.name_scope('loss'):
         # Not softmax_cross_entropy_with_logits: its gradient is softmax - label, which is not zero where the label is.
-        log_softmax = tf.nn.log_softmax(logits)
-        per_pixel = -tf.reduce_sum(labels * log_softmax, axis=1)
+        per_pixel = -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=1)
         cross_entropy = tf.reduce_sum(per_pixel) / tf.maximum(tf.reduce_sum(labels), 1)
         # An L2 term that is only declared does nothing: it must be added to what is minimised. The scope leaves out the
         # terms that a downloaded VGG graph may carry in the same collection.
         terms = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, scope='decoder/')
         terms += [encoder_l2 * tf.nn.l2_loss(v) for v in encoder if v.shape.rank == 4]  # kernels, not biases
         l2 = tf.add_n(terms) if terms else tf.constant(0.0)
-        parts = [cross_entropy, l2]
-        if f_loss:
-            road, confidence = labels[:, -1], tf.exp(log_softmax[:, -1]) * tf.reduce_sum(labels, axis=1)
-            positives = tf.reduce_sum(confidence) + tf.reduce_sum(road)
-            parts.append(f_loss * (1 - 2 * tf.reduce_sum(confidence * road) / tf.maximum(positives, 1)))
-        loss = tf.add_n(parts)
+        loss = tf.add(cross_entropy, l2)
     variables = tf.trainable_variables()
     gradients = tf.gradients(loss, variables)
     if clip_norm:
@@ -194,7 +185,7 @@ def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', temperature=1.0
     learning_rate = tf.placeholder(tf.float32, [], name='learning_rate')
     nn_last_layer = layers(*skips, NUM_CLASSES, l2=l2)
     logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, NUM_CLASSES, encoder=trained, **optimizer)
-    cross_entropy, l2_terms, *_ = loss.op.inputs
+    cross_entropy, l2_terms = loss.op.inputs
     saver = tf.train.Saver([v for v in tf.global_variables() if v.op.name not in frozen], max_to_keep=None)
     logits = tf.divide(logits, temperature, name='logits')
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss, cross_entropy, l2_terms, train_op,
@@ -392,7 +383,7 @@ def train(args, log):
               zip(scored + validation, map_ahead(lambda frame: kitti.read_label(frame.label), scored + validation))}
 
     rate = cosine(args.learning_rate) if args.schedule == 'cosine' else lambda progress: args.learning_rate
-    with open_model(args.vgg_dir, config, seed=args.seed, l2=args.l2, f_loss=args.f_loss, train_encoder=args.train_encoder,
+    with open_model(args.vgg_dir, config, seed=args.seed, l2=args.l2, train_encoder=args.train_encoder,
                     encoder_rate=args.encoder_learning_rate / args.learning_rate, encoder_l2=args.encoder_l2,
                     clip_norm=args.clip_norm, temperature=args.temperature) as (sess, model):
         record = records.Record(this_run, model.saver, model.weights, sess)

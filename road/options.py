@@ -27,13 +27,13 @@ COMMANDS = {'evaluate': "KITTI's scores of a run's validation (or training) fram
 # What --sample takes where the command line says nothing: 20 frames a category, small images, and an encoder that has
 # few channels, none of them to spare.
 SAMPLE_DEFAULTS = {'val_frames': 5, 'image_size': sample.SHAPE, 'epochs': 30, 'learning_rate': 3e-2, 'schedule': 'constant',
-                   'keep_prob': 0.9, 'l2': 1e-5, 'f_loss': 0.0, 'temperature': 1.0}
+                   'keep_prob': 0.9, 'l2': 1e-5, 'temperature': 1.0}
 # Roads on which one drives on the right are no mirror images of themselves: mirrored ones cost more than they teach.
 UNMIRRORED = tuple(name for name in AUGMENTATIONS if name != 'mirror')
 # What --preset takes where the command line says nothing.
 PRESETS = {
-    'laptop': {'train_encoder': 'conv4', 'encoder_learning_rate': 1e-4, 'clip_norm': 1.0, 'epochs': 20,
-               'augment': UNMIRRORED, 'variants': 8, 'image_size': (256, 832)},
+    'laptop': {'train_encoder': 'conv4', 'encoder_learning_rate': 1e-4, 'clip_norm': 1.0, 'epochs': 12,
+               'augment': UNMIRRORED, 'variants': 6, 'image_size': (320, 1056)},
     'full': {'train_encoder': 'all', 'encoder_learning_rate': 5e-5, 'clip_norm': 1.0, 'epochs': 100,
              'augment': UNMIRRORED, 'variants': 0, 'image_size': (384, 1248)}}
 
@@ -83,8 +83,6 @@ def parse_training(argv):
                        help='share of the features that dropout keeps')
     train.add_argument('--l2', type=number(float, 0, 10), default=1e-4, metavar='X',
                        help="weight of the decoder kernels' L2 terms")
-    train.add_argument('--f-loss', type=number(float, 0, 100), default=1.0, metavar='X',
-                       help="weight in the loss of 1 - F, the road's F measure over a batch with confidences for decisions")
     train.add_argument('--augment', type=augmentations, default='none', metavar='LIST',
                        help='changes that variants of an image show: all, none, or some of ' + ','.join(AUGMENTATIONS))
     train.add_argument('--variants', type=number(int, 0, 1000), default=1, metavar='N',

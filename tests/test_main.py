@@ -106,28 +106,6 @@ def test_pixels_that_do_not_count_change_nothing():
     assert (gradient[~counted] == 0).all() and (gradient[counted] != 0).all()
 
 
-def test_f_loss_is_one_minus_f_of_what_counts():
-    """With confidences in place of decisions: sure and right gives 0; pixels that do not count have no gradient."""
-    rng = np.random.default_rng(0)
-    values, label = rng.normal(size=(1, 2, 3, 2)).astype(np.float32), np.eye(2, dtype=np.float32)[[[[0, 1, 1], [1, 0, 0]]]]
-    label[0, 0, 1] = label[0, 1, 2] = 0
-    sure = 50 * (2 * np.eye(2, dtype=np.float32)[[[[0, 0, 1], [1, 0, 1]]]] - 1)
-    found = []
-    for start in (values, sure):
-        with tf.Graph().as_default(), tf.Session() as sess:
-            logits = tf.Variable(start)
-            _, _, loss = main.optimize(logits, tf.constant(label), 0.1, 2, f_loss=2.0)
-            cross_entropy, l2, f_term = loss.op.inputs
-            sess.run(tf.global_variables_initializer())
-            found.append(sess.run([f_term, tf.gradients(f_term, logits)[0], loss - cross_entropy - l2 - f_term]))
-    confidence = np.exp(values[..., 1]) / np.exp(values).sum(axis=-1)
-    counted, road = label.sum(axis=-1) > 0, label[..., 1] > 0
-    expected = 1 - 2 * confidence[road].sum() / (confidence[counted].sum() + road.sum())
-    assert found[0][0] == pytest.approx(2 * expected, rel=1e-5) and found[1][0] == pytest.approx(0, abs=1e-5)
-    assert (found[0][1][~counted] == 0).all() and (found[0][1][counted] != 0).all()
-    assert found[0][2] == pytest.approx(0, abs=1e-6)
-
-
 def test_loss_with_no_pixel_that_counts_is_the_l2_alone(model):
     sess, built = model
     cross_entropy, l2, loss = sess.run([built.cross_entropy, built.l2, built.loss],

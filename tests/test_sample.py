@@ -112,4 +112,4 @@ def test_a_foreign_graph_is_refused(tmp_path):
 def test_sample_has_defaults_of_its_own_that_the_command_line_overrides():
     args = options.parse_training(['--sample', '--val-frames', '3'])
     assert args.val_frames == 3 and args.image_size == sample.SHAPE and args.l2 == options.SAMPLE_DEFAULTS['l2']
-    assert options.parse_training([]).image_size == (160, 576)
+    assert options.parse_training([]).image_size == (192, 672)
