@@ -28,6 +28,7 @@ from road.errors import InputError
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
 TABLE = 'experiments.csv'
 SCORES = ('MaxF', 'AP', 'IoU')  # of the validation frames, per cent, after the last epoch and (best_) after the best one
+# seconds: of all epochs, validation included, without what comes before and after
 COLUMNS = ('name', 'seed', *SCORES, *(f'best_{score}' for score in SCORES), 'best_epoch', 'seconds', 'commit', 'options')
 
 
