@@ -1,5 +1,7 @@
 """The exported SavedModel: the same as predict, in a program that has nothing of this project."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -40,24 +42,31 @@ assert not ours, ours
 """
 
 
-@pytest.fixture(scope='module')
-def run_dir(scenes_dir, vgg_dir, tmp_path_factory):
-    """A trained run in float32, with dropout on both sides of fc7, evaluated; a part of the encoder is trained: the export
-    takes weights from the graph and from the checkpoint."""
+@pytest.fixture(scope='module', params=['none', 'conv4'])
+def run_dir(request, scenes_dir, vgg_dir, tmp_path_factory):
+    """A trained run in float32, with dropout on both sides of fc7, evaluated; the encoder frozen, and trained in part."""
     folder = tmp_path_factory.mktemp('export')
     assert main.main(['--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder / 'data'), '--runs-dir',
                       str(folder), '--name', 'run', '--image-size', '50x170', '--epochs', '1', '--val-frames', '1',
-                      '--precision', 'float32', '--train-encoder', 'conv4', '--encoder-learning-rate', '0.01',
+                      '--precision', 'float32', '--train-encoder', request.param, '--encoder-learning-rate', '0.01',
                       '--temperature', '2']) == 0
     assert main.main(['evaluate', str(folder / 'run')]) == 0
     return str(folder / 'run')
 
 
-def test_export_is_what_predict_gives_in_another_process(run_dir, tmp_path, capsys):
-    folder = str(tmp_path / 'model')
-    assert main.main(['export', run_dir, '--output', folder]) == 0
-    assert f'{folder}: 0 MB, ' in capsys.readouterr().out
-    assert sorted(os.listdir(folder))[0] == 'README.txt' and os.listdir(tmp_path) == ['model']
+@pytest.fixture(scope='module')
+def exported(run_dir, tmp_path_factory):
+    """(folder, what export printed); made once a run."""
+    folder = str(tmp_path_factory.mktemp('exported') / 'model')
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main.main(['export', run_dir, '--output', folder]) == 0
+    return folder, printed.getvalue()
+
+
+def test_export_is_what_predict_gives_in_another_process(run_dir, exported, tmp_path):
+    folder, printed = exported
+    assert f'{folder}: 0 MB, ' in printed
+    assert sorted(os.listdir(folder))[0] == 'README.txt' and os.listdir(os.path.dirname(folder)) == ['model']
     readme = open(os.path.join(folder, 'README.txt')).read()
     for words in ('uint8 [n, height, width, 3]', 'resized to 50x170', run_dir, 'learning_rate', 'perspective MaxF'):
         assert words in readme
@@ -78,11 +87,9 @@ def test_export_is_what_predict_gives_in_another_process(run_dir, tmp_path, caps
     assert result.returncode == 0 and result.stdout.count('\n') == 2 * len(SIZES), result.stdout + result.stderr
 
 
-def test_nothing_for_training_is_left(run_dir, tmp_path):
-    folder = str(tmp_path / 'model')
-    assert main.main(['export', run_dir, '--output', folder]) == 0
+def test_nothing_for_training_is_left(exported):
     with tf.Graph().as_default() as graph, tf.Session() as sess:
-        tf.saved_model.loader.load(sess, ['serve'], folder)
+        tf.saved_model.loader.load(sess, ['serve'], exported[0])
         operations = graph.get_operations()
     types = {op.type for op in operations}
     assert not types & {'RandomUniform', 'VarHandleOp', 'VariableV2', 'RestoreV2', 'SaveV2', 'ResourceApplyAdam', 'ApplyAdam'}
