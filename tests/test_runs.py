@@ -137,6 +137,7 @@ def test_runs_are_shown_best_first(trained, tmp_path, capsys):
 def stop(monkeypatch):
     """A function that has the signal `number` come with the given call of main.validate, of which there are two an epoch."""
     after = main.validate
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore Ctrl-C
 
     def stop(number, call):
         calls = []
@@ -147,7 +148,8 @@ def stop(monkeypatch):
                 os.kill(os.getpid(), number)
             return after(outputs)
         monkeypatch.setattr(main, 'validate', validate)
-    return stop
+    yield stop
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_stopped_run_goes_on_as_if_nothing_had_happened(place, trained, stop, monkeypatch, capsys):
