@@ -1,1 +1,1 @@
-"""What main.py stands on: one module per thing (the graph files, the KITTI folder, the scores ...)."""
+"""The package behind main.py: data, network, scoring, runs, commands and the drawn sample."""

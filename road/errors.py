@@ -1,10 +1,10 @@
-"""The one exception for what the user can put right, and its most frequent form."""
+"""The one exception for what the user can put right, and how every error becomes one line."""
 
 import re
 
 
 class InputError(Exception):
-    """Bad input: the message is one line that names the file or value, what was expected, and the cure.
+    """Bad input: one line that names the file or value, what was expected, and the cure.
 
     `python main.py` prints it without a traceback and exits with 2; `--debug` shows the traceback.
     """
@@ -14,10 +14,44 @@ class InputError(Exception):
         super().__init__(''.join(letter if letter.isprintable() else '?' for letter in message))
 
 
-def cannot_write(path, error):
-    """The InputError for what a run could not write: from an OSError, or TensorFlow's own kind."""
+def cannot_write(path, error, cure='earlier epochs are kept. Make room or give permission, then '
+                 'use --resume'):
+    """The InputError for what could not be written.
+
+    Args:
+        error: an OSError, or TensorFlow's own kind; ResourceExhaustedError is then a full disk.
+    """
+    return InputError(f'{path}: cannot be written ({reason(error)}); {cure}')
+
+
+def reason(error):
+    """The system's words for a failed read or write, from an OSError or TensorFlow's error."""
     # TensorFlow wraps the reason in many lines, of which one is "<file>; <reason>"
-    found = re.search(r'^/.*; (.*)$', str(error), re.MULTILINE)
-    reason = getattr(error, 'strerror', None) or (found[1] if found else str(error).split('\n')[0])
-    return InputError(f'{path}: cannot be written ({reason}); earlier epochs are kept. Make room or give permission, then go '
-                      'on with --resume')
+    found = re.search(r'^.*/.*; (.*)$', str(error), re.MULTILINE)
+    return (getattr(error, 'strerror', None) or (found and found[1])
+            or str(error).split('\n')[0] or type(error).__name__)
+
+
+def describe(error, settings):
+    """One line for an error that the user can do something about; None for a fault of the program.
+
+    Args:
+        settings: dict of the options in force; image_size and batch_size are named if memory ends.
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError):  # names the file
+        return f'{error.filename}: {error.strerror}' if error.filename else str(error)
+    # by name, because TensorFlow may not be imported
+    if isinstance(error, MemoryError) or type(error).__name__ == 'ResourceExhaustedError':
+        if 'No space left on device' in str(error):  # TensorFlow's error for a full disk too
+            return 'the disk is full; make room'
+        size = ''
+        if 'image_size' in settings:
+            size = ' at image size {}x{}'.format(*settings['image_size'])
+        if 'batch_size' not in settings:
+            return (f'out of memory{size}; close other programs, or use a run trained at a smaller '
+                    '--image-size')
+        return (f'out of memory{size} and batch size {settings["batch_size"]}; lower --batch-size, '
+                'then --image-size (half the height and width takes a quarter)')
+    return None

@@ -1,4 +1,4 @@
-"""Work done ahead in threads, so that neither reading nor writing holds up a session's step."""
+"""Work done ahead in threads, so that reading and writing do not hold up a session's step."""
 
 import os
 from collections import deque
@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 THREADS = min(8, os.cpu_count() or 1)
 
 
-def map_ahead(function, items, depth=2 * THREADS, threads=THREADS):
-    """Yield function(item) in order, computed in threads at most `depth` items ahead of the consumer.
+def prefetch(function, items, depth=2 * THREADS, threads=THREADS):
+    """Yield function(item) in order, computed in threads at most `depth` items ahead.
 
-    Image decoders and encoders release the interpreter's lock, so threads do run side by side. An exception in
-    `function` is raised where its result would have been yielded; work not yet started is then dropped.
+    Image decoders and encoders release the interpreter's lock, so threads run side by side. An
+    exception in `function` is raised where its result would have been yielded; work that has not
+    started is then dropped.
     """
     pool, waiting = ThreadPoolExecutor(threads), deque()
     try:
@@ -26,7 +27,7 @@ def map_ahead(function, items, depth=2 * THREADS, threads=THREADS):
 
 
 def batched(items, size):
-    """Yield lists of `size` items, the last one perhaps shorter."""
+    """Yield lists of `size` items; the last one may be shorter."""
     batch = []
     for item in items:
         batch.append(item)

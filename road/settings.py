@@ -1,0 +1,280 @@
+"""The command line: every option of every command, with its default, range and presets.
+
+    command, args = parse(sys.argv[1:])     # 'train' where no command is given
+
+TensorFlow is not imported here, so that --help and mistakes are answered at once.
+"""
+
+import argparse
+import os
+import re
+import time
+from argparse import ArgumentTypeError
+from contextlib import suppress
+
+PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
+TRAIN_ENCODER = ('none', 'conv5', 'conv4', 'conv3', 'all')
+AUGMENTATIONS = ('mirror', 'brightness', 'contrast', 'gamma', 'colour', 'crop', 'rotation')
+OVERLAYS = ('both', 'tint', 'outline', 'mask')
+COPIES = 8  # of each image where --augment is given alone
+
+# Defaults of --sample: 20 frames per category, small images, and an encoder with few channels.
+SAMPLE_DEFAULTS = {
+    'val_frames': 5, 'image_size': (96, 320), 'epochs': 30, 'learning_rate': 3e-2,
+    'schedule': 'constant', 'keep_prob': 0.9, 'l2': 1e-5}
+# KITTI's cars drive on the right: mirrored images cost more than they teach.
+UNMIRRORED = tuple(name for name in AUGMENTATIONS if name != 'mirror')
+PRESETS = {
+    'laptop': {
+        'train_encoder': 'conv4', 'encoder_learning_rate': 1e-4, 'clip_norm': 1.0, 'epochs': 12,
+        'augment': UNMIRRORED, 'copies': 6, 'image_size': (320, 1056)},
+    'full': {
+        'train_encoder': 'all', 'encoder_learning_rate': 5e-5, 'clip_norm': 1.0, 'epochs': 100,
+        'augment': UNMIRRORED, 'copies': 0, 'image_size': (384, 1248)}}
+
+COMMANDS = {
+    'train': 'train a model; what main.py does where no command is given',
+    'evaluate': "print KITTI's scores of a run on its validation (or training) frames",
+    'submit': "write a run's confidence maps as a zip for the KITTI benchmark server",
+    'predict': 'paint the road into images, folders of images and videos',
+    'export': 'write a run as a SavedModel that needs nothing of this project',
+    'check': 'read every file of the data and of the VGG16 graph, and list the faults',
+    'runs': 'list all runs, the highest validation MaxF first'}
+
+
+def parse(argv):
+    """Parse a command line: (command, args), command one of COMMANDS, args an argparse.Namespace.
+
+    Exits with 2 and a line that names the mistake where the words make no sense.
+    """
+    argv = list(argv)
+    if not argv or argv[0].startswith('-'):
+        argv.insert(0, 'train')
+    elif argv[0] not in COMMANDS:
+        argparse.ArgumentParser(prog='main.py').error(
+            f'there is no command {argv[0]!r}; the commands are {", ".join(COMMANDS)}')
+    parser, subparsers = _build_parser()
+    if argv[0] == 'train':
+        return 'train', _parse_training(subparsers['train'], argv[1:])
+    args = parser.parse_args(argv)
+    if getattr(args, 'output', '') is None:
+        folder = 'predictions' if args.command == 'predict' else 'export'
+        args.output = os.path.join(args.run, folder)
+    return vars(args).pop('command'), args
+
+
+def parse_training(argv):
+    """The settings of `main.py [--option ...]`; with --resume only those that `argv` names."""
+    return parse(['train', *argv])[1]
+
+
+def _build_parser():
+    parser = argparse.ArgumentParser(prog='main.py')
+    subparsers = parser.add_subparsers(dest='command')
+    made = {}
+    for name, summary in COMMANDS.items():
+        made[name] = new = subparsers.add_parser(
+            name, description=summary[0].upper() + summary[1:] + '.', allow_abbrev=False,
+            prog=f'main.py {name}'.removesuffix(' train'), formatter_class=_Formatter)
+        (_add_training if name == 'train' else _add_other)(new)
+        new.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    return parser, made
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog):
+        super().__init__(prog, max_help_position=32, width=100)
+
+    def _get_help_string(self, action):  # a default of None or False says nothing
+        return super()._get_help_string(action) if action.default else action.help
+
+
+# ------------------------------------------------------------------------------------- training
+
+
+def _add_training(parser):
+    parser.description = 'Train FCN-8s on a frozen VGG16 to label the road in KITTI images.'
+    parser.epilog = 'other commands (each has its own --help):\n' + '\n'.join(
+        f'  main.py {name:10s}{summary}' for name, summary in COMMANDS.items() if name != 'train')
+    presets = '; '.join(f'{name}: {_option_line(values)}' for name, values in PRESETS.items())
+    parser.add_argument('--preset', choices=tuple(PRESETS),
+                        help=f'other defaults, for a longer training with higher scores; {presets}')
+    add = parser.add_argument_group('data').add_argument
+    add('--sample', action='store_true',
+        help='train on drawn scenes with a small encoder, both written to <data-dir>/sample; '
+        f'no download; other defaults: {_option_line(SAMPLE_DEFAULTS)}')
+    add('--data-dir', default='data', metavar='DIR', help='folder of the inputs and the cache')
+    add('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
+        help='KITTI Road, with training/ and testing/ (default: <data-dir>/data_road)')
+    add('--download-kitti', action='store_true',
+        help='download KITTI Road if it is missing (0.5 GB; CC BY-NC-SA 3.0, no commercial use)')
+    add('--vgg-dir', metavar='DIR', default=argparse.SUPPRESS,
+        help='the VGG16 graph, made if it is missing (default: <data-dir>/vgg)')
+    add('--vgg-weights', metavar='FILE',
+        help="make the VGG16 graph from this file, without a download: Keras' VGG16 (.h5), or the "
+        '13 convolutions (.npz); both for BGR images with the mean subtracted')
+    add('--val-frames', type=number(int, 1, 1000), default=16, metavar='N',
+        help='validate on the last N frames of each category')
+    add('--image-size', type=image_size, default='192x672', metavar='HxW',
+        help='resize images to this height and width, pixels, rounded up to multiples of 32')
+    add = parser.add_argument_group('training').add_argument
+    add('--epochs', type=number(int, 1, 100000), default=20, metavar='N', help='number of epochs')
+    add('--batch-size', type=number(int, 1, 1024), default=4, metavar='N', help='images per step')
+    add('--learning-rate', type=number(float, 1e-9, 1), default=1e-2, metavar='X',
+        help='Adam learning rate of the decoder')
+    add('--schedule', choices=('constant', 'cosine'), default='cosine',
+        help='learning rate schedule; cosine: up in the first 5 %% of the training, then down to 0')
+    add('--keep-prob', type=number(float, 0.01, 1), default=0.5, metavar='X',
+        help='share of the features that dropout keeps')
+    add('--l2', type=number(float, 0, 10), default=1e-4, metavar='X',
+        help="weight of the L2 terms of the decoder's kernels")
+    add('--augment', type=augmentations, default='none', metavar='LIST',
+        help=f'change the training images: all, none, or some of {",".join(AUGMENTATIONS)}')
+    add('--copies', type=number(int, 0, 1000), metavar='N', default=argparse.SUPPRESS,
+        help='augmented copies per image, cached, of which each epoch uses one; 0 draws a new one '
+        f'every time, which takes longer (default: {COPIES} with --augment)')
+    add('--train-encoder', choices=TRAIN_ENCODER, default='none',
+        help='train this block of the encoder and all blocks above it')
+    add('--encoder-learning-rate', type=number(float, 1e-9, 1), default=5e-5, metavar='X',
+        help='Adam learning rate of the trained encoder blocks')
+    add('--clip-norm', type=number(float, 0, 1e6), default=0.0, metavar='X',
+        help='clip gradients to this global norm; 0 does not clip')
+    add('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',
+        help='seed of initial weights, order, augmentation and dropout')
+    add = parser.add_argument_group('speed').add_argument
+    add('--precision', choices=PRECISIONS, default='auto',
+        help='precision of the encoder; auto: bfloat16 if the processor has it, else float32')
+    add('--cache', action=argparse.BooleanOptionalAction, default=True,
+        help='run the frozen encoder once per image and cache its outputs in <data-dir>/cache')
+    add('--cache-limit', type=number(float, 0, 1e6), default=20.0, metavar='GIB',
+        help='do not cache if it would take more than this')
+    add = parser.add_argument_group('output').add_argument
+    add('--runs-dir', default='runs', metavar='DIR', help='folder of the runs')
+    add('--name', type=run_name, default=argparse.SUPPRESS,
+        help='name of the run (default: fcn8s-YYYYMMDD-HHMMSS)')
+    add('--resume', metavar='RUN', help='resume a stopped run with its own settings; paths may '
+        'differ, --epochs may be larger, --learning-rate and --batch-size may be smaller')
+
+
+def _parse_training(parser, argv):
+    args = parser.parse_args(argv)
+    if args.resume:
+        unset = object()  # argparse sets a default only where there is no value
+        given = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
+        given = {name: value for name, value in vars(given).items() if value is not unset}
+        return argparse.Namespace(**given | {'debug': args.debug})
+    if args.sample and args.preset:
+        parser.error(f'--sample has its own settings; leave out --preset {args.preset}')
+    if args.sample or args.preset:
+        parser.set_defaults(**(SAMPLE_DEFAULTS if args.sample else PRESETS[args.preset]))
+        args = parser.parse_args(argv)
+    if args.train_encoder != 'none' and args.precision == 'float16':
+        parser.error('--precision float16 is for a frozen encoder, because gradients are too small '
+                     'for float16; leave out --train-encoder, or use --precision bfloat16')
+    if not args.augment and getattr(args, 'copies', 1) != 1:
+        parser.error(f'--copies {args.copies} needs --augment: without it all copies are the same')
+    if args.sample:
+        for option in ('kitti_dir', 'download_kitti', 'vgg_dir', 'vgg_weights'):
+            if getattr(args, option, None):
+                parser.error(f'--sample makes its own data; leave out {option_text(option, "")[0]}')
+    inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
+    derived = {'kitti_dir': os.path.join(inputs, 'data_road'),
+               'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES if args.augment else 1,
+               'name': time.strftime('fcn8s-%Y%m%d-%H%M%S')}
+    return argparse.Namespace(**derived | vars(args))
+
+
+def show(args):
+    """Print the settings in force; those that are not the default are marked."""
+    preset = ['--sample'] if args.sample else ['--preset', args.preset] if args.preset else []
+    defaults = vars(parse_training(preset))
+    print('Settings (* = not the default)')
+    for name, value in vars(args).items():
+        mark = '*' if value != defaults[name] and name != 'name' else ' '
+        option, text = option_text(name, value)
+        print(f'  {mark} {option:16s} {text}')
+
+
+# ------------------------------------------------------------------------------- other commands
+
+
+def _add_other(parser):
+    name, add = parser.prog.split()[-1], parser.add_argument
+    if name == 'runs':
+        add('--runs-dir', default='runs', metavar='DIR', help='folder of the runs')
+    elif name == 'check':
+        add('--data-dir', default='data', metavar='DIR', help='folder that holds data_road and vgg')
+        add('--kitti-dir', metavar='DIR', help='KITTI Road (default: <data-dir>/data_road)')
+        add('--vgg-dir', metavar='DIR', help='VGG16 graph (default: <data-dir>/vgg, if it exists)')
+    else:
+        add('run', metavar='RUN', help='a trained run, a folder under runs/')
+        add('--vgg-dir', metavar='DIR', help='the VGG16 graph, if it has moved since the training')
+    if name in ('evaluate', 'submit'):
+        add('--kitti-dir', metavar='DIR', help='KITTI Road, if it has moved since the training')
+    if name == 'evaluate':
+        add('--split', choices=('validation', 'train'), default='validation', help='which frames')
+    if name == 'predict':
+        add('inputs', metavar='INPUT', nargs='+', help='an image, a video, or a folder of them')
+        add('--output', metavar='DIR',
+            help='folder of the results; same names are overwritten (default: RUN/predictions)')
+        add('--overlay', choices=OVERLAYS, default='both',
+            help='show the road by a tint as strong as the confidence, by an outline at confidence '
+            '0.5, by both, or as a black and white mask')
+        add('--confidence', action='store_true',
+            help='also write 8-bit confidence maps of images, to DIR/confidence')
+        add('--full-size', action='store_true', help='run on images at their own size; slow')
+        add('--no-sound', action='store_true', help='leave the sound out of videos')
+    if name == 'export':
+        add('--output', metavar='DIR', help='folder to make (default: RUN/export)')
+
+
+# --------------------------------------------------------------------------------------- values
+
+
+def option_text(name, value):
+    """A setting as it is typed: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
+    if name == 'augment':
+        text = 'all' if tuple(value) == AUGMENTATIONS else ','.join(value) or 'none'
+    else:
+        text = 'x'.join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+    return f'--{name.replace("_", "-")}', text
+
+
+def _option_line(values):
+    return ' '.join(' '.join(option_text(*item)) for item in values.items())
+
+
+def number(kind, low, high):
+    """An argparse type: an int or float (`kind`) from low to high."""
+    def parse_number(text):
+        with suppress(ValueError):
+            if low <= kind(text) <= high:
+                return kind(text)
+        name = 'a whole number' if kind is int else 'a number'
+        raise ArgumentTypeError(f'{text!r} is not {name} from {low} to {high}')
+    return parse_number
+
+
+def image_size(text):
+    """An argparse type: HxW, as in 160x576 => (160, 576)."""
+    match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
+    size = match and tuple(map(int, match.groups()))
+    if not size or not all(32 <= side <= 8192 for side in size):
+        raise ArgumentTypeError(f'{text!r} is not HxW with sides from 32 to 8192, as in 160x576')
+    return size
+
+
+def augmentations(text):
+    """An argparse type: all, none, or names separated by commas, as in mirror,crop => a tuple."""
+    names = {'all': AUGMENTATIONS, 'none': ()}.get(text, tuple(text.split(',')))
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise ArgumentTypeError(f'{name!r} is none of {", ".join(AUGMENTATIONS)}, all and none')
+    return tuple(name for name in AUGMENTATIONS if name in names)
+
+
+def run_name(text):
+    """An argparse type: a name for a folder."""
+    if not re.fullmatch(r'[\w.+-]+', text) or text in ('.', '..'):
+        raise ArgumentTypeError(f'{text!r} is not a name of letters, digits and . _ + -')
+    return text

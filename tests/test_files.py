@@ -1,0 +1,86 @@
+"""Files and folders are complete or absent; locks, small JSON files."""
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from unittest import mock
+
+import pytest
+
+from road import files
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def test_file_is_replaced_or_as_it_was(tmp_path):
+    path = tmp_path / 'a.txt'
+    files.write_text(str(path), 'first ä\n')
+    with pytest.raises(ZeroDivisionError), files.atomic_path(str(path)) as temporary:
+        with open(temporary, 'w') as file:
+            file.write('half')
+        assert os.path.splitext(temporary)[1] == '.txt'
+        _ = 1 / 0
+    assert path.read_text('utf-8') == 'first ä\n'
+    files.write_text(str(path), 'second')
+    assert os.listdir(tmp_path) == ['a.txt']
+    assert files.file_digest(str(path), str(path)) == hashlib.md5(b'second' * 2).hexdigest()
+
+
+def test_folder_is_replaced_or_as_it_was(tmp_path):
+    folder = tmp_path / 'deep' / 'set'
+
+    def write(name):
+        with files.atomic_folder(str(folder)) as temporary:
+            assert os.listdir(temporary) == []
+            with open(os.path.join(temporary, name), 'w'):
+                if name == 'bad':
+                    raise ValueError(name)
+
+    for name in ('first', 'second'):
+        with pytest.raises(ValueError):
+            write('bad')
+        assert os.listdir(folder.parent) == ([] if name == 'first' else ['set'])
+        write(name)
+        assert os.listdir(folder) == [name] and os.listdir(folder.parent) == ['set']
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    (tmp_path / '.lock').write_text('')
+    (tmp_path / '.12.a.txt').write_text('')
+    (tmp_path / '.12.set').mkdir()
+    files.remove_temporary(str(tmp_path))
+    assert os.listdir(tmp_path) == ['.lock']
+
+
+def test_damaged_json_is_empty(tmp_path):
+    path = tmp_path / 'a.json'
+    assert files.read_json(str(path)) == {}
+    files.write_json(str(path), {'a': [1, None, 'ä']})
+    assert files.read_json(str(path)) == {'a': [1, None, 'ä']}
+    for content in (b'{"a": 1', b'[1]', b'\xff\xfe', b'[' * 100_000):
+        path.write_bytes(content)
+        assert files.read_json(str(path)) == {}
+
+
+def test_lock_makes_another_process_wait(tmp_path):
+    path = str(tmp_path / 'deep' / 'set')
+    script = ('import os, sys; from road import files\n'
+              'with files.lock(sys.argv[1]):\n    print(os.path.exists(sys.argv[1]))')
+    with files.lock(path):
+        waiting = subprocess.Popen([sys.executable, '-uc', script, path], cwd=ROOT, text=True,
+                                   stdout=subprocess.PIPE)
+        assert waiting.stdout.readline() == f'Another process is making {path}; waiting for it\n'
+        os.mkdir(path)
+    assert waiting.communicate(timeout=30)[0] == 'True\n'
+    assert os.listdir(tmp_path / 'deep') == ['set']
+
+
+def test_without_file_locks_one_warning(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(errno.ENOLCK, 'No locks')))
+    for name in ('set', 'other'):
+        with files.lock(str(tmp_path / name)):
+            pass
+    expected = f'Warning: {tmp_path}: no file locks (No locks); run one process only\n'
+    assert capsys.readouterr().out == expected and os.listdir(tmp_path) == []

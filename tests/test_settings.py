@@ -1,0 +1,87 @@
+"""The command line: what is accepted, what is refused in one line, and how fast it answers."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from road import settings
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@pytest.mark.parametrize('argv, complaint', [
+    (['--image-size', '160x0'], "'160x0' is not HxW"),
+    (['--epochs', '0'], "'0' is not a whole number from 1"), (['--epochs', 'x'], "'x' is not a"),
+    (['--learning-rate', 'nan'], "'nan' is not a number from 1e-09 to 1"),
+    (['--name', '../x'], "'../x' is not a name"), (['--name', '..'], "'..' is not a name"),
+    (['--sample', '--vgg-dir', 'x'], 'leave out --vgg-dir'),
+    (['--augment', 'mirror,blur'], "'blur' is none of mirror, brightness"),
+    (['--copies', '3'], '--copies 3 needs --augment'), (['evaluate'], 'RUN'),
+    (['--train-encoder', 'all', '--precision', 'float16'], 'gradients are too small for float16'),
+    (['evaluat', 'x'], "there is no command 'evaluat'; the commands are train, evaluate, submit")])
+def test_mistakes_are_named(capsys, argv, complaint):
+    with pytest.raises(SystemExit) as stop:
+        settings.parse(argv)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and complaint in error.split('error: ')[1]
+
+
+def test_derived_defaults():
+    assert all(settings.parse([*word, '--seed', '3'])[0] == 'train' for word in ([], ['train']))
+    args = settings.parse_training([])
+    assert (args.kitti_dir, args.vgg_dir, args.copies) == ('data/data_road', 'data/vgg', 1)
+    args = settings.parse_training(['--augment', 'crop', '--data-dir', 'd', '--vgg-dir', 'v'])
+    assert (args.kitti_dir, args.vgg_dir, args.copies) == ('d/data_road', 'v', settings.COPIES)
+    args = settings.parse_training(['--sample', '--augment', 'all', '--copies', '0'])
+    assert (args.kitti_dir, args.copies) == ('data/sample/data_road', 0)
+    assert settings.parse(['export', 'r'])[1].output == 'r/export'
+    assert settings.parse(['export', 'r', '--output', 'o'])[1].output == 'o'
+
+
+@pytest.mark.parametrize('words, defaults', [
+    (['--sample'], settings.SAMPLE_DEFAULTS),
+    *((['--preset', name], preset) for name, preset in settings.PRESETS.items())])
+def test_presets_are_defaults_that_options_override(words, defaults):
+    args = vars(settings.parse_training([*words, '--epochs', '7']))
+    assert {name: args[name] for name in defaults} == {**defaults, 'epochs': 7}
+
+
+def test_resume_returns_only_what_was_given():
+    args = settings.parse_training(['--resume', 'runs/x', '--epochs', '30'])
+    assert vars(args) == {'resume': 'runs/x', 'epochs': 30, 'debug': False}
+
+
+@pytest.mark.parametrize('text, names, shown', [
+    ('all', settings.AUGMENTATIONS, 'all'), ('none', (), 'none'),
+    ('crop,mirror', ('mirror', 'crop'), 'mirror,crop')])
+def test_augment_is_shown_as_it_is_typed(text, names, shown):
+    assert settings.augmentations(text) == names
+    assert settings.option_text('augment', list(names)) == ('--augment', shown)
+
+
+def test_settings_in_force_are_marked(capsys):
+    settings.show(settings.parse_training(['--epochs', '2', '--image-size', '64x192']))
+    lines = capsys.readouterr().out.split('\n')
+    assert '    --batch-size     4' in lines and '  * --image-size     64x192' in lines
+
+
+def test_command_line_does_without_tensorflow(tmp_path):
+    """--help, mistakes and `runs` do not wait for TensorFlow, and importing main prints nothing."""
+    code = f'''
+import sys, main
+for argv in (['--help'], ['evaluat', 'x'], ['runs', '--runs-dir', {str(tmp_path)!r}]):
+    try:
+        main.main(argv)
+    except SystemExit:
+        pass
+assert 'tensorflow' not in sys.modules
+print('imported', file=sys.stderr)
+main.tf.Session()
+'''
+    environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
+    result = subprocess.run([sys.executable, '-c', code, '--no-such-option'], cwd=ROOT, text=True,
+                            capture_output=True, env=environment)
+    assert result.returncode == 0 and result.stdout.startswith('usage: main.py')
+    assert result.stderr.split('\n')[-2:] == ['imported', '']  # TensorFlow printed nothing
