@@ -1,0 +1,103 @@
+"""Augmented copies of a training image: mirrored, relit, recoloured, cropped, rotated.
+
+    draw_augmentation(rng, ('mirror', 'crop'))              # one, drawn anew
+    draw_copies('um_000012', 8, seed, ('mirror', 'crop'))   # a fixed set that holds the plain image
+
+An augmentation is a few numbers, so that it can be named (its features are cached under that name)
+and drawn again. The image and both planes of its label go through the same steps; where rotating
+brings in pixels from outside the image, the label is not valid.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+# How far each change goes: what shadows, over-exposure and hills do to a road.
+BRIGHTNESS = 30.0  # grey levels, up or down
+CONTRAST = 0.3  # share by which distances from the mean grey level grow or shrink
+GAMMA = 0.4  # of the exponent's natural logarithm, up or down
+COLOUR = 0.1  # share by which each of red, green and blue grows or shrinks
+SCALE = 0.7  # the smallest share of height and width that a crop keeps
+ASPECT = 0.1  # of the natural logarithm of width over height, up or down
+ROTATION = 3.0  # degrees, either way
+
+OUTSIDE = (124, 117, 104)  # RGB that VGG16's mean subtraction makes about zero
+
+
+class Augmentation(NamedTuple):
+    """How an image is changed, in this order: rotated, cropped, mirrored, then its light."""
+    angle: float = 0.0  # degrees, counter-clockwise
+    box: tuple = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom of the crop, as shares
+    mirrored: bool = False
+    contrast: float = 1.0  # around the mean grey level
+    brightness: float = 0.0  # added, in grey levels
+    gamma: float = 1.0  # exponent of the grey levels' share of 255
+    colour: tuple = (1.0, 1.0, 1.0)  # factors of red, green and blue
+
+
+PLAIN = Augmentation()
+MIRRORED = Augmentation(mirrored=True)
+
+
+def draw_augmentation(rng, augment):
+    """Draw an Augmentation with the changes in `augment`, names of road.settings.AUGMENTATIONS."""
+    # All numbers are drawn, also those not used: leaving out one change does not alter the others.
+    angle = rng.uniform(-ROTATION, ROTATION)
+    height = rng.uniform(SCALE, 1)
+    width = min(height * np.exp(rng.uniform(-ASPECT, ASPECT)), 1)
+    left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+    mirrored = rng.random() < 0.5
+    drawn = {'rotation': {'angle': angle},
+             'crop': {'box': (left, top, left + width, top + height)},
+             'mirror': {'mirrored': mirrored},
+             'contrast': {'contrast': rng.uniform(1 - CONTRAST, 1 + CONTRAST)},
+             'brightness': {'brightness': rng.uniform(-BRIGHTNESS, BRIGHTNESS)},
+             'gamma': {'gamma': np.exp(rng.uniform(-GAMMA, GAMMA))},
+             'colour': {'colour': tuple(rng.uniform(1 - COLOUR, 1 + COLOUR, 3))}}
+    changes = {key: value for name in augment for key, value in drawn[name].items()}
+    return Augmentation(**{key: _rounded(value) for key, value in changes.items()})
+
+
+def _rounded(value):
+    """Python floats of four decimals, so that a name does not depend on the last bit."""
+    if isinstance(value, tuple):
+        return tuple(map(_rounded, value))
+    return value if isinstance(value, bool) else round(float(value), 4)
+
+
+def draw_copies(name, count, seed, augment):
+    """`count` Augmentations of the frame called `name`, PLAIN first.
+
+    With mirroring the second is MIRRORED, and every second one is mirrored.
+    """
+    mirror = 'mirror' in augment
+    copies = [PLAIN, MIRRORED][:min(count, 1 + mirror)]
+    for i in range(len(copies), count):
+        copy = draw_augmentation(np.random.default_rng([seed, i, *name.encode()]), augment)
+        copies.append(copy._replace(mirrored=mirror and i % 2 == 1))
+    return copies
+
+
+def resize(plane, shape, augmentation, resample):
+    """Resize a uint8 [h, w, 3] or bool [h, w] array to `shape`, rotated, cropped and mirrored."""
+    image = Image.fromarray(plane)
+    if augmentation.angle:
+        fill = OUTSIDE if plane.ndim == 3 else 0
+        image = image.rotate(augmentation.angle, resample, fillcolor=fill)
+    left, top, right, bottom = augmentation.box
+    resized = np.asarray(image.resize((shape[1], shape[0]), resample, box=(
+        left * image.width, top * image.height, right * image.width, bottom * image.height)))
+    return resized[:, ::-1] if augmentation.mirrored else resized
+
+
+def relight(image, augmentation):
+    """Change contrast, brightness, gamma and colour of a uint8 image [h, w, 3]."""
+    if augmentation[3:] == PLAIN[3:]:
+        return image
+    mean = image.mean()
+    # A table of 256 grey levels per channel: whatever the image's size, this is the arithmetic.
+    levels = (np.arange(256) - mean) * augmentation.contrast + mean + augmentation.brightness
+    levels = 255 * (levels.clip(0, 255) / 255) ** augmentation.gamma
+    table = np.rint(np.multiply.outer(augmentation.colour, levels).clip(0, 255)).astype(np.uint8)
+    return np.stack([table[c][image[..., c]] for c in range(3)], axis=-1)

@@ -1,0 +1,114 @@
+"""Training batches: which frames an epoch visits, in which order, augmentation and dropout noise.
+
+    batches = Batches(frames, read, copies=8, augment=('crop',), seed=0)
+    for images, labels in batches(4):           # the first epoch
+        ...
+    batches.epoch                               # 1
+
+All that is random depends on (seed, epoch) alone, so that a resumed run sees the same batches.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from road.data.augmentation import PLAIN, Augmentation, draw_augmentation, draw_copies
+from road.data.images import STRIDE, read_image, resize_image, resize_label
+from road.data.kitti import Frame, read_label
+from road.prefetch import batched, prefetch
+
+
+class Sample(NamedTuple):
+    """A frame in one of its augmented copies."""
+    frame: Frame
+    augmentation: Augmentation = PLAIN
+
+
+def read_sample(sample, image_shape):
+    """Read a sample: RGB uint8 [h, w, 3] and label uint8 [h, w, 2], as resize_label gives it."""
+    frame, augmentation = sample
+    return (resize_image(read_image(frame.image), image_shape, augmentation),
+            resize_label(*read_label(frame.label), image_shape, augmentation))
+
+
+def read_images(samples, image_shape):
+    """Read a batch of samples: (images [n, h, w, 3], labels [n, h, w, 2]) as read_sample gives."""
+    return tuple(map(np.stack, zip(*(read_sample(sample, image_shape) for sample in samples))))
+
+
+class Batches:
+    """A get_batches_fn for train_nn: each call of batches(batch_size) yields the next epoch.
+
+    Args:
+        frames: road.data.kitti.Frame, all of which an epoch visits once.
+        read: function from a list of Sample to the (inputs, labels) of a batch, run in threads.
+        copies: augmented copies per frame, of which each epoch takes one; 0 draws a new one.
+        augment: the changes they may show, of road.settings.AUGMENTATIONS.
+        seed: of order, augmentation and dropout noise.
+    Attributes:
+        epoch: the number of epochs begun so far; set it to go on after an epoch.
+        dropout_noise: Tensors [n, h/32, w/32, channels] whose noise is yielded with the inputs, a
+            tuple of arrays; none by default. It is drawn here, because the dropout ops of a
+            downloaded graph start a new random stream in every session.
+    """
+
+    def __init__(self, frames, read, *, copies=1, augment=(), seed=0):
+        self.frames, self.read, self.seed = frames, read, seed
+        self.copies, self.augment = copies, augment
+        self.epoch, self.dropout_noise = 0, ()
+
+    def __len__(self):
+        return len(self.frames)  # per epoch
+
+    def __call__(self, batch_size):
+        self.epoch += 1
+        # the third number keeps the noise apart from the order
+        rng = np.random.default_rng([self.seed, self.epoch, 1])
+        for inputs, labels in prefetch(self.read, batched(self._samples(), batch_size)):
+            if self.dropout_noise:
+                n, height, width = labels.shape[:3]
+                shape = n, height // STRIDE, width // STRIDE
+                inputs = (*inputs, *(rng.random((*shape, noise.shape[-1]), np.float32)
+                                     for noise in self.dropout_noise))
+            yield inputs, labels
+
+    def _samples(self):
+        """The samples of the epoch, each frame once, in the epoch's order."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        order = rng.permutation(len(self.frames))
+        choices = rng.integers(max(self.copies, 1), size=len(self.frames))
+        return [Sample(self.frames[i], self._copy(self.frames[i].name, choice))
+                for i, choice in zip(order, choices)]
+
+    def _copy(self, name, choice):
+        if self.copies:
+            return draw_copies(name, self.copies, self.seed, self.augment)[choice]
+        rng = np.random.default_rng([self.seed, self.epoch, *name.encode()])
+        return draw_augmentation(rng, self.augment)
+
+    def all_samples(self):
+        """All samples that epochs choose from; none where each is drawn anew."""
+        return [Sample(frame, copy) for frame in self.frames
+                for copy in draw_copies(frame.name, self.copies, self.seed, self.augment)]
+
+    def names(self, step, batch_size):
+        """The names of the frames in a step of the current epoch; steps count from 1."""
+        samples = self._samples()[(step - 1) * batch_size:step * batch_size]
+        return [sample.frame.name for sample in samples]
+
+
+class PlainBatches:
+    """The same for any function that yields (image, label) pairs: it knows no frames."""
+
+    def __init__(self, get_batches_fn):
+        self.get_batches_fn, self.epoch = get_batches_fn, 0
+
+    def __len__(self):
+        return 0
+
+    def __call__(self, batch_size):
+        self.epoch += 1
+        return self.get_batches_fn(batch_size)
+
+    def names(self, step, batch_size):
+        return []

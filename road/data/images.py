@@ -1,0 +1,111 @@
+"""Images: read from files of any kind, resized to what VGG16 can halve five times."""
+
+import os
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from road.data.augmentation import PLAIN, relight, resize
+from road.errors import InputError
+from road.prefetch import prefetch
+
+STRIDE = 32  # VGG16 halves the image five times
+# what Pillow raises on damaged bytes is not documented as one type
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, zlib.error,
+           IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+           Image.DecompressionBombError)
+HEIC = {b'ftyp' + brand for brand in (b'heic', b'heix', b'hevc', b'heim', b'mif1', b'msf1')}
+
+
+def read_image(path):
+    """Read an image of any mode as uint8 RGB [h, w, 3], turned upright as its EXIF data say.
+
+    Grey is repeated, alpha is left out, the upper 8 of 16 bits are taken, and the first of several
+    pictures in a file. Raises InputError if it cannot be read, or has 32 bits per channel.
+    """
+    try:
+        with Image.open(path) as file:
+            file.verify()  # the checksums of a PNG, which decoding alone does not always check
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
+    if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    if image.mode in ('I', 'F'):
+        raise InputError(f'{path}: has 32 bits per channel, of unknown range; save 8 or 16')
+    if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
+        image = image.convert('RGBA')
+    return np.asarray(image.convert('RGB'))
+
+
+def read_frames(frames):
+    """Yield (frame, uint8 image [h, w, 3]) for each frame, decoded ahead in threads."""
+    return prefetch(lambda frame: (frame, read_image(frame.image)), frames)
+
+
+def unreadable(path, error):
+    """The InputError for an image that cannot be read; names the cause as far as it is known."""
+    if not os.path.exists(path):
+        return InputError(f'{path}: no such file')
+    if isinstance(error, PermissionError):
+        return InputError(f'{path}: no permission to read it')
+    if os.path.getsize(path) == 0:
+        return InputError(f'{path}: the file is empty; copy or unpack it again')
+    if isinstance(error, Image.DecompressionBombError):
+        return InputError(f'{path}: has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million '
+                          'pixels, the most that Pillow reads; make it smaller')
+    with open(path, 'rb') as file:
+        if file.read(12)[4:] in HEIC:
+            return InputError(f'{path}: is a HEIC image; convert it to JPEG or PNG')
+    return InputError(f'{path}: not a readable image, or cut short; copy or unpack it again')
+
+
+def network_shape(shape):
+    """(h, w) rounded up to multiples of STRIDE, the sizes that VGG16 can halve five times.
+
+    Images are resized to it. Padding them instead costs MaxF wherever 32 does not divide the
+    height: at 200x672 15 points with repeated edge rows, 1 point with reflected rows.
+    """
+    return tuple(-(-size // STRIDE) * STRIDE for size in shape)
+
+
+def fit_shape(shape, trained_shape):
+    """The (height, width), multiples of STRIDE, at which a network should see an image of `shape`.
+
+    An image of about the proportions of the training images is seen at their size. Any other keeps
+    its own and gets about as many pixels: docs/training.md has the measurements.
+    """
+    (height, width), (trained_height, trained_width) = shape, network_shape(trained_shape)
+    if 0.8 <= width * trained_height / (height * trained_width) <= 1.25:
+        return trained_height, trained_width
+    scale = (trained_height * trained_width / (height * width)) ** 0.5 / STRIDE
+    return tuple(max(round(side * scale), 1) * STRIDE for side in shape)
+
+
+def resize_image(image, shape, augmentation=PLAIN):
+    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3]: bilinear, area-weighted to shrink."""
+    shape = network_shape(shape)
+    return relight(resize(image, shape, augmentation, Image.Resampling.BILINEAR), augmentation)
+
+
+def resize_label(road, valid, shape, augmentation=PLAIN):
+    """bool [h, w] twice => uint8 [*network_shape(shape), 2], one-hot (not road, road).
+
+    (0, 0) where a pixel is not valid. The two planes are resized separately, nearest: resizing the
+    coloured label mixes the colours at every edge.
+    """
+    road, valid = (resize(plane, network_shape(shape), augmentation, Image.Resampling.NEAREST)
+                   for plane in (road, valid))
+    return np.stack([valid & ~road, valid & road], -1).astype(np.uint8)
+
+
+def resize_confidence(confidence, shape):
+    """Resize a confidence map: float32 [h, w] in [0, 1] => float32 of `shape`, bilinear."""
+    if confidence.shape == tuple(shape):
+        return confidence
+    height, width = shape
+    image = Image.fromarray(confidence).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image).clip(0, 1)

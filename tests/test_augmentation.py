@@ -1,0 +1,84 @@
+"""Augmentation: each change does what it says, to image and label alike, and nothing else."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from road.data import augmentation
+from road.data.augmentation import MIRRORED, PLAIN, draw_augmentation, draw_copies
+from road.data.images import resize_image, resize_label
+from road.settings import AUGMENTATIONS
+
+FIELDS = {'mirror': 'mirrored', 'crop': 'box', 'rotation': 'angle'}  # others: as the change
+SEEDS = st.integers(0, 2**32)
+
+
+def draw(seed, augment):
+    return draw_augmentation(np.random.default_rng(seed), augment)
+
+
+@given(SEEDS, st.sampled_from(AUGMENTATIONS))
+def test_a_change_is_drawn_alone_and_its_absence_leaves_the_others(seed, name):
+    both, others = draw(seed, AUGMENTATIONS), [other for other in AUGMENTATIONS if other != name]
+    field = FIELDS.get(name, name)
+    assert draw(seed, [name]) == PLAIN._replace(**{field: getattr(both, field)})
+    assert draw(seed, others) == both._replace(**{field: getattr(PLAIN, field)})
+
+
+def test_ranges_are_filled():
+    drawn = [draw(seed, AUGMENTATIONS) for seed in range(1000)]
+    for low, high, values in (
+            (-3, 3, [a.angle for a in drawn]), (-30, 30, [a.brightness for a in drawn]),
+            (0.7, 1.3, [a.contrast for a in drawn]), (0.7, 1, [a.box[3] - a.box[1] for a in drawn]),
+            (np.exp(-0.4), np.exp(0.4), [a.gamma for a in drawn]),
+            (0.9, 1.1, [factor for a in drawn for factor in a.colour])):
+        assert [min(values), max(values)] == pytest.approx([low, high], abs=0.05 * (high - low))
+    assert all(0 <= edge <= 1.0001 for a in drawn for edge in a.box)
+    assert 0.4 < np.mean([a.mirrored for a in drawn]) < 0.6
+
+
+def test_copies_are_a_fixed_set_of_which_half_is_mirrored():
+    copies = draw_copies('um_000001', 8, 0, AUGMENTATIONS)
+    assert copies[:3] == draw_copies('um_000001', 3, 0, AUGMENTATIONS)
+    assert copies[:2] == [PLAIN, MIRRORED] and len(set(copies)) == 8
+    assert [copy.mirrored for copy in copies] == [False, True] * 4
+    assert set(copies[2:]).isdisjoint(draw_copies('um_000001', 8, 1, AUGMENTATIONS)[2:])
+    assert set(copies[2:]).isdisjoint(draw_copies('um_000002', 8, 0, AUGMENTATIONS)[2:])
+    assert draw_copies('um_000001', 3, 0, ()) == [PLAIN] * 3
+
+
+@given(SEEDS)
+def test_image_and_label_move_together(seed):
+    """The image of a label gives the label of the image; what rotation brings in is not valid."""
+    copy = draw(seed, ['mirror', 'crop', 'rotation'])
+    rows, columns = np.mgrid[:90, :300]
+    road = np.abs(columns - 170) < rows  # not symmetric
+    picture = np.repeat(np.uint8(255) * road[..., None], 3, axis=2)
+    image = resize_image(picture, (96, 320), copy)[..., 0] > 127
+    label = resize_label(road, road | True, (96, 320), copy)
+    inside = label.any(axis=-1)
+    assert (image == label[..., 1])[inside].mean() > 0.98 and inside.mean() > 0.9
+    assert resize_label(road, road | True, (96, 320), copy._replace(angle=0.0)).any(-1).all()
+
+
+def test_mirror_flips_crop_enlarges_and_rotation_turns():
+    rows, columns = np.mgrid[:100, :300]
+    picture = np.stack([columns // 2, rows, rows], -1).astype(np.uint8)
+    plain = resize_image(picture, (96, 288))
+    np.testing.assert_array_equal(resize_image(picture, (96, 288), MIRRORED), plain[:, ::-1])
+    cropped = resize_image(picture, (96, 288), PLAIN._replace(box=(0.5, 0.25, 1, 0.75)))
+    assert cropped[0, 0].tolist() == pytest.approx([75, 25, 25], abs=1)
+    turned = resize_image(picture, (96, 288), PLAIN._replace(angle=3.0))  # counter-clockwise
+    assert turned[48, 220, 1] > plain[48, 220, 1] + 2 and turned[48, 60, 1] < plain[48, 60, 1] - 2
+    assert turned[0, 0].tolist() == list(augmentation.OUTSIDE)
+
+
+@given(SEEDS)
+def test_light_changes_by_the_formula(seed):
+    image = np.random.default_rng(seed).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    copy = draw(seed, ['brightness', 'contrast', 'gamma', 'colour'])
+    levels = (image - image.mean()) * copy.contrast + image.mean() + copy.brightness
+    levels = 255 * (levels.clip(0, 255) / 255) ** copy.gamma * copy.colour
+    np.testing.assert_allclose(augmentation.relight(image, copy), levels.clip(0, 255), atol=0.51)
+    assert augmentation.relight(image, PLAIN) is image

@@ -1,0 +1,80 @@
+"""Batches: which frames and copies an epoch visits, its dropout noise, and that it can resume."""
+
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from road.data import kitti
+from road.data.augmentation import MIRRORED, PLAIN
+from road.data.batches import Batches, Sample, read_images
+from road.settings import AUGMENTATIONS
+
+
+@pytest.fixture
+def frames(scenes_dir):
+    return kitti.training_frames(os.path.join(scenes_dir, 'training'))
+
+
+def samples_of(batches, batch_size=4):
+    return [sample for batch, _ in batches(batch_size) for sample in batch]
+
+
+def echo(samples):
+    return samples, np.zeros([len(samples), 64, 96, 2])
+
+
+def test_an_epoch_visits_every_frame_once_in_its_own_order(frames):
+    batches = Batches(frames, echo, seed=3)
+    first, second = samples_of(batches), samples_of(batches)
+    assert len(batches) == 9 and batches.epoch == 2
+    assert sorted(s.frame for s in first) == sorted(s.frame for s in second) == frames
+    assert first != second and first != samples_of(Batches(frames, echo, seed=4))
+    assert [len(batch) for batch, _ in Batches(frames, echo)(4)] == [4, 4, 1]
+    resumed = Batches(frames, echo, seed=3)
+    resumed.epoch = 1
+    assert samples_of(resumed) == second
+
+
+def test_an_epoch_chooses_among_copies_or_draws_anew(frames):
+    fixed = Batches(frames, echo, copies=2, augment=AUGMENTATIONS)
+    assert {s.augmentation for _ in range(3) for s in samples_of(fixed)} == {PLAIN, MIRRORED}
+    assert fixed.all_samples() == [Sample(f, a) for f in frames for a in (PLAIN, MIRRORED)]
+    fresh = Batches(frames, echo, copies=0, augment=AUGMENTATIONS)
+    drawn = samples_of(fresh) + samples_of(fresh)
+    assert len({s.augmentation for s in drawn}) == 2 * len(frames) and fresh.all_samples() == []
+    resumed = Batches(frames, echo, copies=0, augment=AUGMENTATIONS)
+    resumed.epoch = 1
+    assert samples_of(resumed) == drawn[9:]
+
+
+def test_names_of_a_step_are_those_of_its_batch(frames):
+    batches = Batches(frames, echo, copies=2, augment=['mirror'])
+    list(batches(4))
+    for step, (batch, _) in enumerate(batches(4), 1):
+        assert batches.names(step, 4) == [sample.frame.name for sample in batch]
+
+
+def test_dropout_noise_depends_on_seed_and_epoch_alone(frames):
+    def noise(seed, epoch):
+        batches = Batches(frames, lambda samples: ((), echo(samples)[1]), seed=seed)
+        batches.epoch, batches.dropout_noise = epoch, [SimpleNamespace(shape=(None, 2, 3, 5))]
+        return [inputs[0] for inputs, _ in batches(2)]
+
+    first = noise(7, 0)
+    assert [array.shape for array in first] == [(2, 2, 3, 5)] * 4 + [(1, 2, 3, 5)]
+    assert first[0].dtype == np.float32 and 0 <= first[0].min() and first[0].max() < 1
+    np.testing.assert_array_equal(first[3], noise(7, 0)[3])
+    assert (first[0] != first[1]).all() and (first[0] != noise(7, 1)[0]).all()
+    assert (first[0] != noise(8, 0)[0]).all()
+
+
+def test_read_images_gives_image_and_one_hot_label(frames):
+    images, labels = read_images([Sample(frames[0]), Sample(frames[0], MIRRORED)], (50, 170))
+    assert images.shape == (2, 64, 192, 3) and images.dtype == labels.dtype == np.uint8
+    np.testing.assert_array_equal(images[1], images[0][:, ::-1])
+    np.testing.assert_array_equal(labels[1], labels[0][:, ::-1])
+    road, valid = kitti.read_label(frames[0].label)
+    assert labels.max() == 1 and labels.sum(axis=-1).max() == 1
+    assert labels[0, ..., 1].mean() == pytest.approx((road & valid).mean(), abs=0.02)

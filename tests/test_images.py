@@ -1,0 +1,79 @@
+"""Images of every kind are read, and resized."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from road.data import images
+from road.errors import InputError
+
+
+def test_label_planes_are_resized_separately():
+    """A road edge stays an edge: each pixel is what the nearest source pixel says."""
+    rng = np.random.default_rng(0)
+    road, valid = rng.random((64, 96)) < 0.5, rng.random((64, 96)) < 0.8
+    label = images.resize_label(road, valid, (32, 32))
+    centres = np.ix_(np.arange(32) * 2 + 1, np.arange(32) * 3 + 1)
+    np.testing.assert_array_equal(label[..., 1], (valid & road)[centres])
+    np.testing.assert_array_equal(label[..., 0], (valid & ~road)[centres])
+
+
+def test_sizes_that_32_does_not_divide_are_rounded_up():
+    """The last rows are those of the image, and label and image stay together."""
+    rows = np.arange(37, dtype=np.uint8)[:, None].repeat(70, 1)
+    image = images.resize_image(np.dstack([rows] * 3), (37, 70))
+    label = images.resize_label(rows >= 18, rows >= 0, (37, 70))
+    assert image.shape == (64, 96, 3) and label.shape == (64, 96, 2)
+    assert (image[-1] == 36).all() and (np.diff(image[:, 0, 0].astype(int)) <= 1).all()
+    assert abs((image[:, 0, 0] >= 18).sum() - label[:, 0, 1].sum()) <= 1
+
+
+def test_confidence_stays_in_range_and_keeps_its_size():
+    confidence = np.random.default_rng(0).random((10, 20), np.float32)
+    assert images.resize_confidence(confidence, (10, 20)) is confidence
+    large = images.resize_confidence(confidence, (35, 70))
+    assert large.shape == (35, 70) and 0 <= large.min() and large.max() <= 1
+
+
+def scene():
+    """uint8 RGB with something to see: a red right half, a gradient, a blue corner."""
+    image = np.zeros([60, 90, 3], np.uint8)
+    image[:, 45:, 0] = 250
+    image[..., 1] = np.linspace(0, 255, 60).astype(np.uint8)[:, None]
+    image[:15, :20, 2] = 200
+    return image
+
+
+RGB = Image.fromarray(scene())
+GREY, ALPHA, TURNED = RGB.convert('L'), RGB.getchannel('G'), Image.Exif()
+RGBA = Image.merge('RGBA', [*RGB.split(), ALPHA])
+TURNED[0x0112] = 6  # turn clockwise by 90 degrees to see it upright
+
+
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('name, picture, expected, tolerance, options', [
+    ('rgb.bmp', RGB, RGB, 0, {}), ('rgba.png', RGBA, RGB, 0, {}),
+    ('cmyk.jpg', RGB.convert('CMYK'), RGB, 12, {'quality': 98}), ('grey.png', GREY, GREY, 0, {}),
+    ('grey16.tif', Image.fromarray(np.asarray(GREY).astype(np.uint16) * 257), GREY, 0, {}),
+    ('grey-alpha.png', Image.merge('LA', [GREY, ALPHA]), GREY, 0, {}),
+    ('palette.png', RGB.quantize(256), RGB, 8, {'transparency': bytes([0, 128])}),
+    ('clip.gif', RGB, RGB, 8, {'save_all': True, 'append_images': [GREY]}),
+    ('turned.jpg', RGB.rotate(90, expand=True), RGB, 12, {'exif': TURNED, 'subsampling': 0})])
+def test_every_mode_is_read_as_upright_rgb(tmp_path, name, picture, expected, tolerance, options):
+    picture.save(tmp_path / name, **options)
+    got = images.read_image(str(tmp_path / name)).astype(int)
+    assert got.shape == (60, 90, 3)
+    assert np.quantile(np.abs(got - np.asarray(expected.convert('RGB'))), 0.97) <= tolerance
+
+
+@pytest.mark.parametrize('data, complaint', [
+    (b'not a picture', 'not a readable image'), (b'', 'the file is empty'), (None, 'no such file'),
+    (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC .* convert it to JPEG'),
+    (b'P6 99999 99999 255\n', '179 million pixels.*; make it smaller'),
+    (b'Pf 1 1 -1\n' + bytes(4), '32 bits per channel')])
+def test_unreadable_images_are_named(tmp_path, data, complaint):
+    path = tmp_path / 'a.png'
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(InputError, match=f'^{path}: .*{complaint}'):
+        images.read_image(str(path))
