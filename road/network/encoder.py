@@ -1,0 +1,43 @@
+"""The frozen part of VGG16, in a session of its own that may run at a lower precision."""
+
+import threading
+
+from road.network import surgery
+from road.network.tf1 import tf
+
+
+class Encoder:
+    """Computes the frozen features of images: encoder(images) => a tuple of float32 arrays.
+
+    Where all of VGG16 is trained nothing is frozen, and the features are the images themselves.
+
+    Args:
+        load_vgg: main.load_vgg.
+        vgg_dir: folder of the VGG16 graph.
+        config: tf.ConfigProto of the session.
+        train_encoder: the block that is trained, with all above it; see road.settings.
+    Attributes:
+        layers: (stride, channels) of each feature, as in [(8, 256), (16, 512), (32, 512)].
+    """
+
+    def __init__(self, load_vgg, vgg_dir, config=None, train_encoder='none'):
+        self._lock = threading.Lock()
+        self._sess = None
+        self.layers = [(1, 3)]
+        if train_encoder == 'all':
+            return
+        with tf.Graph().as_default() as graph:
+            self._sess = tf.Session(config=config)
+            self._image_input, *others = load_vgg(self._sess, vgg_dir)
+            trained = surgery.freeze_below(train_encoder)
+            self._features, _ = surgery.find_features(self._image_input, *others, trained)
+            graph.finalize()
+        self.layers = [(stride, int(feature.shape[-1])) for stride, feature in
+                       zip(surgery.strides(self._features), self._features)]
+
+    def __call__(self, images):
+        """Args: images, uint8 [n, h, w, 3], RGB, h and w multiples of 32."""
+        if self._sess is None:
+            return (images,)
+        with self._lock:  # threads that read batches would otherwise multiply the memory
+            return tuple(self._sess.run(self._features, {self._image_input: images}))

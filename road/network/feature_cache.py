@@ -1,0 +1,161 @@
+"""The frozen features of training and validation frames, computed once and kept on disk.
+
+    cache = FeatureCache(encoder, image_shape, digests)
+    cache.fill('data/cache', samples, limit, encoder='fingerprint bfloat16')
+    (pool3, pool4, pool5), labels = cache.read(samples[:4])
+
+An epoch then costs the decoder alone. Every sample (a frame in one of its augmented copies) has a
+file of its own, `<folder>/<key>/<sample>.bin`: the features one after the other, the bits of the
+label, and their CRC-32. The folder's name stands for what all samples share (encoder, precision,
+image size), the file's name for the bytes of image and label and the augmentation, so a file is
+never out of date. float16 rounds to 11 bits, a relative error of at most 0.05 % for values from
+6e-5 to 65,504; pool3 reaches 20,000 on KITTI.
+"""
+
+import hashlib
+import os
+import shutil
+import zlib
+
+import numpy as np
+
+from road.data.batches import read_images, read_sample
+from road.data.images import network_shape
+from road.errors import InputError
+from road.files import atomic_path
+from road.prefetch import batched, prefetch
+from road.progress import tqdm
+
+ENCODER_BATCH = 8  # images per pass: 7.5 images/s on 2 cores in bfloat16, 6.9 one by one
+MIB, GIB = 2**20, 2**30
+
+
+class FeatureCache:
+    """Frozen features and labels of samples: read from disk after `fill`, else computed.
+
+    Args:
+        encoder: road.network.encoder.Encoder.
+        image_shape: (height, width) the images are resized to.
+        digests: {path: MD5} of every image and label, as road.data.dataset.Data has it.
+    """
+
+    def __init__(self, encoder, image_shape, digests):
+        self.encoder, self.image_shape, self.digests = encoder, image_shape, digests
+        height, width = network_shape(image_shape)
+        self.label_shape = height, width, 2
+        self.shapes = [(height // stride, width // stride, channels)
+                       for stride, channels in encoder.layers]
+        values = sum(int(np.prod(shape)) for shape in self.shapes)
+        self.sample_bytes = values * 2 + int(np.prod(self.label_shape)) // 8 + 4
+        self.folder = None
+        self._mapped = {}  # sample => its file, mapped into memory
+
+    def read(self, samples):
+        """A batch of samples: (features, labels).
+
+        features: tuple of float32 arrays [n, h, w, c]; labels: uint8 [n, h, w, 2].
+        """
+        if not all(sample in self._mapped for sample in samples):
+            images, labels = read_images(samples, self.image_shape)
+            return self.encoder(images), labels
+        parts = [self._parts(self._mapped[sample]) for sample in samples]
+        features = tuple(np.stack(arrays).astype(np.float32)
+                         for arrays in zip(*(part[:-1] for part in parts)))
+        labels = [np.unpackbits(part[-1]).reshape(self.label_shape) for part in parts]
+        return features, np.stack(labels)
+
+    def fill(self, folder, samples, limit=np.inf, *, encoder):
+        """Compute what is missing on disk. If it cannot be used, a line says why.
+
+        Args:
+            folder: folder of all caches.
+            samples: list of road.data.batches.Sample.
+            limit: the most that these samples may take on disk, bytes.
+            encoder: str that stands for the encoder's weights and precision.
+        Raises:
+            InputError: a feature is not finite, or too large for float16.
+        """
+        if self.encoder.layers == [(1, 3)]:
+            return  # the features are the images, which are read as fast from their own files
+        samples = list(dict.fromkeys(samples))
+        self.folder = os.path.join(folder, _digest(encoder, self.image_shape, self.shapes)[:16])
+        size = f'{len(samples) * self.sample_bytes / MIB:.0f} MiB in {self.folder}'
+        if len(samples) * self.sample_bytes > limit:
+            print(f'Features are not cached: {size} is more than --cache-limit {limit / GIB:g}')
+            return
+        states = list(prefetch(self._map, samples))
+        missing = [sample for sample, state in zip(samples, states) if state != 'whole']
+        if 'damaged' in states:
+            print(f'{states.count("damaged")} cached features in {self.folder} are damaged and are '
+                  'computed again')
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+            free = shutil.disk_usage(self.folder).free
+            if len(missing) * self.sample_bytes > free:
+                raise OSError(f'only {free / GIB:.2f} GiB are free')
+            self._compute(missing)
+        except OSError as error:
+            self._mapped.clear()
+            print(f'Features are not cached: {size} cannot be written ({error.strerror or error})')
+            return
+        print(f'Features: {len(samples)} samples, {size}; {len(missing)} computed now')
+
+    def _parts(self, data):
+        """The features and label bits of a file, still on disk."""
+        parts, start = [], 0
+        for shape in self.shapes:
+            stop = start + 2 * int(np.prod(shape))
+            parts.append(data[start:stop].view(np.float16).reshape(shape))
+            start = stop
+        return [*parts, data[start:-4]]
+
+    def _path(self, sample):
+        image, label = (self.digests[path] for path in (sample.frame.image, sample.frame.label))
+        return os.path.join(self.folder, _digest(image, label, sample.augmentation) + '.bin')
+
+    def _map(self, sample):
+        """Map the file of a sample into memory; returns 'whole', 'missing' or 'damaged'."""
+        try:
+            data = np.memmap(self._path(sample), np.uint8, mode='r')
+        except FileNotFoundError:
+            return 'missing'
+        except (OSError, ValueError):  # ValueError: an empty file cannot be mapped
+            return 'damaged'
+        if (len(data) != self.sample_bytes
+                or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:].tobytes(), 'little')):
+            return 'damaged'
+        self._mapped[sample] = data
+        return 'whole'
+
+    def _compute(self, samples):
+        def encoded():
+            loaded = prefetch(lambda sample: (sample, *read_sample(sample, self.image_shape)),
+                              samples, depth=2 * ENCODER_BATCH)
+            for batch in batched(loaded, ENCODER_BATCH):
+                values = self.encoder(np.stack([image for _, image, _ in batch]))
+                for i, (sample, _, label) in enumerate(batch):
+                    yield sample, [value[i] for value in values], label
+
+        written = prefetch(lambda item: self._write(*item), encoded(), depth=2 * ENCODER_BATCH)
+        for _ in tqdm(written, total=len(samples), desc='encoder, once', unit='image',
+                      disable=not samples):
+            pass
+
+    def _write(self, sample, features, label):
+        flat = np.concatenate([np.ravel(feature) for feature in features])
+        largest = np.abs(flat).max()
+        if not np.isfinite(largest):
+            raise InputError(f'{sample.frame.image}: the encoder gives values that are not finite; '
+                             'use --precision float32')
+        if largest > np.finfo(np.float16).max:
+            raise InputError(f'{sample.frame.image}: a feature is {largest:g}, too large for the '
+                             "cache's float16; use --no-cache")
+        data = flat.astype(np.float16).tobytes() + np.packbits(label).tobytes()
+        with atomic_path(self._path(sample)) as temporary, open(temporary, 'wb') as file:
+            file.write(data)
+            file.write(zlib.crc32(data).to_bytes(4, 'little'))
+        self._map(sample)
+
+
+def _digest(*values):
+    return hashlib.md5(repr(values).encode()).hexdigest()

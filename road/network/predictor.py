@@ -1,0 +1,62 @@
+"""From images to the confidence that each pixel is road."""
+
+from itertools import groupby
+
+import numpy as np
+
+from road.data.images import fit_shape, network_shape, resize_confidence, resize_image
+from road.prefetch import batched, prefetch
+
+BATCH = 4  # images in one pass of the network
+
+
+class Predictor:
+    """A network with what it needs to label images.
+
+    Args:
+        sess: tf.Session that holds the weights.
+        logits: float32 Tensor [pixels, classes], road as class 1.
+        keep_prob: scalar Tensor, fed with 1.
+        inputs: what is fed: the image Tensor [n, h, w, 3], or, with `encode`, the tuple of feature
+            Tensors.
+        image_shape: (height, width) of the training images.
+        encode: road.network.encoder.Encoder; None feeds the images themselves.
+    """
+
+    def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None):
+        self.sess, self.logits, self.keep_prob, self.inputs = sess, logits, keep_prob, inputs
+        self.image_shape, self.encode = image_shape, encode
+
+    def confidences(self, values, shape=None):
+        """float32 [n, *network_shape(shape)] in [0, 1] for values of `inputs`.
+
+        Args:
+            shape: (height, width) that the images were resized to; by default image_shape.
+        """
+        from scipy.special import softmax  # here, because --help must not wait for SciPy
+        flat = self.sess.run(self.logits, {self.inputs: values, self.keep_prob: 1.0})
+        # The softmax is taken outside the graph, to which nothing is added for an image.
+        return softmax(flat, axis=-1)[:, 1].reshape(-1, *network_shape(shape or self.image_shape))
+
+    def predict(self, pairs, full_size=False):
+        """Yield (key, image, confidence float32 [h, w] of the image's size), in order.
+
+        Args:
+            pairs: yields (key, image uint8 [h, w, 3] of any size).
+            full_size: run the network on images at their own size; by default they are resized,
+                see road.data.images.fit_shape.
+        """
+        def resized(pair):
+            key, image = pair
+            shape = image.shape[:2]
+            shape = shape if full_size else fit_shape(shape, self.image_shape)
+            return key, image, shape, resize_image(image, shape)
+
+        items = prefetch(resized, pairs, depth=2 * BATCH)
+        for shape, group in groupby(items, key=lambda item: item[2]):
+            # At their own size images may be so large that one at a time is enough.
+            for batch in batched(group, 1 if full_size else BATCH):
+                values = np.stack([small for *_, small in batch])
+                found = self.confidences(self.encode(values) if self.encode else values, shape)
+                for (key, image, *_), confidence in zip(batch, found):
+                    yield key, image, resize_confidence(confidence, image.shape[:2])

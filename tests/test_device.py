@@ -1,0 +1,42 @@
+"""What a run is computed with."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from road import errors
+from road.network import device
+from road.network.tf1 import tf
+
+
+@pytest.mark.parametrize('asked, gpu, has_bfloat16, expected', [
+    ('auto', False, True, 'bfloat16'), ('auto', False, False, 'float32'),
+    ('auto', True, True, 'float32'), ('bfloat16', False, True, 'bfloat16'),
+    ('bfloat16', True, True, 'float32'), ('float16', True, False, 'float16')])
+def test_precision_is_what_the_session_does(monkeypatch, capsys, asked, gpu, has_bfloat16,
+                                            expected):
+    gpus = [SimpleNamespace(name='gpu')] * gpu
+    details = {'device_name': 'NVIDIA X'}
+    experimental = SimpleNamespace(get_device_details=lambda gpu: details)
+    monkeypatch.setattr(tf, 'config', SimpleNamespace(
+        list_physical_devices=lambda kind: gpus, experimental=experimental))
+    monkeypatch.setattr(device, 'cpu_has_bfloat16', lambda: has_bfloat16)
+    found = device.find_device(asked, 'conv5')
+    printed = capsys.readouterr().out
+    assert found.precision == expected and f'encoder in {expected}' in printed
+    assert ('GPU (NVIDIA X)' in found.name) == gpu and ('no GPU' in printed) != gpu
+    for config in (found.config, found.encoder_config):
+        rewrite = config.graph_options.rewrite_options
+        assert config.gpu_options.allow_growth
+        assert (rewrite.auto_mixed_precision_onednn_bfloat16 == rewrite.ON) == (
+            expected == 'bfloat16')
+        assert (rewrite.auto_mixed_precision == rewrite.ON) == (expected == 'float16')
+    assert found.config.graph_options.rewrite_options.constant_folding == rewrite.OFF
+    config = device.find_device(asked).config.graph_options.rewrite_options
+    assert config.auto_mixed_precision_onednn_bfloat16 == config.auto_mixed_precision == 0
+
+
+def test_a_full_disk_is_not_called_out_of_memory():
+    error = tf.errors.ResourceExhaustedError(None, None, 'x; No space left on device')
+    assert 'disk is full' in errors.describe(error, {})
+    assert errors.describe(ValueError('a fault of the program'), {}) is None

@@ -1,0 +1,142 @@
+"""The feature cache: what it gives back, and what it does when something is in the way."""
+
+import errno
+import os
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from road import files
+from road.data import kitti
+from road.data.augmentation import MIRRORED, PLAIN
+from road.data.batches import Sample, read_images
+from road.errors import InputError
+from road.network import feature_cache
+from road.network.feature_cache import FeatureCache
+
+SHAPE, LAYERS = (50, 90), [(8, 4), (16, 6), (32, 8)]  # the network sees 64x96
+
+
+@pytest.fixture
+def samples(scenes_dir):
+    frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))[:3]
+    return [Sample(frame, copy) for frame in frames for copy in (PLAIN, MIRRORED)]
+
+
+class Encoder:
+    """Stands for the encoder: means of the image's blocks, times a factor; counts the images."""
+
+    layers = LAYERS
+
+    def __init__(self, factor=1.0):
+        self.images, self.factor = 0, factor
+
+    def __call__(self, images):
+        n = len(images)
+        self.images += n
+        means = [images.reshape(n, 64 // s, s, 96 // s, s, 3).mean((2, 4, 5)) for s, _ in LAYERS]
+        return tuple((mean[..., None] * self.factor * (1 + np.arange(c) / 7)).astype(np.float32)
+                     for mean, (_, c) in zip(means, LAYERS))
+
+
+@pytest.fixture
+def make(samples, tmp_path):
+    """make(encoder, name='vgg float32', limit=..., samples=...): a cache after fill."""
+    def make(encoder, name='vgg float32', limit=np.inf, samples=samples, folder='cache'):
+        digests = {path: files.file_digest(path) for sample in samples
+                   for path in (sample.frame.image, sample.frame.label)}
+        cache = FeatureCache(encoder, SHAPE, digests)
+        cache.fill(str(tmp_path / folder), samples, limit, encoder=name)
+        return cache
+    return make
+
+
+def test_reads_what_was_computed(samples, make):
+    """float16 within half a unit of its last place; labels exactly."""
+    encoder = Encoder()
+    cache = make(encoder)
+    assert encoder.images == len(samples) == len(os.listdir(cache.folder))
+    features, labels = cache.read(samples[1:4])
+    images, expected_labels = read_images(samples[1:4], SHAPE)
+    assert encoder.images == len(samples)  # read from disk
+    for got, expected in zip(features, Encoder()(images)):
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, expected, rtol=2 ** -11)
+    np.testing.assert_array_equal(labels, expected_labels)
+    assert {entry.stat().st_size for entry in os.scandir(cache.folder)} == {cache.sample_bytes}
+
+
+def test_a_second_fill_computes_only_what_is_missing(samples, make, capsys):
+    first = make(Encoder(), samples=samples[:3])
+    encoder = Encoder()
+    make(encoder, samples=samples + samples)
+    assert encoder.images == len(samples) - 3
+    assert f'Features: {len(samples)} samples' in capsys.readouterr().out
+    images, expected_labels = read_images(samples[1:5], SHAPE)
+    features, labels = first.read(samples[1:5])  # two of them are not cached: computed exactly
+    np.testing.assert_array_equal(features[0], Encoder()(images)[0])
+    np.testing.assert_array_equal(labels, expected_labels)
+
+
+def test_another_encoder_size_or_image_is_not_mistaken(samples, make, tmp_path):
+    first = make(Encoder())
+    encoder = Encoder()
+    assert make(encoder, 'vgg bfloat16').folder != first.folder and encoder.images == len(samples)
+    frame, changed, encoder = samples[0].frame, tmp_path / 'um_000000.png', Encoder()
+    changed.write_bytes(Path(frame.image).read_bytes() + b'\0')
+    frame = frame._replace(image=str(changed))
+    make(encoder, samples=[sample._replace(frame=frame) for sample in samples[:2]])
+    assert encoder.images == 2
+
+
+@pytest.mark.parametrize('damage', ['cut', 'flipped'])
+def test_damaged_file_is_computed_again(samples, make, capsys, damage):
+    cache = make(Encoder())
+    before = cache.read(samples)[0]
+    with open(os.path.join(cache.folder, os.listdir(cache.folder)[2]), 'r+b') as file:
+        if damage == 'flipped':
+            file.seek(100)
+            file.write(b'\xff\xfe')
+        else:
+            file.truncate(50)
+    encoder = Encoder()
+    cache = make(encoder)
+    assert encoder.images == 1 and '1 cached features in' in capsys.readouterr().out
+    for old, new in zip(before, cache.read(samples)[0]):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_stopped_fill_goes_on(samples, make, monkeypatch):
+    monkeypatch.setattr(feature_cache, 'ENCODER_BATCH', 4)
+    encoded = Encoder()(np.zeros([4, 64, 96, 3]))
+    with pytest.raises(KeyboardInterrupt):
+        make(Mock(side_effect=[encoded, KeyboardInterrupt], layers=LAYERS))
+    encoder = Encoder()
+    cache = make(encoder)
+    assert encoder.images == 2 and all(name.endswith('.bin') for name in os.listdir(cache.folder))
+
+
+@pytest.mark.parametrize('factor, complaint', [
+    (1e4, 'too large for the cache.*--no-cache'), (np.inf, 'not finite; use --precision float32')])
+def test_a_feature_that_float16_cannot_hold_is_refused(make, factor, complaint):
+    with pytest.raises(InputError, match=complaint):
+        make(Encoder(factor))
+
+
+def test_without_room_it_computes_every_time(samples, make, capsys, monkeypatch, tmp_path):
+    encoder = Encoder()
+    cache = make(encoder, 'x', limit=len(samples) * make(encoder).sample_bytes - 1)
+    assert 'more than --cache-limit' in capsys.readouterr().out and encoder.images == 6
+    cache.read(samples[:2])
+    assert encoder.images == 8
+    full = Mock(side_effect=OSError(errno.ENOSPC, 'No space left on device'))
+    monkeypatch.setattr(files.os, 'replace', full)
+    cache = make(Encoder(), 'y')
+    assert 'cannot be written (No space left on device)' in capsys.readouterr().out
+    assert os.listdir(cache.folder) == [] and len(cache.read(samples[:2])[1]) == 2
+    monkeypatch.undo()
+    encoder = Encoder()
+    encoder.layers = [(1, 3)]  # all of the encoder is trained: the features are the images
+    assert make(encoder, folder='images').folder is None and not (tmp_path / 'images').exists()

@@ -1,0 +1,77 @@
+"""From images to confidences: sizes, proportions, order; the softmax of the logits."""
+
+import os
+
+import numpy as np
+import pytest
+
+import main
+from road.data import images, kitti
+from road.network.predictor import Predictor
+from road.network.tf1 import tf
+from road.scoring import scores
+
+
+@pytest.mark.parametrize('shape, expected', [
+    ((375, 1242), (192, 672)), ((192, 672), (192, 672)), ((376, 1100), (192, 672)),
+    ((360, 480), (320, 416)), ((4000, 3000), (416, 320)), ((10, 2000), (32, 5088))])
+def test_shape_keeps_proportions_and_the_number_of_pixels(shape, expected):
+    assert images.fit_shape(shape, (192, 672)) == expected
+
+
+@pytest.fixture
+def brightness():
+    """A predictor whose logits are (0, red / 32 - 4), and the shapes of its batches."""
+    seen = []
+    with tf.Graph().as_default(), tf.Session() as sess:
+        image = tf.placeholder(tf.float32, [None, None, None, 3])
+        keep_prob = tf.placeholder(tf.float32, [])
+        red = tf.reshape(image[..., 0] * keep_prob / 32 - 4, [-1])
+        predictor = Predictor(sess, tf.stack([tf.zeros_like(red), red], -1), keep_prob, image,
+                              (64, 96))
+        confidences = predictor.confidences
+        predictor.confidences = lambda values, shape: (
+            seen.append((len(values), shape)) or confidences(values, shape))
+        yield predictor, seen
+
+
+@pytest.mark.parametrize('full_size', [False, True])
+def test_images_of_any_shape_give_their_own_softmax_in_order(brightness, full_size):
+    predictor, seen = brightness
+    shapes = [(64, 96)] * 5 + [(90, 40), (33, 50), (33, 50), (1, 1)]
+    pairs = [(i, np.full((*shape, 3), 20 * i, np.uint8)) for i, shape in enumerate(shapes)]
+    outputs = list(predictor.predict(pairs, full_size))
+    assert [key for key, *_ in outputs] == list(range(9))
+    for (key, image), (_, same, confidence) in zip(pairs, outputs):
+        assert same is image and confidence.shape == image.shape[:2]
+        expected = 1 / (1 + np.exp(4 - 20 * key / 32))
+        np.testing.assert_allclose(confidence, expected, rtol=1e-4)
+    if full_size:
+        assert seen == [(1, shape) for shape in shapes]
+    else:
+        assert [n for n, _ in seen] == [4, 1, 1, 2, 1]
+        assert seen[2][1][0] > seen[2][1][1] and seen[0][1] == (64, 96)
+
+
+@pytest.mark.slow
+def test_sizes_that_32_does_not_divide_score_as_well(tmp_path):
+    """Within a point of MaxF of the next multiples of 32, for a run of the sample."""
+    assert main.main(['--sample', '--data-dir', str(tmp_path), '--runs-dir', str(tmp_path),
+                      '--name', 'run', '--epochs', '10']) == 0
+    with main.open_run(str(tmp_path / 'run')) as opened:
+        run, predictor = opened.run, opened.predictor
+        folder = os.path.join(run.settings['kitti_dir'], 'training')
+        frames = kitti.named(kitti.training_frames(folder), run.validation, folder)
+
+        def max_f(shape):
+            counted = 0
+            for frame in frames:
+                image = images.resize_image(images.read_image(frame.image), shape)
+                confidence = predictor.confidences(predictor.encode(image[None]), shape)[0]
+                road, valid = kitti.read_label(frame.label)
+                confidence = images.resize_confidence(confidence, road.shape)
+                counted = counted + scores.histogram(confidence, road, valid)
+            return 100 * scores.scores(counted).MaxF
+
+        for shape in ((100, 320), (104, 330), (120, 340)):
+            assert max_f(shape) > max(max_f(images.network_shape(shape)) - 1, 90), shape

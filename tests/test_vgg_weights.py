@@ -1,0 +1,126 @@
+"""VGG16 weights from files of Keras and NumPy: every layout is read, and faults are named."""
+
+import h5py
+import numpy as np
+import pytest
+
+from road.errors import InputError
+from road.network import vgg16
+from road.network.tf1 import tf
+from road.network.vgg_weights import BLUE_MINUS_RED, LAYERS, is_rgb, read_weights
+
+
+@pytest.fixture
+def keras():
+    _ = tf.version  # imports TensorFlow quietly
+    import keras
+    return keras
+
+
+@pytest.mark.slow
+def test_conversion_gives_what_keras_gives(keras, tmp_path):
+    """Random weights saved by Keras: equal pool4, and fc7's centre is fc2."""
+    model, rng = keras.applications.VGG16(weights=None), np.random.default_rng(0)
+    for bias in model.trainable_variables[1::2]:  # zero biases would not show a lost bias
+        bias.assign(rng.normal(0, 0.1, bias.shape))
+    model.save_weights(tmp_path / 'vgg.weights.h5')
+    image = rng.uniform(0, 255, [1, 224, 224, 3]).astype('float32')
+    outputs = [model.get_layer(name).output for name in ('block4_pool', 'fc2')]
+    inputs = keras.applications.vgg16.preprocess_input(image.copy())
+    expected = [np.array(value) for value in keras.Model(model.input, outputs)(inputs)]
+    weights = read_weights(str(tmp_path / 'vgg.weights.h5'))
+    with tf.Graph().as_default(), tf.Session() as sess:
+        for name, variable in vgg16.build_graph(weights).items():
+            variable.load(weights[name], sess)
+        fed = {'image_input:0': image, 'keep_prob:0': 1.0}
+        pool4, fc7 = sess.run(['layer4_out:0', 'layer7_out:0'], fed)
+    assert fc7.shape == (1, 7, 7, 4096) and expected[1].max() > 0
+    for found, wanted in zip((pool4, fc7[:, 3, 3]), expected):
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * wanted.max())
+
+
+def keras_vgg16(keras, monkeypatch, with_top=False, convs=vgg16.CONVS):
+    """Keras' VGG16 with few channels and random biases, without pools: names and order are its."""
+    monkeypatch.setattr(vgg16, 'WIDTHS', (2, 3, 4, 5, 6))
+    monkeypatch.setattr(vgg16, 'FC_WIDTH', 7)
+    x = inputs = keras.Input((7, 7, 3))
+    for name in convs:
+        x = keras.layers.Conv2D(vgg16.WIDTHS[int(name[4]) - 1], 3, bias_initializer='normal',
+                                padding='same', name=f'block{name[4]}_conv{name[6]}')(x)
+    if with_top:
+        x = keras.layers.Flatten()(x)
+        for name, width in (('fc1', 7), ('fc2', 7), ('predictions', 10)):
+            x = keras.layers.Dense(width, bias_initializer='normal', name=name)(x)
+    return keras.Model(inputs, x, name='vgg16')
+
+
+def save(model, path, layout):
+    """Write one of the layouts that Keras has had."""
+    whole = path.with_suffix('.whole.h5') if layout == 'download' else path
+    getattr(model, layout.replace('download', 'save'))(whole)
+    if whole != path:
+        with h5py.File(whole) as source, h5py.File(path, 'w') as file:
+            for group in source['model_weights'].values():
+                source.copy(group, file)
+    return str(path)
+
+
+@pytest.mark.parametrize('layout, name', [
+    ('download', 'a.H5'), ('save', 'a.h5'), ('save_weights', 'a.weights.h5')])
+@pytest.mark.parametrize('kind', ['with top', 'nested'])
+def test_every_layout_keras_writes(keras, monkeypatch, tmp_path, layout, name, kind):
+    """Nested and partly frozen, Keras' own loading mixes up conv5_2 and conv5_3."""
+    model = vgg = keras_vgg16(keras, monkeypatch, with_top=kind == 'with top')
+    vgg.get_layer('block5_conv2').trainable = False
+    if kind == 'nested':  # in a classifier with layers of the same classes
+        x = keras.layers.Dense(7)(keras.layers.Flatten()(vgg(vgg.input)))
+        model = keras.Model(vgg.input, keras.layers.Dense(5)(x))
+        model.compile('adam', 'mse')
+        model.optimizer.build(model.trainable_variables)  # whose moments are saved too
+    weights = read_weights(save(model, tmp_path / name, layout))
+    assert len(weights) == (30 if kind == 'with top' else 26)
+    for name, array in weights.items():
+        kernel, bias = vgg.get_layer(LAYERS[name.split('/')[0]]).get_weights()
+        expected = bias if name.endswith('biases') else kernel.reshape(array.shape)
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_other_models_are_named(keras, monkeypatch, tmp_path):
+    path = tmp_path / 'a.weights.h5'
+    vgg19 = keras_vgg16(keras, monkeypatch, convs=[*vgg16.CONVS, 'conv3_4', 'conv4_4', 'conv5_4'])
+    with pytest.raises(InputError, match='it holds 16 convolutions, expected 13'):
+        read_weights(save(vgg19, path, 'save_weights'))
+
+
+def write_npz(path, **changes):
+    arrays = {name.replace('/filter', '_W').replace('/biases', '_b'): np.zeros(shape, np.float16)
+              for name, shape in vgg16.shapes(False).items()}
+    np.savez(path, **arrays | changes)
+
+
+def test_faults_of_files_are_named(tmp_path):
+    for name, value, complaint in (
+            ('conv5_1_W', np.zeros(8), 'conv5_1/filter has shape'),
+            ('conv1_1_b', np.full(64, np.nan), 'conv1_1/biases holds values that are not finite'),
+            ('conv3_4_W', np.zeros(8), 'holds conv3_4_W, which VGG16 does not have')):
+        write_npz(tmp_path / 'weights.npz', **{name: value})
+        with pytest.raises(InputError, match=complaint):
+            read_weights(str(tmp_path / 'weights.npz'))
+    for name in ('a.npz', 'b.h5', 'c.txt'):
+        (tmp_path / name).write_bytes(b'PK\x03\x04 cut short')
+        with pytest.raises(InputError, match=f'{name}: [^\n]*$'):
+            read_weights(str(tmp_path / name))
+
+
+def test_rgb_order_is_recognised(tmp_path, capsys):
+    """A kernel with the published colours, under noise as strong as fine-tuning's; random ones."""
+    rng = np.random.default_rng(0)
+    bgr = rng.normal(0, 0.02, (3, 3, 3, 64)).astype(np.float32)
+    for number, difference in BLUE_MINUS_RED.items():
+        bgr[:, :, ::2, number] += np.array([1, -1]) * difference / 18
+    assert not any(is_rgb(rng.normal(size=(3, 3, 3, 64))) for _ in range(1000))
+    for kernel, printed in ((bgr, False), (bgr[:, :, ::-1], True)):
+        write_npz(tmp_path / 'a.npz', conv1_1_W=kernel)
+        weights = read_weights(str(tmp_path / 'a.npz'))
+        np.testing.assert_array_equal(weights['conv1_1/filter'], bgr)
+        assert ('weights are for RGB input' in capsys.readouterr().out) == printed
