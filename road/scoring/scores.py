@@ -1,0 +1,135 @@
+"""KITTI Road's official scores, in NumPy.
+
+    levels = histogram(confidence, road, valid)  # one image: int64 [2, 256]
+    scores(levels).MaxF                          # a fraction, as all scores
+    scores(pool({'um_000012': levels, 'uu_000003': ...})['URBAN'])
+
+Histograms of several images add up, and every score follows from one.
+Rules of the benchmark (J. Fritsch, T. Kuehnl, A. Geiger: A New Performance Measure and Evaluation
+Benchmark for Road Detection Algorithms, ITSC 2013): a pixel is positive at threshold i/255 if its
+grey level is at least i; only valid pixels are counted; the counts of a category are summed over
+its images before anything is divided.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from road.data.kitti import CATEGORIES
+
+LEVELS = 256  # grey levels of a confidence map, and as many thresholds
+HALF = 128  # grey level of the confidence 0.5
+GREY_TEMPERATURE = 8.0  # see to_grey; 1 would be a straight line
+ROUNDING_ERROR = 1e-6  # by this much a float32 softmax or resize may leave [0, 1]
+
+
+class Scores(NamedTuple):
+    """Python floats in [0, 1]; NaN where a score is not defined (see `scores`)."""
+    MaxF: float  # largest F measure over the thresholds
+    AP: float  # average precision at 11 recalls; a hard 0/1 mask stays near 0.92
+    PRE: float  # precision, recall, false positive rate and false negative rate
+    REC: float  # at the threshold of MaxF
+    FPR: float
+    FNR: float
+    IoU: float  # at confidence >= 0.5
+    threshold: float  # of MaxF, the lowest one if several tie: road is grey / 255 >= threshold
+
+
+def to_grey(confidence):
+    """The 8-bit map of confidences: uint8, round(255 * sigmoid(logit(p) / GREY_TEMPERATURE)).
+
+    A confidence p is a probability, softmax(logits), and stays so in every array of floats. Only
+    8-bit maps, which are scored and submitted, follow this curve. On a straight line a network that
+    is sure would put all the road it missed at grey level 0, where it cannot be ranked. The curve
+    rises, so it keeps every ranking. It keeps 0, 0.5 (grey level 128) and 1, so road is road.
+
+    Args:
+        confidence: float or bool array of any shape, in [0, 1].
+    Raises:
+        ValueError: a value is NaN, or outside [0, 1] by more than rounding error.
+    """
+    from scipy.special import expit, logit  # here, because --help must not wait for SciPy
+    confidence = np.asarray(confidence, dtype=np.float64)
+    lowest, highest = confidence.min(), confidence.max()
+    if not (lowest >= -ROUNDING_ERROR and highest <= 1 + ROUNDING_ERROR):  # true for NaN as well
+        raise ValueError(f'confidences must lie in [0, 1], got {lowest:g} to {highest:g}: give '
+                         'probabilities, not logits, and 8-bit grey levels as uint8')
+    levels = expit(logit(confidence.clip(0, 1)) / GREY_TEMPERATURE)  # infinite logits are fine
+    return np.rint(255 * levels).astype(np.uint8)
+
+
+def histogram(confidence, road, valid):
+    """Number of valid pixels at each grey level: int64 [2, 256], row 0 not road, row 1 road.
+
+    Args:
+        confidence: [h, w], uint8 grey levels, or in [0, 1] for `to_grey`.
+        road, valid: bool [h, w].
+    Raises:
+        ValueError: the shapes differ, or a confidence is not in [0, 1].
+    """
+    if not confidence.shape == road.shape == valid.shape:
+        raise ValueError(f'confidence {confidence.shape}, road {road.shape} and valid '
+                         f'{valid.shape} must have one shape, (height, width)')
+    grey = confidence if confidence.dtype == np.uint8 else to_grey(confidence)
+    # One code per pixel (not valid, road, grey level) and one bincount: six times as fast as masks.
+    # In uint16, because most of the time goes into bincount's widening to 64 bits.
+    code = grey + np.uint16(LEVELS) * road + np.uint16(2 * LEVELS) * ~valid
+    counted = np.bincount(code.ravel(), minlength=4 * LEVELS)[:2 * LEVELS]
+    return counted.reshape(2, LEVELS).astype(np.int64)
+
+
+def curve(histogram):
+    """(precision, recall) at the thresholds 0/255, ..., 255/255: float64 [256], NaN for 0/0."""
+    true_positives, false_positives, roads, _ = _positives(histogram)
+    with np.errstate(invalid='ignore'):  # 0/0
+        return true_positives / (true_positives + false_positives), true_positives / roads
+
+
+def scores(histogram):
+    """The `Scores` of a histogram of one image, or summed over many.
+
+    Without a valid road pixel all scores are NaN, because recall is not defined. Without a valid
+    pixel that is not road, only FPR is NaN.
+    """
+    true_positives, false_positives, roads, others = _positives(histogram)
+    if roads == 0:
+        return Scores(*[math.nan] * len(Scores._fields))
+    precision, recall = curve(histogram)
+    # F = 2PR / (P + R) in whole numbers: never 0/0, and equal F stay equal, so that argmax takes
+    # the lowest threshold.
+    f_measure = 2 * true_positives / (roads + true_positives + false_positives)
+    best = int(f_measure.argmax())
+    # The devkit drops thresholds that find no road (precision 0/n or 0/0). It steps by 0.1, and
+    # 0.1 * i differs from i / 10 in the last bit for 3, 6 and 7.
+    found = true_positives > 0
+    precisions = [precision[found & (recall >= 0.1 * i)].max() for i in range(11)]
+    return Scores(MaxF=float(f_measure[best]),
+                  AP=math.fsum(precisions) / 11,
+                  PRE=float(precision[best]),
+                  REC=float(recall[best]),
+                  FPR=float(false_positives[best] / others) if others else math.nan,
+                  FNR=float((roads - true_positives[best]) / roads),
+                  IoU=float(true_positives[HALF] / (roads + false_positives[HALF])),
+                  threshold=best / 255)
+
+
+def pool(histograms):
+    """Sum histograms per category and over all: {'um': [2, 256], 'umm':, 'uu':, 'URBAN':}.
+
+    Args:
+        histograms: {frame name: histogram}; the category is the name's part before the first '_'.
+    Returns:
+        a dict in this order; a category without frames is left out, and so is URBAN without any.
+    """
+    groups = {category: [levels for name, levels in histograms.items()
+                         if name.startswith(f'{category}_')] for category in CATEGORIES}
+    groups['URBAN'] = list(histograms.values())
+    return {group: np.sum(members, axis=0) for group, members in groups.items() if members}
+
+
+def _positives(histogram):
+    """True and false positives, int64 [256] each, and the numbers of road and other pixels."""
+    # positive at threshold i are the levels from i up: sums from the bright end
+    not_road, road = np.cumsum(histogram[:, ::-1], axis=1, dtype=np.int64)[:, ::-1]
+    return road, not_road, int(road[0]), int(not_road[0])
