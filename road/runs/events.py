@@ -1,0 +1,58 @@
+"""Metrics and pictures of a training for TensorBoard: `tensorboard --logdir runs`.
+
+The event messages are made by hand, so that nothing is added to the graph and no graph is written.
+"""
+
+import imageio.v3 as iio
+import numpy as np
+from PIL import Image
+
+from road.data.images import read_image
+from road.network.tf1 import tf
+from road.runs.checkpoints import writing
+
+TAGS = {
+    'cross_entropy': 'loss/cross_entropy', 'l2': 'loss/L2', 'train_MaxF': 'train/MaxF',
+    'train_IoU': 'train/IoU', 'val_MaxF': 'validation/MaxF', 'val_AP': 'validation/AP',
+    'val_IoU': 'validation/IoU', 'images_per_s': 'speed/images_per_s',
+    'learning_rate': 'speed/learning_rate'}
+
+
+class Events:
+    """Writes an event file into a folder; the step of an event is its epoch.
+
+    TensorBoard drops what an earlier, killed start wrote of first_epoch and later ones.
+    """
+
+    def __init__(self, folder, first_epoch):
+        self.folder = folder
+        with writing(folder):
+            self.writer = tf.summary.FileWriter(folder)
+            self.writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), first_epoch)
+
+    def add_scalars(self, row):
+        """Add an epoch's row of road.runs.metrics."""
+        self._add(row['epoch'], [tf.Summary.Value(tag=tag, simple_value=row[name])
+                                 for name, tag in TAGS.items()])
+
+    def add_pictures(self, epoch, outputs):
+        """Show each (frame, road, valid, confidence): image, label and confidence at half size."""
+        values = []
+        for frame, road, valid, confidence in outputs:
+            label = np.uint8(255) * np.stack([valid, np.zeros_like(road), road], axis=2)
+            grey = np.stack([np.rint(confidence * 255).astype(np.uint8)] * 3, axis=2)
+            height, width = confidence.shape[0] // 2, confidence.shape[1] // 2
+            picture = np.concatenate([Image.fromarray(part).resize((width, height))
+                                      for part in (read_image(frame.image), label, grey)])
+            values.append(tf.Summary.Value(tag=f'validation/{frame.name}', image=tf.Summary.Image(
+                height=3 * height, width=width, colorspace=3,
+                encoded_image_string=iio.imwrite('<bytes>', picture, extension='.png'))))
+        self._add(epoch, values)
+
+    def close(self):
+        self.writer.close()
+
+    def _add(self, epoch, values):
+        with writing(self.folder):
+            self.writer.add_summary(tf.Summary(value=values), epoch)
+            self.writer.flush()

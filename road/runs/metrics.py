@@ -1,0 +1,152 @@
+"""The metrics of a run, a row per epoch, and what is written after each epoch."""
+
+import math
+import os
+import time
+from contextlib import suppress
+
+from road import files
+from road.data.dataset import evenly_spaced
+from road.errors import InputError
+from road.progress import tqdm
+from road.runs import checkpoints, events
+
+# The columns of metrics.csv and of the screen, and their formats. Scores are in per cent; train_*
+# are of a few training frames, val_* of the validation frames.
+FORMATS = {
+    'epoch': 'd', 'cross_entropy': '.6f', 'l2': '.6f', 'train_MaxF': '.2f', 'train_IoU': '.2f',
+    'val_MaxF': '.2f', 'val_AP': '.2f', 'val_IoU': '.2f', 'seconds': '.2f', 'images_per_s': '.1f',
+    'learning_rate': '.3g'}
+TIMES = ('seconds', 'images_per_s')  # columns that differ between two runs of the same seed
+HEADER = '  '.join(f'{name:>6s}' for name in FORMATS)
+PICTURE_EPOCHS, PICTURES = 10, 3  # pictures for TensorBoard: every so many epochs, so many frames
+
+
+def fields(row):
+    """The cells of a row as text: {'epoch': '3', ...}."""
+    return {name: format(row[name], form) for name, form in FORMATS.items()}
+
+
+def line(row):
+    """A row for the screen, below HEADER."""
+    return '  '.join(f'{text:>{max(6, len(name))}s}' for name, text in fields(row).items())
+
+
+def are_rows(value):
+    """Whether a value read from a file is a list of rows, one or more."""
+    return isinstance(value, list) and value != [] and all(
+        isinstance(row, dict) and row.keys() == FORMATS.keys() and isinstance(row['epoch'], int)
+        and all(isinstance(number, (int, float)) for number in row.values()) for row in value)
+
+
+def best_of(rows):
+    """The row with the highest validation MaxF, the first of equals; the last if all are NaN."""
+    scored = [row for row in rows if not math.isnan(row['val_MaxF'])]
+    return max(scored, key=lambda row: row['val_MaxF']) if scored else rows[-1]
+
+
+class Metrics:
+    """The rows of a run, and its checkpoints, metrics.csv and events, written after each epoch.
+
+    A new Metrics of a run with a checkpoint `last` restores the session's variables from it.
+
+    Args:
+        run: road.runs.run_folder.Run, its folder locked.
+        model: has `saver` and `weights_saver`, each a tf.train.Saver.
+        validation: road.scoring.validation.Validation.
+        learning_rate_at: learning rate at a share of the training, 0 to 1.
+    """
+
+    def __init__(self, run, sess, model, validation, learning_rate_at):
+        self.run, self.sess, self.model, self.rows = run, sess, model, []
+        self.validation, self.learning_rate_at = validation, learning_rate_at
+        files.remove_temporary(run.folder)
+        if checkpoints.exists(run.checkpoint('last')):
+            self._resume()
+        with suppress(FileNotFoundError):  # a run that has it is complete
+            os.remove(os.path.join(run.folder, 'metrics.json'))
+        self._write_csv()  # a killed process may have left a row more or less than `last` has
+        self.events = events.Events(os.path.join(run.folder, 'events'), self.epoch + 1)
+        print('\n'.join([HEADER, *map(line, self.rows)]))
+        self.clock = time.perf_counter()
+
+    def _resume(self):
+        """Restore `last`; write `best` again if a process was killed between the two.
+
+        `best` is written after `last`: it is behind only if its weights are to be those of `last`.
+        """
+        prefix, state = self.run.read_checkpoint('last')
+        checkpoints.restore(self.model.saver, self.sess, prefix)
+        self.rows = state['rows']
+        best = self.run.checkpoint('best')
+        found = self.run.read_checkpoint('best')[1]['epoch'] if checkpoints.exists(best) else None
+        if found != self.best['epoch']:
+            if self.best is not self.rows[-1]:
+                raise InputError(f'{best}: is of epoch {found}, but the best epoch in {prefix} is '
+                                 f"{self.best['epoch']}; put the run's own checkpoint back")
+            self._save('best', self.model.weights_saver, [self.best])
+        for name in ('last', 'best'):
+            checkpoints.tidy(self.run.checkpoint(name))
+
+    @property
+    def epoch(self):
+        """The number of finished epochs."""
+        return len(self.rows)
+
+    @property
+    def best(self):
+        return best_of(self.rows)
+
+    def add_epoch(self, epoch, losses, images_per_second):
+        """Score the epoch, write everything, and print its row; `losses`: mean (cross-entropy, L2).
+
+        Raises InputError if something cannot be written; what was there before is kept.
+        """
+        train, val = self.validation.scores()
+        before, self.clock = self.clock, time.perf_counter()
+        row = {'epoch': epoch, 'cross_entropy': float(losses[0]), 'l2': float(losses[1]),
+               'train_MaxF': 100 * train.MaxF, 'train_IoU': 100 * train.IoU,
+               'val_MaxF': 100 * val.MaxF, 'val_AP': 100 * val.AP, 'val_IoU': 100 * val.IoU,
+               'seconds': self.clock - before, 'images_per_s': images_per_second,
+               'learning_rate': self.learning_rate_at((epoch - 1) / self.run.settings['epochs'])}
+        self.rows.append(row)
+        self._save('last', self.model.saver, self.rows)
+        if self.best is row:
+            self._save('best', self.model.weights_saver, [row])
+        self._write_csv()
+        self.events.add_scalars(row)
+        tqdm.write(line(row))
+        if epoch == 1 or epoch % PICTURE_EPOCHS == 0:
+            frames = evenly_spaced(self.validation.data.validation, PICTURES)
+            self.events.add_pictures(epoch, self.validation.outputs(frames))
+
+    def restore_best(self):
+        """Give the session the weights of the best epoch."""
+        checkpoints.restore(self.model.weights_saver, self.sess, self.run.best_checkpoint)
+
+    def finish(self):
+        """Write metrics.json (scores in per cent, null if not defined) and print the best epoch."""
+        self.events.close()
+        best, last = ({name: None if math.isnan(value) else value for name, value in row.items()}
+                      for row in (self.best, self.rows[-1]))
+        path = os.path.join(self.run.folder, 'metrics.json')
+        with checkpoints.writing(path):
+            files.write_json(path, {'epochs': self.epoch, 'best': best, 'last': last,
+                                    'seconds': sum(row['seconds'] for row in self.rows)})
+        if best['val_MaxF'] is None:
+            print('Warning: no epoch has a validation score, because no valid pixel of the '
+                  f'validation labels is road; the last epoch, {self.epoch}, is used as the best')
+            return
+        print('Best on validation: epoch {epoch}, MaxF {val_MaxF} %, AP {val_AP} %, '
+              'IoU {val_IoU} %'.format(**fields(self.best)))
+
+    def _save(self, name, saver, rows):
+        state = {'epoch': rows[-1]['epoch'], 'encoder': self.run.encoder,
+                 'image_size': list(self.run.settings['image_size']), 'rows': rows}
+        checkpoints.save(self.run.checkpoint(name), saver, self.sess, state)
+
+    def _write_csv(self):
+        path = os.path.join(self.run.folder, 'metrics.csv')
+        lines = [','.join(FORMATS), *(','.join(fields(row).values()) for row in self.rows)]
+        with checkpoints.writing(path):
+            files.write_text(path, '\n'.join(lines) + '\n')

@@ -1,0 +1,238 @@
+"""Run folders, runs/<name>/: made before training starts, read again by what uses a trained run.
+
+README.md lists their files; metrics.json and the pictures are there once the run is complete.
+Everything random depends on (seed, epoch) alone. A stopped run continues after its last finished
+epoch and ends with the same metrics (on a CPU; a GPU's sums are not exactly repeatable).
+"""
+
+import argparse
+import hashlib
+import os
+import shlex
+import sys
+from typing import NamedTuple
+
+from road import files, settings
+from road.errors import InputError
+from road.network import vgg_folder
+from road.network.device import environment
+from road.runs import checkpoints
+from road.runs.metrics import are_rows
+
+PATHS = ('data_dir', 'kitti_dir', 'vgg_dir')
+OF_PROCESS = ('resume', 'debug')  # options that are no settings of the run
+
+
+class Run(NamedTuple):
+    """What a run folder records."""
+    folder: str
+    settings: dict  # by option name, as in image_size
+    encoder: str  # fingerprint of the VGG16 graph
+    training: list  # frame names
+    validation: list
+
+    def checkpoint(self, name):
+        """The folder of checkpoint 'last' or 'best'."""
+        return os.path.join(self.folder, 'checkpoints', name)
+
+    def read_checkpoint(self, name, verify=True):
+        """As checkpoints.read; also raises InputError if the checkpoint is of another run."""
+        folder = self.checkpoint(name)
+        prefix, state = checkpoints.read(folder, verify)
+        own = {'encoder': self.encoder, 'image_size': list(self.settings['image_size'])}
+        for key, value in own.items():
+            if state.get(key) != value:
+                raise InputError(f'{folder}: belongs to another run, its {key} is {state.get(key)} '
+                                 f"and not {value}; put the run's own checkpoint back")
+        if not are_rows(state.get('rows')) or not isinstance(state.get('epoch'), int):
+            raise InputError(f'{folder}/state.json: damaged. Copy the run again or train again')
+        return prefix, state
+
+    @property
+    def best_checkpoint(self):  # prefix, for Saver.restore
+        return self.read_checkpoint('best')[0]
+
+
+def load(folder, begun=True):
+    """Read a run folder back; a path in its settings that leads nowhere from here is made absolute.
+
+    Raises InputError if it is not a run, is damaged, or (begun) has no finished epoch.
+    """
+    path = os.path.join(folder, 'config.json')
+    if not os.path.isfile(path):
+        raise InputError(f'{folder}: is not a run, it has no config.json; give a folder in runs/')
+    config = files.read_json(path)
+    try:
+        directory = config.pop('working_directory', '')
+        run = Run(folder, **config)
+        for name, value in run.settings.items():
+            if isinstance(value, list):  # JSON has no tuples
+                run.settings[name] = tuple(value)
+            elif name in PATHS and not os.path.exists(value):
+                absolute = os.path.join(directory, value)
+                run.settings[name] = absolute if os.path.exists(absolute) else value
+        _check_config(run)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f'{path}: damaged. Copy the run again or train again') from error
+    if begun and not checkpoints.exists(run.checkpoint('best')):
+        raise InputError(f'{folder}: has no checkpoint, because it was stopped in its first epoch; '
+                         f'continue it with --resume {folder}')
+    return run
+
+
+def _check_config(run):
+    """Raise ValueError, TypeError or KeyError if what the users of a run rely on is not there."""
+    for name, default in vars(settings.parse_training([])).items():
+        value = run.settings.get(name, default)
+        if default is not None and not isinstance(value, (type(default), int)):
+            raise ValueError
+    height, width = run.settings['image_size']
+    if not (isinstance(run.encoder, str) and run.training and run.validation
+            and all(isinstance(name, str) for name in run.training + run.validation)
+            and all(type(side) is int and 32 <= side <= 8192 for side in (height, width))
+            and not any(b'\0' in os.fsencode(run.settings[name]) for name in PATHS)
+            and run.settings['precision'] in settings.PRECISIONS
+            and run.settings['train_encoder'] in settings.TRAIN_ENCODER):
+        raise ValueError
+
+
+def find_encoder(run, vgg_dir=None):
+    """The VGG16 graph that a run was trained with, perhaps moved: road.network.vgg_folder.Graph.
+
+    Raises InputError if it is missing, damaged, or another one; it is never downloaded.
+    """
+    graph = vgg_folder.check(_find(run, 'vgg_dir', vgg_dir))
+    _compare_encoder(run, graph.fingerprint, graph.folder)
+    print(f'Encoder in {graph.folder}: {graph.summary}')
+    return graph
+
+
+def find_kitti(run, kitti_dir=None):
+    """The folder of a run's KITTI Road, perhaps moved. Raises InputError if there is none."""
+    return _find(run, 'kitti_dir', kitti_dir)
+
+
+def _find(run, setting, folder):
+    folder = folder or run.settings[setting]
+    if not os.path.isdir(folder):
+        raise InputError(f'{folder}: the folder that {run.folder} was trained with is not there; '
+                         f'name it with {settings.option_text(setting, folder)[0]}')
+    return folder
+
+
+def _compare_encoder(run, fingerprint, vgg_dir):
+    if run.encoder != fingerprint:
+        raise InputError(f'{vgg_dir}: is not the encoder of {run.folder}; name it with --vgg-dir')
+
+
+def compare_labels(run, frames):
+    """Print a warning if the labels of `frames` (road.data.kitti.Frame) are not the run's own."""
+    by_name = {frame.name: frame for frame in frames}
+    own = [by_name[name] for name in run.training + run.validation if name in by_name]
+    recorded = files.read_json(f'{run.folder}/environment.json').get('labels')
+    if recorded and recorded != _label_fingerprint(own, files.file_digest):
+        print(f'Warning: the labels are not those that {run.folder} was trained with; its metrics '
+              'and these scores cannot be compared')
+
+
+def _label_fingerprint(frames, digest):
+    """MD5 (hex) of the frames' names and label files; digest: path => MD5 (hex)."""
+    lines = [f'{frame.name} {digest(frame.label)}\n' for frame in frames]
+    return hashlib.md5(''.join(lines).encode()).hexdigest()
+
+
+def resumed_settings(args):
+    """All settings of the run in args.resume; of a new run, args as they are.
+
+    args is a Namespace of settings.parse_training; with resume, of the given settings alone.
+    Raises InputError if the name is taken, args.resume is no run, or a setting may not differ:
+    paths may be others, --epochs larger, --learning-rate and --batch-size smaller.
+    """
+    if not args.resume:
+        _refuse_existing(os.path.join(args.runs_dir, args.name))
+        return args
+    run = load(args.resume, begun=False)
+    defaults, given = vars(settings.parse_training([])), vars(args)
+    unknown = ', '.join(sorted(run.settings.keys() - defaults.keys()))
+    if unknown:
+        raise InputError(f'{args.resume}: was begun by a version of this program with the settings '
+                         f'{unknown}; resume it with that version')
+    folder = os.path.normpath(args.resume)  # the run may have been moved
+    recorded = {**defaults, **run.settings, 'runs_dir': os.path.dirname(folder) or '.',
+                'name': os.path.basename(folder)}
+    for name in ('kitti_dir', 'vgg_dir') if 'data_dir' in given else ():
+        moved = os.path.join(args.data_dir, os.path.relpath(recorded[name], recorded['data_dir']))
+        recorded[name] = moved if os.path.exists(moved) else recorded[name]
+    for name, value in given.items():
+        before, advice = recorded[name], 'leave the option out, or train a new run'
+        allowed = value == before or name in (*PATHS, *OF_PROCESS, 'vgg_weights')
+        if name == 'epochs':
+            allowed, advice = value >= before, 'it can only be increased'
+        elif name in ('learning_rate', 'batch_size'):
+            allowed, advice = value <= before, 'it can only be lowered'
+        if not allowed:
+            option, text = settings.option_text(name, value)
+            raise InputError(f'{option} {text}: {args.resume} has {option} '
+                             f'{settings.option_text(name, before)[1]}; {advice}')
+    if checkpoints.exists(run.checkpoint('last')):
+        run.read_checkpoint('last')  # damage is reported now, not after minutes of preparation
+    return argparse.Namespace(**{**recorded, **given})
+
+
+def begin(args, data, vgg, device, log=None):
+    """Make the run folder; or, if args.resume is given, check that everything is as it was: Run.
+
+    args are all settings, see resumed_settings; data, vgg and device are a Data, Graph and Device.
+    log (road.runs.log.Log) is kept in the folder, and locks it before anything there is changed.
+    Raises InputError if the name is taken, the run is in use, or has other data or another encoder.
+    """
+    folder = os.path.join(args.runs_dir, args.name)
+    recorded = {name: value for name, value in vars(args).items() if name not in OF_PROCESS}
+    names = ([frame.name for frame in part] for part in (data.training, data.validation))
+    run = Run(folder, recorded, vgg.fingerprint, *names)
+    labels = _label_fingerprint(data.training + data.validation, data.digests.get)
+    facts = {**environment(device), 'encoder': vgg.fingerprint, 'labels': labels}
+    if not args.resume:
+        with files.atomic_folder(folder) as temporary:  # a killed start leaves no half of a run
+            _record(temporary, run)
+            files.write_json(f'{temporary}/environment.json', facts)
+            _refuse_existing(folder)
+    if log:
+        log.keep_in(folder)
+    if args.resume:
+        _compare(run, facts)
+        _record(folder, run)
+    return run
+
+
+def _refuse_existing(folder):
+    if os.path.lexists(folder):
+        raise InputError(f'{folder}: there is a run of that name already; continue it with '
+                         f'--resume {folder}, or give another --name')
+
+
+def _record(folder, run):
+    config = {**run._asdict(), 'working_directory': os.getcwd()}
+    del config['folder']  # the run may be moved
+    files.write_json(f'{folder}/config.json', config)
+    with open(f'{folder}/command.txt', 'a', encoding='utf-8') as file:
+        file.write(shlex.join(['python', *sys.argv]) + '\n')
+
+
+def _compare(run, facts):
+    """Raise InputError if a run's data or encoder have changed; print what else has."""
+    begun, before = load(run.folder, begun=False), files.read_json(f'{run.folder}/environment.json')
+    _compare_encoder(begun, run.encoder, run.settings['vgg_dir'])
+    now = run.training, run.validation, facts['labels']
+    if now != (begun.training, begun.validation, before.get('labels')):
+        raise InputError(f'{run.settings["kitti_dir"]}: its frames or labels are not those that '
+                         f'{run.folder}/environment.json records; name those with --kitti-dir')
+    for name, value in facts.items():
+        if value != before.get(name):
+            print(f'Warning: {name} was {before.get(name)} when the run began and is {value} now; '
+                  'its metrics may differ from those of a run without interruption')
+    for name in ('learning_rate', 'batch_size'):
+        value, former = run.settings[name], begun.settings[name]
+        if value != former:
+            print(f'Warning: {name} was {former} and is {value} from here on; the results are no '
+                  'longer those of a run in one go')

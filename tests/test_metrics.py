@@ -1,0 +1,102 @@
+"""Metrics agree on the screen and on disk; `best` holds the weights that they name."""
+
+import os
+from math import nan
+from types import SimpleNamespace
+
+import pytest
+
+from road.errors import InputError
+from road.files import read_json, write_json
+from road.network.tf1 import tf
+from road.runs import checkpoints, metrics
+from road.runs.run_folder import Run
+from road.scoring.scores import Scores
+
+
+class Training:
+    """A process that trains a run of two variables: x, the weight, and the optimizer's slot."""
+
+    def __init__(self, folder):
+        self.run = Run(str(folder), {'image_size': (32, 64), 'epochs': 4}, 'encoder', ['a'], ['b'])
+        validation = SimpleNamespace(scores=lambda: self.scores, outputs=lambda frames: [],
+                                     data=SimpleNamespace(validation=[]))
+        with tf.Graph().as_default() as graph:
+            self.x, self.slot = tf.get_variable('x', []), tf.get_variable('slot', [])
+            model = SimpleNamespace(saver=tf.train.Saver([self.x, self.slot], max_to_keep=None),
+                                    weights_saver=tf.train.Saver([self.x], max_to_keep=None))
+            self.sess = tf.Session(graph=graph)
+            self.metrics = metrics.Metrics(self.run, self.sess, model, validation, lambda x: x)
+
+    def epoch(self, weight, score):
+        self.scores = [Scores(*[score / 100] * len(Scores._fields))] * 2
+        with self.sess.graph.as_default():
+            self.x.load(weight, self.sess)
+            self.slot.load(-weight, self.sess)
+            self.metrics.add_epoch(self.metrics.epoch + 1, (0.5, 0.1), 7.0)
+
+    def best(self):
+        """(epoch of the best metrics, epoch of checkpoint `best`, x in it)."""
+        self.metrics.restore_best()
+        _, state = checkpoints.read(self.run.checkpoint('best'))
+        assert str(state['rows']) == str([self.metrics.best])  # NaN is not equal to NaN
+        return self.metrics.best['epoch'], state['epoch'], self.sess.run(self.x)
+
+
+@pytest.mark.parametrize('saves, again', [(0, 40), (1, None), (2, None)])
+@pytest.mark.parametrize('former', [[], [50]])
+def test_best_checkpoint_after_a_kill(tmp_path, monkeypatch, former, saves, again):
+    """Killed before `last`, `best` or the csv; trained `again`, an epoch differs, as on a GPU."""
+    training, steps = Training(tmp_path), [checkpoints.save] * saves
+    for score in former:
+        training.epoch(10, score)
+
+    def killed(*args):
+        if not steps:
+            raise KeyboardInterrupt
+        steps.pop()(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints, 'save', killed)
+        patch.setattr(metrics.Metrics, '_write_csv', killed)
+        training.epoch(20, 60)
+    resumed = Training(tmp_path)
+    assert resumed.metrics.epoch == len(former) + (saves > 0)
+    if again:
+        resumed.epoch(21, again)
+    expected = {(0, 0): (1, 1, 21), (1, 0): (1, 1, 10)}  # by former epochs, saves; else the last
+    last = len(former) + 1
+    assert resumed.best() == expected.get((len(former), saves), (last, last, 20))
+    resumed.epoch(30, 70)
+    assert resumed.best() == (last + 1, last + 1, 30)
+    assert resumed.sess.run(resumed.slot) == -30  # the best checkpoint holds weights alone
+    lines = (tmp_path / 'metrics.csv').read_text().split('\n')
+    assert len(lines) == last + 3 and ',70.00,' in lines[-2]
+
+
+def test_best_checkpoint_of_another_epoch_is_refused(tmp_path):
+    training = Training(tmp_path)
+    for score in (70, 70, 50):
+        training.epoch(score, score)
+    assert training.best()[:2] == (1, 1)  # the first of equals
+    # an epoch's learning rate is that at its start
+    assert [row['learning_rate'] for row in training.metrics.rows] == [0, 0.25, 0.5]
+    path = os.path.join(training.run.checkpoint('best'), 'state.json')
+    write_json(path, {**read_json(path), 'epoch': 2})
+    with pytest.raises(InputError, match='best: is of epoch 2, but the best epoch in .* is 1'):
+        Training(tmp_path)
+
+
+def test_epochs_without_a_score(tmp_path, capsys):
+    training = Training(tmp_path)
+    for epoch in (1, 2):
+        training.epoch(epoch, nan)
+    assert training.best() == (2, 2, 2)
+    training.metrics.finish()
+    assert read_json(tmp_path / 'metrics.json')['best']['val_MaxF'] is None
+    assert 'is road; the last epoch, 2, is used as the best' in capsys.readouterr().out
+    resumed = Training(tmp_path)
+    assert not (tmp_path / 'metrics.json').exists()
+    resumed.epoch(3, 10)
+    resumed.epoch(4, nan)
+    assert resumed.best() == (3, 3, 3)

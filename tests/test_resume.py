@@ -1,0 +1,68 @@
+"""Stopped runs end as one that was left alone. tests/test_soak.py does the same with kills."""
+
+import os
+import shutil
+import signal
+
+import pytest
+
+import main
+from road.files import read_json
+from road.runs import checkpoints
+from road.scoring.validation import Validation
+from tools import soak
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """stop(number): send signal `number` at the second call of Validation.scores from here on."""
+    monkeypatch.setattr(main.figures, 'draw', lambda *_: None)  # takes seconds
+    # a shell starts background jobs with Ctrl-C ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    scores, calls = Validation.scores, []
+
+    def stop(number):
+        def stopped(self):
+            calls.append(self)
+            if len(calls) == 2:
+                os.kill(os.getpid(), number)
+            return scores(self)
+        monkeypatch.setattr(Validation, 'scores', stopped)
+    yield stop
+    signal.signal(signal.SIGINT, before)
+
+
+def test_stopped_run_ends_as_if_never_stopped(train_run, trained_run, stop, capsys):
+    """Ctrl-C in epoch 2; resumed with more epochs than planned."""
+    stop(signal.SIGINT)
+    code, folder = train_run('stopped', '--epochs', '2')
+    assert code == 130 and f'python main.py --resume {folder}' in capsys.readouterr().out
+    assert checkpoints.read(f'{folder}/checkpoints/last')[1]['epoch'] == 1
+    assert main.main(['--resume', folder, '--epochs', '3']) == 0
+    assert soak.final(folder) == soak.final(trained_run)
+    with open(f'{folder}/command.txt', encoding='utf-8') as file:
+        assert len(file.readlines()) == 2
+    assert read_json(f'{folder}/config.json')['settings']['epochs'] == 3
+
+
+def test_resume_with_trained_encoder(train_run, stop):
+    """SIGTERM, with a cosine schedule and augmented copies that are drawn anew in every epoch."""
+    options = ['--epochs', '2', '--train-encoder', 'conv5', '--encoder-learning-rate', '1e-3',
+               '--schedule', 'cosine', '--augment', 'all', '--copies', '0']
+    _, alone = train_run('encoder', *options)
+    stop(signal.SIGTERM)
+    code, folder = train_run('encoder-stopped', *options)
+    assert code == 143 and main.main(['--resume', folder]) == 0
+    assert soak.final(folder) == soak.final(alone)
+
+
+def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_scenes, tmp_path, capsys):
+    folder = str(shutil.copytree(trained_run, tmp_path / 'moved'))
+    options = {'kitti_dir': copied_scenes, 'epochs': 4, 'batch_size': 1, 'learning_rate': 0.001}
+    words = [f'--{name.replace("_", "-")}={value}' for name, value in options.items()]
+    assert main.main(['--resume', folder, *words]) == 0
+    printed = capsys.readouterr().out
+    assert 'batch_size was 2 and is 1 from here on; the results are no longer' in printed
+    assert 'learning_rate was 0.01 and is 0.001 from here on' in printed
+    assert read_json(f'{folder}/config.json')['settings'].items() >= options.items()
+    assert checkpoints.read(f'{folder}/checkpoints/last')[1]['rows'][3]['learning_rate'] == 0.001

@@ -1,0 +1,111 @@
+"""What a run folder records; damaged and changed runs are refused in one line."""
+
+import os
+import re
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+import main
+from road import settings
+from road.data import kitti
+from road.errors import InputError
+from road.files import read_json, write_json
+from road.runs import run_folder
+from road.runs.log import Log
+
+
+@pytest.fixture
+def broken(trained_run, tmp_path):
+    """A copy of a finished run, to break."""
+    return shutil.copytree(trained_run, tmp_path / 'broken')
+
+
+def edit(path, **changes):
+    write_json(path, {**read_json(path), **changes})
+
+
+def resumed(run, *options):
+    return run_folder.resumed_settings(
+        settings.parse_training(['--resume', str(run), *map(str, options)]))
+
+
+def test_run_of_the_same_name_or_in_use_is_not_changed(broken, monkeypatch):
+    config, vgg = read_json(broken / 'config.json'), SimpleNamespace(fingerprint='x')
+    data = SimpleNamespace(training=[], validation=[], digests={})
+    monkeypatch.setattr(run_folder, 'environment', lambda device: {})
+    args = settings.parse_training(['--runs-dir', str(broken.parent), '--name', 'broken'])
+    with pytest.raises(InputError, match='a run of that name already; .*--resume .* --name'):
+        run_folder.begin(args, data, vgg, None)
+    with Log() as first, Log() as second:
+        first.keep_in(str(broken))
+        with pytest.raises(InputError, match='another process is using this run folder'):
+            run_folder.begin(resumed(broken, '--epochs', 9), data, vgg, None, second)
+    assert read_json(broken / 'config.json') == config and os.listdir(broken.parent) == ['broken']
+
+
+@pytest.mark.parametrize('options, complaint', [
+    (['--image-size', '32x64'], '--image-size 32x64: .* has --image-size 64x192; leave the option'),
+    (['--epochs', 1], '--epochs 1: .* has --epochs 3; it can only be increased'),
+    (['--batch-size', 3], '--batch-size 3: .* has --batch-size 2; it can only be lowered')])
+def test_changed_settings_are_refused_with_both_values(trained_run, options, complaint):
+    with pytest.raises(InputError, match=complaint):
+        resumed(trained_run, *options)
+
+
+def test_settings_come_from_the_run(trained_run, broken):
+    args = resumed(f'{trained_run}/', '--epochs', 7, '--l2', 1e-4, '--batch-size', 1, '--debug')
+    assert (args.epochs, args.copies, args.image_size, args.batch_size) == (7, 2, (64, 192), 1)
+    assert os.path.join(args.runs_dir, args.name) == trained_run
+    config = read_json(broken / 'config.json')
+    edit(broken / 'config.json', settings={**config['settings'], 'temperature': 4.0})
+    with pytest.raises(InputError, match='settings temperature; resume it with that version'):
+        resumed(broken)
+
+
+def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
+    """Relative paths lead from the working directory, else from the one where the run began."""
+    config = read_json(broken / 'config.json')
+    paths = {'data_dir': 'data', 'kitti_dir': 'data/road', 'vgg_dir': 'data/vgg'}
+    edit(broken / 'config.json', settings={**config['settings'], **paths},
+         working_directory=str(tmp_path / 'there'))
+    for place in ('here/data', 'there/data/road', 'moved/data/road'):
+        os.makedirs(tmp_path / place)
+    monkeypatch.chdir(tmp_path / 'here')
+    run = run_folder.load(str(broken))
+    assert run.settings['data_dir'] == 'data' and run.settings['vgg_dir'] == 'data/vgg'
+    assert run_folder.find_kitti(run) == str(tmp_path / 'there/data/road')
+    with pytest.raises(InputError, match='gone: the folder .* is not there; .* with --kitti-dir'):
+        run_folder.find_kitti(run, 'gone')
+    monkeypatch.chdir(tmp_path / 'there')
+    args = resumed(broken, '--data-dir', '../moved/data', '--vgg-dir', 'other')
+    assert args.kitti_dir == '../moved/data/road' and args.vgg_dir == 'other'
+
+
+def test_labels_and_encoder_are_compared(trained_run, copied_scenes, capsys):
+    frames = kitti.training_frames(os.path.join(copied_scenes, 'training'))
+    run = run_folder.load(trained_run)
+    run_folder.compare_labels(run, frames[::-1])
+    assert capsys.readouterr().out == ''
+    shutil.copy(frames[0].label, frames[1].label)
+    run_folder.compare_labels(run, frames)
+    assert f'Warning: the labels are not those that {trained_run} was' in capsys.readouterr().out
+    assert run_folder.find_encoder(run).fingerprint == run.encoder
+    with pytest.raises(InputError, match='is not the encoder of'):
+        run_folder.find_encoder(run._replace(encoder='x'))
+
+
+@pytest.mark.parametrize('file, changes, complaint', [
+    ('config.json', None, 'config.json: damaged'),
+    ('config.json', {'encoder': 'x'}, 'belongs to another run'),
+    ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*checkpoints away'),
+    ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
+    ('checkpoints/last/state.json', {'rows': [{'epoch': 1}]}, 'state.json: damaged'),
+    ('environment.json', {'labels': 'x'}, 'frames or labels are not those')])
+def test_broken_run_is_refused_in_one_line(broken, capsys, file, changes, complaint):
+    edit(broken / file, **changes) if changes else os.truncate(broken / file, 90)
+    assert main.main(['--resume', str(broken)]) == 2
+    error = capsys.readouterr().err
+    lines = [line for line in error.split('\n') if line.startswith('Error:')]
+    assert len(lines) == 1 and re.search(complaint, lines[0]) and 'Traceback' not in error
