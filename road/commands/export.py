@@ -1,0 +1,63 @@
+"""`main.py export RUN`: the run as one SavedModel that needs nothing of this project."""
+
+import os
+
+from road.errors import InputError
+from road.files import read_json
+from road.network.export import TAG, freeze, save, size_and_speed
+
+README = """Road segmentation: FCN-8s on VGG16, as a TensorFlow SavedModel with the tag '{tag}'.
+
+Signature serving_default
+    images      uint8 [n, height, width, 3], RGB, any size
+    confidence  float32 [n, height, width], 0 to 1
+A confidence is the probability that a pixel is road, the softmax of the network's logits. A pixel
+is usually called road from 0.5 on.
+The model resizes images to {height}x{width} (height x width), and the confidence back. Images of
+other proportions keep them and are resized to as many pixels.
+
+    import tensorflow as tf
+    model = tf.saved_model.load(folder)  # keep `model`: the signature alone does not keep it alive
+    confidence = model.signatures['serving_default'](images=tf.constant(images))['confidence']
+
+TensorFlow Serving expects these files in MODEL/1/.
+
+Training run {run}
+{settings}
+Trained on {training} frames, validated on {validation}.
+
+Scores on the validation frames
+{scores}
+"""
+
+
+def run(args, open_run):
+    """Write the SavedModel and its README.txt to a new folder."""
+    if os.path.lexists(args.output):
+        raise InputError(f'{args.output}: exists already; name another folder with --output, or '
+                         'move it away')
+    with open_run(args.run, args.vgg_dir) as opened:
+        run, frozen = opened.run, freeze(opened.sess, opened.model)
+    save(frozen, tuple(run.settings['image_size']), args.output, readme(run))
+    size, seconds = size_and_speed(args.output)
+    print(f'{args.output}: {size / 1e6:.0f} MB, {1000 * seconds:.0f} ms on this device for an '
+          'image of 375x1242, in float32')
+
+
+def readme(run):
+    """Text of README.txt for a road.runs.run_folder.Run: signature, settings and scores."""
+    evaluation = read_json(os.path.join(run.folder, 'evaluation-validation.json'))
+    scores = []
+    for view in ('perspective', 'birdseye'):
+        if view in evaluation:
+            row = evaluation[view]['URBAN']
+            texts = [f'{name} ' + ('not defined' if row[name] is None else f'{row[name]:.2%}')
+                     for name in ('MaxF', 'AP', 'IoU')]
+            scores.append(f'    {view:11s} {", ".join(texts)}')
+    if not scores:
+        scores = [f'    none: python main.py evaluate {run.folder} was not run before the export']
+    settings = [f'    {name:14s} {value}' for name, value in run.settings.items()]
+    height, width = run.settings['image_size']
+    return README.format(tag=TAG, height=height, width=width, run=run.folder,
+                         scores='\n'.join(scores), settings='\n'.join(settings),
+                         training=len(run.training), validation=len(run.validation))

@@ -1,0 +1,191 @@
+"""Paint the road into images, folders of images and videos.
+
+    python main.py predict RUN holiday.jpg frames/ drive.mp4    # to RUN/predictions
+
+An image becomes a PNG of its own size, a video an .mp4 of its own duration, with its sound (see
+road.runs.video). An input that fails does not stop the others: failures are listed at the end.
+"""
+
+import errno
+import os
+import sys
+from contextlib import closing
+from functools import partial
+from tempfile import TemporaryFile
+
+from PIL import Image
+
+from road.data.images import read_image
+from road.errors import InputError, reason
+from road.prefetch import prefetch
+from road.progress import tqdm
+from road.runs.painting import paint, write_png
+from road.runs.video import probe, read_frames, write_video
+from road.scoring.scores import to_grey
+
+# A file is a video by its ending, and an image by any other.
+VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts',
+          '.wmv', '.flv', '.ogv', '.3gp', '.mjpeg', '.y4m')
+UNSUPPORTED_IMAGES = ('.heic', '.heif')  # taken from folders too, so that the error names the cure
+DEPTH = 8  # images and frames that are read ahead, and that wait to be written
+CURES = {errno.ENAMETOOLONG: 'rename the input to a shorter name',
+         errno.EISDIR: 'move the folder of that name away',
+         errno.ENOSPC: 'make room on the disk'}
+
+
+def run(args, open_run):
+    """`main.py predict`: paint all inputs; print the failures and raise InputError for the last."""
+    jobs, failures = plan(args.inputs, args.output)
+    maps = os.path.join(args.output, 'confidence') if args.confidence else None
+    try:
+        os.makedirs(maps or args.output, exist_ok=True)
+        TemporaryFile(dir=args.output).close()  # what forbids writing shows before the long work
+    except OSError as error:
+        raise InputError(_cannot_write(args.output, error)) from error
+    faults = []
+    if jobs:
+        with open_run(args.run, args.vgg_dir) as opened:
+            predict = partial(opened.predictor.predict, full_size=args.full_size)
+            faults = paint_images(jobs, predict, args.overlay, maps)
+            faults += paint_videos(jobs, predict, args.overlay, sound=not args.no_sound)
+    failures += faults
+    print(f'{len(jobs) - len(faults)} of {len(jobs)} files are painted, in {args.output}')
+    for line in failures[:-1]:
+        print(f'Error: {line}', file=sys.stderr)
+    if failures:
+        raise InputError(failures[-1])
+
+
+def plan(inputs, folder):
+    """Find the files to paint and name the results; print how many files of folders are skipped.
+
+    Args:
+        inputs: paths of images, videos, and folders. Of a folder the images and videos directly
+            inside are taken.
+        folder: where all results go, under the input's name; a second `a` becomes `a-2`.
+    Returns:
+        (jobs, failures): a list of (source, target), the target a .png or .mp4, and a line for each
+        input that is missing or holds nothing.
+    Raises:
+        InputError: an input would be overwritten.
+    """
+    sources, failures = [], []
+    for path in inputs:
+        try:
+            sources += _files(path)
+        except InputError as error:
+            failures.append(str(error))
+    jobs, taken, protected = [], set(), {os.path.realpath(source) for source in sources}
+    for source in sources:
+        stem = os.path.splitext(os.path.basename(source))[0]
+        ending = '.mp4' if _is_video(source) else '.png'
+        name, number = stem + ending, 1
+        while name in taken:
+            number += 1
+            name = f'{stem}-{number}{ending}'
+        taken.add(name)
+        for target in (os.path.join(folder, 'confidence', name), os.path.join(folder, name)):
+            if os.path.realpath(target) in protected:
+                raise InputError(f'{target}: is an input and would be overwritten; name another '
+                                 'folder with --output')
+        jobs.append((source, target))
+    return jobs, failures
+
+
+def _is_video(path):
+    return path.lower().endswith(VIDEOS)
+
+
+def _files(path):
+    """A file itself, or the images and videos in a folder, sorted by name."""
+    if not os.path.exists(path):
+        raise InputError(f'{path}: no such file or folder')
+    if not os.path.isdir(path):
+        return [path]
+    endings = VIDEOS + UNSUPPORTED_IMAGES + tuple(
+        ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+    try:
+        files = [entry.path for entry in os.scandir(path)
+                 if not entry.name.startswith('.') and not entry.is_dir()]
+    except OSError as error:
+        raise InputError(f'{path}: the folder cannot be read ({reason(error)})') from error
+    found = sorted(file for file in files if file.lower().endswith(endings))
+    if not found:
+        raise InputError(f'{path}: the folder holds no image and no video; folders inside it must '
+                         'be named themselves')
+    if len(found) < len(files):
+        print(f'{path}: files that are no images or videos and are skipped: '
+              f'{len(files) - len(found)}')
+    return found
+
+
+def paint_images(jobs, predict, overlay, maps=None):
+    """Paint each job that is an image.
+
+    Args:
+        jobs: list of (source, target).
+        predict: function from (key, image) pairs to (key, image, confidence), as
+            road.network.predictor.Predictor.predict.
+        overlay: see road.runs.painting.paint.
+        maps: folder for 8-bit confidence maps, or None.
+    Returns:
+        a line for each image that cannot be read or written.
+    """
+    jobs, failures = [job for job in jobs if not _is_video(job[0])], []
+
+    def read(job):
+        source, target = job
+        try:
+            return target, read_image(source)
+        except InputError as error:
+            failures.append(str(error))
+
+    def write(output):
+        target, image, confidence = output
+        try:
+            write_png(target, paint(image, confidence, overlay))
+            if maps:
+                write_png(os.path.join(maps, os.path.basename(target)), to_grey(confidence))
+        except OSError as error:
+            failures.append(_cannot_write(target, error))
+
+    images = filter(None, prefetch(read, jobs, depth=DEPTH))
+    written = prefetch(write, predict(images), depth=DEPTH)
+    for _ in tqdm(written, total=len(jobs), desc='images', unit='image', disable=not jobs):
+        pass
+    return failures
+
+
+def paint_videos(jobs, predict, overlay, sound=True):
+    """Paint each job that is a video; see paint_images. `sound` keeps the sound."""
+    failures = []
+    for source, target in filter(lambda job: _is_video(job[0]), jobs):
+        try:
+            failures += _paint_video(source, target, predict, overlay, sound)
+        except InputError as error:
+            failures.append(str(error))
+        except OSError as error:
+            failures.append(_cannot_write(target, error))
+    return failures
+
+
+def _paint_video(source, target, predict, overlay, sound):
+    """Paint a video as a stream: only a few frames are in memory. [] or [the source's faults]."""
+    clip = probe(source)
+    total = round(clip.duration * clip.rate) or None
+
+    def painted(frames, bar):
+        for repeats, image in prefetch(lambda output: (output[0], paint(*output[1:], overlay)),
+                                       predict(frames), depth=DEPTH):
+            yield repeats, image
+            bar.update(repeats)
+
+    with (closing(read_frames(clip)) as frames,
+          tqdm(total=total, unit='frame', desc=os.path.basename(source)) as bar):
+        faults = write_video(target, painted(frames, bar), clip, sound)
+    return ['; '.join(faults)] if faults else []
+
+
+def _cannot_write(path, error):
+    cure = CURES.get(error.errno, 'name another folder with --output')
+    return f'{path}: cannot be written ({reason(error)}); {cure}'

@@ -1,0 +1,52 @@
+"""`main.py runs`: all runs of a folder as a table, the highest validation MaxF first."""
+
+import glob
+import math
+import os
+
+from road import files
+from road.errors import InputError
+from road.runs import checkpoints, run_folder
+from road.runs.metrics import best_of, fields
+from road.settings import option_text
+from road.tables import table
+
+HEAD = ('run', 'commit', 'epochs', 'best', 'MaxF', 'AP', 'IoU', 'seconds', 'settings that differ')
+
+
+def run(args, open_run):
+    """Print the table; runs that cannot be read are named below it."""
+    if not os.path.isdir(args.runs_dir):
+        raise InputError(f'{args.runs_dir}: no such folder; name that of the runs with --runs-dir')
+    found, warnings = [], []
+    for folder in sorted(glob.glob(os.path.join(glob.escape(args.runs_dir), '*', ''))):
+        try:
+            loaded, rows = run_folder.load(os.path.dirname(folder), begun=False), []
+            if checkpoints.exists(loaded.checkpoint('last')):
+                rows = loaded.read_checkpoint('last', verify=False)[1]['rows']
+            found.append((loaded, rows))
+        except InputError as error:
+            warnings.append(f'Warning: {error}')
+    found.sort(key=lambda each: _order(each[1]))
+    all_settings = [loaded.settings for loaded, _ in found]
+    differing = {key for one in all_settings for key in one if key not in ('name', 'runs_dir')
+                 and any(other.get(key) != one[key] for other in all_settings)}
+    print('\n'.join([table([HEAD, *(_cells(*each, differing) for each in found)]), *warnings]))
+
+
+def _order(rows):
+    """Sort key: the highest MaxF first, then runs without a score, then runs without an epoch."""
+    score = best_of(rows)['val_MaxF'] if rows else math.nan
+    return (1, not rows) if math.isnan(score) else (0, -score)
+
+
+def _cells(loaded, rows, differing):
+    environment = files.read_json(os.path.join(loaded.folder, 'environment.json'))
+    commit = str(environment.get('commit') or '-')[:7] + '+' * bool(environment.get('dirty'))
+    best = fields(best_of(rows)) if rows else {}
+    scores = [best.get(name, '-') for name in ('epoch', 'val_MaxF', 'val_AP', 'val_IoU')]
+    options = [' '.join(option_text(key, value)) for key, value in loaded.settings.items()
+               if key in differing]
+    epochs, seconds = loaded.settings.get('epochs'), sum(row['seconds'] for row in rows)
+    return (os.path.basename(loaded.folder), commit, f'{len(rows)}/{epochs}', *scores,
+            f'{seconds:.1f}', ' '.join(options))
