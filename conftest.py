@@ -1,4 +1,4 @@
-"""Fixtures for pytest: main.py's functions for project_tests.py, and small drawn data for tests/."""
+"""Fixtures for pytest: main.py's functions for project_tests.py, drawn data, a trained run."""
 
 import os
 
@@ -40,8 +40,8 @@ def data_dir(scenes_dir):
 
 @pytest.fixture(scope='session')
 def scenes_dir(tmp_path_factory):
-    """Drawn scenes in KITTI's layout, three labelled and one test frame a category, shared by all tests: read only."""
-    from road import scenes
+    """Drawn scenes in KITTI's layout, three labelled and one test frame per category: read only."""
+    from road.sample import scenes
     folder = str(tmp_path_factory.mktemp('data') / 'data_road')
     scenes.write_dataset(folder, training=3, testing=1, height=94, width=310)
     return folder
@@ -50,15 +50,48 @@ def scenes_dir(tmp_path_factory):
 @pytest.fixture(scope='session')
 def vgg_dir(tmp_path_factory):
     """A narrow VGG16 graph with random weights, fc6 and fc7 included: read only."""
-    from road import vgg16
+    from road.network import vgg16, vgg_folder
     folder = str(tmp_path_factory.mktemp('graph') / 'vgg')
-    vgg16.save_graph(vgg16.random_weights(fc_width=16), folder)
+    vgg_folder.save(vgg16.random_weights(fc_width=16), folder)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def train_run(scenes_dir, vgg_dir, tmp_path_factory):
+    """Train a run by main.main: train_run(name, *options) => (exit code, its folder).
+
+    All runs are small, in float32, and share one cache.
+    """
+    folder = tmp_path_factory.mktemp('place')
+
+    def train(name, *options):
+        code = main_module.main([
+            '--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder),
+            '--runs-dir', str(folder / 'runs'), '--name', name, '--image-size', '64x192',
+            '--val-frames', '1', '--batch-size', '2', '--precision', 'float32',
+            '--schedule', 'constant', '--augment', 'mirror', '--copies', '2', *options])
+        return code, str(folder / 'runs' / name)
+    return train
+
+
+@pytest.fixture(scope='session')
+def trained_run(train_run):
+    """The folder of a finished run of three epochs: read only."""
+    code, folder = train_run('trained', '--epochs', '3')
+    assert code == 0
     return folder
 
 
 @pytest.fixture
+def copied_scenes(scenes_dir, tmp_path):
+    """A copy of the drawn scenes to break."""
+    import shutil
+    return shutil.copytree(scenes_dir, str(tmp_path / 'data_road'))
+
+
+@pytest.fixture
 def server(tmp_path):
-    """A real HTTP server on this machine, which serves tmp_path/served and can misbehave: see tests/bad_server.py."""
+    """An HTTP server on this machine that serves tmp_path/served; see tests/bad_server.py."""
     from tests.bad_server import serve
     (tmp_path / 'served').mkdir(exist_ok=True)
     with serve(str(tmp_path / 'served')) as address:
