@@ -1,0 +1,11 @@
+"""tools/soak.py with three kills, in real processes."""
+
+import pytest
+
+from tools import soak
+
+
+@pytest.mark.slow
+def test_killed_runs_end_as_an_undisturbed_run(tmp_path):
+    phases = (('cache', 0.1), ('checkpoint', 0.06), ('images', 0.3))
+    assert soak.soak(str(tmp_path), 3, phases) == (1, [])

@@ -1,0 +1,156 @@
+"""Train every setting of a list with several seeds, and collect the scores in one CSV file.
+
+    python tools/experiments.py LIST --kitti-dir DIR ...
+
+    # LIST: a setting per line, its name and then options of main.py. Options that follow LIST on
+    # the command line are added to every setting.
+    frozen:
+    mirrored: --augment mirror --copies 2
+
+Each training is a process and a run, <runs-dir>/<name>-seed<N>. Start the command again after a
+stop: finished runs are skipped, a stopped run is resumed.
+"""
+
+import argparse
+import csv
+import os
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from road import errors, settings
+from road.errors import InputError
+from road.files import atomic_path, read_json
+from road.runs import run_folder
+from road.runs.log import Terminated, stoppable
+from road.tables import table
+
+MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
+SCORES = ('MaxF', 'AP', 'IoU')  # of the validation frames, per cent, after the last epoch
+COLUMNS = ('name', 'seed', *SCORES, *(f'best_{score}' for score in SCORES), 'best_epoch', 'seconds',
+           'commit', 'options')  # best_: after the best epoch; seconds: of all epochs
+OWN = ('--name', '--seed', '--runs-dir', '--resume')  # given to every run, not by the list
+
+
+def read_list(path, common=()):
+    """Read a list: {name: option words}, in order, each followed by the words `common`.
+
+    Raises:
+        InputError: a line is not a setting. An option that main.py lacks ends the program, code 2.
+    """
+    listed = {}
+    with open(path, encoding='utf-8') as file:
+        lines = [line.strip() for line in file if not line.startswith(('#', '\n'))]
+    for line in lines:
+        name, _, options = line.partition(':')
+        try:
+            if settings.run_name(name) in listed:
+                raise ValueError(f'{name} is there twice')
+            listed[name] = [*shlex.split(options), *common]
+            for word in listed[name]:
+                if word.partition('=')[0] in OWN:
+                    raise ValueError(f'{word} is set for each run by this program; leave it out')
+        except (ValueError, argparse.ArgumentTypeError) as error:
+            raise InputError(f'{path}: line {line!r}: {error}; expected NAME: OPTIONS') from error
+        settings.parse_training(listed[name])
+    return listed
+
+
+def run_all(listed, seeds, runs_dir):
+    """Train what is missing of a list with the seeds 0 to seeds - 1; returns the rows of the table.
+
+    Raises:
+        InputError: a run of this name has other options, or a run fails. What is done is kept.
+    """
+    wanted = [(name, str(seed), f'{runs_dir}/{name}-seed{seed}')
+              for seed in range(seeds) for name in listed]
+    rows, words = [], {}
+    for name, seed, folder in wanted:
+        own = f'--seed={seed}', f'--name={name}-seed{seed}', f'--runs-dir={runs_dir}'
+        words[folder] = [*listed[name], *own]
+        if os.path.lexists(folder):
+            refuse_other_options(folder, words[folder])
+    for number, (name, seed, folder) in enumerate(wanted, 1):
+        if not os.path.exists(f'{folder}/metrics.json'):
+            print(f'{number}/{len(wanted)}: {name}, seed {seed}', flush=True)
+            train(folder, words[folder])
+        row = name, seed, *results(folder), shlex.join(listed[name])
+        rows.append(dict(zip(COLUMNS, row)))
+        with atomic_path(f'{runs_dir}/experiments.csv') as path, open(path, 'w') as file:
+            csv.writer(file, lineterminator='\n').writerows([COLUMNS, *map(dict.values, rows)])
+    return rows
+
+
+def refuse_other_options(folder, words):
+    recorded = run_folder.load(folder, begun=False).settings
+    for key, value in vars(settings.parse_training(words)).items():
+        # a moved folder or another working directory does not change what was trained
+        if key not in ('name', 'runs_dir', 'resume', 'debug') and recorded.get(key) != value:
+            raise InputError(f'{folder}: was trained with other settings ({key}={recorded.get(key)}'
+                             f', not {value}); give the setting another name')
+
+
+def train(folder, words):
+    words = ['--resume', folder] if os.path.isdir(folder) else words
+    code = subprocess.run([sys.executable, MAIN, *words]).returncode
+    if code in (130, 143):
+        raise KeyboardInterrupt
+    if code:
+        raise InputError(f'{folder}: the training ended with exit code {code}, see above')
+
+
+def results(folder):
+    """What the table says of a run, as text: COLUMNS without name, seed and options."""
+    metrics = read_json(f'{folder}/metrics.json')
+    if not metrics:
+        raise InputError(f'{folder}: metrics.json is damaged; move the run away and start again')
+    commit, best = read_json(f'{folder}/environment.json').get('commit') or '', metrics['best']
+    scores = [row[f'val_{score}'] for row in (metrics['last'], best) for score in SCORES]
+    texts = ('nan' if score is None else f'{score:.4f}' for score in scores)
+    return *texts, str(best['epoch']), f'{metrics["seconds"]:.1f}', commit[:7]
+
+
+def summary(rows, names):
+    """The rows as text: per setting the mean and the standard deviation over its seeds."""
+    columns = ('MaxF', 'AP', 'best_MaxF', 'best_AP', 'seconds')
+    lines = [('setting', 'seeds', *columns)]
+    for name in names:
+        cells = []
+        for column in columns:
+            values = [float(row[column]) for row in rows if row['name'] == name]
+            deviation = f' ± {np.std(values, ddof=1):.2f}' if len(values) > 1 else ''
+            cells.append(f'{np.mean(values):.2f}{deviation}')
+        lines.append((name, str(len(values)), *cells))
+    return table(lines)
+
+
+def run(argv=None):
+    """Run the command line; returns the exit code, as main.main does."""
+    note = 'All other options are options of main.py and are added to every setting.'
+    description = __doc__.split('\n\n')[0]
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=description, epilog=note)
+    add = parser.add_argument
+    add('list', metavar='LIST', help='a text file with a setting per line, NAME: OPTIONS')
+    add('--seeds', type=settings.number(int, 1, 100), default=3, metavar='N',
+        help='train each setting with the seeds 0 to N-1 (default: 3)')
+    add('--runs-dir', default='runs/experiments', metavar='DIR',
+        help='folder of the runs and experiments.csv (default: %(default)s)')
+    args, common = parser.parse_known_args(argv)
+    try:
+        listed = read_list(args.list, common)
+        with stoppable():
+            print(summary(run_all(listed, args.seeds, args.runs_dir), listed))
+    except KeyboardInterrupt as stop:
+        print('Stopped', file=sys.stderr)
+        return 143 if isinstance(stop, Terminated) else 130
+    except (InputError, OSError) as error:
+        print(f'Error: {errors.describe(error, {})}', file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(run())
