@@ -1,0 +1,95 @@
+"""README.md and docs/: commands parse; options, files and links exist."""
+
+import glob
+import os
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from road import settings
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PAGES = ['README.md', *sorted(glob.glob('docs/*.md', root_dir=ROOT))]
+TOOLS = sorted(glob.glob('tools/*.py', root_dir=ROOT))
+OTHER_PROGRAMS = ('python3 -m venv', 'pip install', 'python -m pytest', 'curl', '. .venv/', 'ruff')
+FORMER_OPTIONS = {'--temperature', '--labels', '--variants', '--encoder-l2', '--xla'}
+
+
+def read(page):
+    return Path(ROOT, page).read_text(encoding='utf-8')
+
+
+def blocks(page, language):
+    found = re.findall(r'^```(\w*)\n(.*?)^```$', read(page), re.M | re.S)
+    return [text for name, text in found if name == language]
+
+
+def commands(page):
+    text = ''.join(blocks(page, 'sh')).replace('\\\n', ' ').replace('.venv/bin/p', 'p')
+    parts = filter(None, map(str.strip, re.split('\n|&&', text)))
+    return [shlex.split(p, comments=True) for p in parts if not p.startswith(OTHER_PROGRAMS)]
+
+
+def options(text):
+    return set(re.findall(r'(?<![\w-])--[a-z][a-z0-9-]+', text))
+
+
+@pytest.fixture(scope='module')
+def tool_help():
+    def ask(tool):
+        return subprocess.check_output([sys.executable, tool, '--help'], cwd=ROOT, text=True)
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(TOOLS, pool.map(ask, TOOLS)))
+
+
+@pytest.fixture
+def main_options(capsys):
+    for command in settings.COMMANDS:
+        with pytest.raises(SystemExit):
+            settings.parse([command, '--help'])
+    return options(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_commands_parse(page, tool_help, main_options):
+    for program, script, *words in commands(page):
+        assert program == 'python'
+        if script == 'main.py':
+            settings.parse(words)
+        elif script != 'project_tests.py':
+            passed_on = main_options if script == 'tools/experiments.py' else set()
+            assert options(' '.join(words)) <= options(tool_help[script]) | passed_on
+
+
+def test_named_options_exist_and_training_options_are_explained(tool_help, main_options):
+    known = main_options | options(''.join(tool_help.values()))
+    for page in PAGES:
+        allowed = FORMER_OPTIONS if page in ('docs/experiments.md', 'docs/speed.md') else set()
+        assert options(read(page)) <= known | allowed, page
+    training = {f'--{name.replace("_", "-")}' for name in vars(settings.parse_training([]))}
+    assert training <= options(read('docs/training.md'))
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r'\]\((?!https://)([^)]+)\)', read(page)):
+        path, _, heading = link.partition('#')
+        target = os.path.join(os.path.dirname(page), path) if path else page
+        assert os.path.exists(os.path.join(ROOT, target)), link
+        headings = re.findall(r'^#+ (.*)', read(target), re.M) if heading else []
+        assert not heading or heading in [h.lower().replace(' ', '-') for h in headings], link
+
+
+def test_files_that_are_named_exist():
+    tree, = (block for block in blocks('README.md', '') if block.startswith('main.py'))
+    named = [word for line in tree.splitlines() for word in line.split('  ')[0].split()]
+    for page in PAGES:
+        named += re.findall(r'`((?:road|tools|tests|docs|imgs|\.ci)/[\w./-]*)`', read(page))
+        named += re.findall(r'`(\w+\.(?:py|txt|toml|yml))`', read(page))
+    assert [path for path in named if not os.path.exists(os.path.join(ROOT, path))] == []
