@@ -84,14 +84,16 @@ def train(images, labels, steps, batch_size, seed, config=None):
         train_op = adam.minimize(loss + 0.3 * (fine_loss + coarse_loss))
         sess.run(tf.global_variables_initializer())
         sess.graph.finalize()
-        for step in tqdm(range(steps), 'Training the encoder', unit='step', dynamic_ncols=True):
+        bar = tqdm(range(steps), 'Training the encoder', unit='step', dynamic_ncols=True)
+        for step in bar:
             chosen = order[step * batch_size:(step + 1) * batch_size]
             mirror, gain, offset = rng.random([3, batch_size, 1, 1, 1], np.float32)
             x, y = (np.where(mirror < 0.5, array[:, :, ::-1], array)
                     for array in (images[chosen], labels[chosen]))
-            sess.run(train_op, {
+            _, value = sess.run([train_op, loss], {
                 image: x * (0.8 + 0.4 * gain) + (40 * offset - 20), label: y,
                 learning_rate: LEARNING_RATE * one_cycle(step / steps)})
+            bar.set_postfix(loss=f'{value:.4f}', refresh=False)
         # The moments to keep are those of the final filters, over many unchanged images.
         found = [sess.run((moments, squares), {image: images[i:i + 8]})
                  for i in range(0, min(len(images), 96), 8)]
