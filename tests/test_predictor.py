@@ -1,7 +1,5 @@
 """From images to confidences: sizes, proportions, order; the softmax of the logits."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ import main
 from road.data import images, kitti
 from road.network.predictor import Predictor
 from road.network.tf1 import tf
+from road.sample import encoder, scenes
 from road.scoring import scores
 
 
@@ -55,13 +54,15 @@ def test_images_of_any_shape_give_their_own_softmax_in_order(brightness, full_si
 
 @pytest.mark.slow
 def test_sizes_that_32_does_not_divide_score_as_well(tmp_path):
-    """Within a point of MaxF of the next multiples of 32, for a run of the sample."""
-    assert main.main(['--sample', '--data-dir', str(tmp_path), '--runs-dir', str(tmp_path),
-                      '--name', 'run', '--epochs', '10']) == 0
-    with main.open_run(str(tmp_path / 'run')) as opened:
-        run, predictor = opened.run, opened.predictor
-        folder = os.path.join(run.settings['kitti_dir'], 'training')
-        frames = kitti.named(kitti.training_frames(folder), run.validation, folder)
+    """Within a point of MaxF of the next multiples of 32, for a network that finds the road."""
+    place = str(tmp_path)
+    scenes.write_dataset(f'{place}/data_road', training=8, testing=1)
+    encoder.make_encoder(f'{place}/vgg', count=60, steps=150)
+    assert main.main(['--data-dir', place, '--runs-dir', place, '--name', 'run', '--val-frames',
+                      '3', '--image-size', '96x320', '--epochs', '20', '--keep-prob', '0.9']) == 0
+    with main.open_run(f'{place}/run') as opened:
+        predictor, folder = opened.predictor, f'{place}/data_road/training'
+        frames = kitti.named(kitti.training_frames(folder), opened.run.validation, folder)
 
         def max_f(shape):
             counted = 0
@@ -74,4 +75,4 @@ def test_sizes_that_32_does_not_divide_score_as_well(tmp_path):
             return 100 * scores.scores(counted).MaxF
 
         for shape in ((100, 320), (104, 330), (120, 340)):
-            assert max_f(shape) > max(max_f(images.network_shape(shape)) - 1, 90), shape
+            assert max_f(shape) > max(max_f(images.network_shape(shape)) - 1, 85), shape
