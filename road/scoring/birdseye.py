@@ -23,7 +23,7 @@ RESOLUTION = 0.05  # metres per cell
 ROWS = round((Z_RANGE[1] - Z_RANGE[0]) / RESOLUTION)  # 800
 COLUMNS = round((X_RANGE[1] - X_RANGE[0]) / RESOLUTION)  # 400
 # The principal point of KITTI's cameras is within 0.04 of the image's size of the image's centre.
-OFF_CENTRE = 0.08
+OFF_CENTRE = 0.06
 
 
 def frame_calibration(frame, shape):
