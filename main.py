@@ -1,6 +1,6 @@
 """Train FCN-8s on a frozen VGG16 to label the road in KITTI images.
 
-    python main.py --sample     # drawn scenes, nothing to download; minutes on 2 cores
+    python main.py --sample     # drawn scenes, no download; a few minutes on 2 cores
     python main.py              # KITTI Road in data/data_road; downloads VGG16 if it is missing
 
 Loads the frozen VGG16 graph, adds the FCN-8s decoder, trains it with cross-entropy plus L2, prints
