@@ -23,7 +23,7 @@ from road.progress import tqdm
 # Of KITTI's sizes the largest is 1.02 times the smallest; others are from another camera.
 UNLIKE = 1.5
 RULE = ' KITTI Road has magenta road, red for what is not road, black for what does not count'
-COLOURS = {(255, 0, 0): 'red', (255, 0, 255): 'magenta', (0, 0, 0): 'black', (0, 0, 255): 'blue'}
+COLOURS = {0xFF0000, 0xFF00FF, 0x000000, 0x0000FF}  # red, magenta, black, and blue as a trace
 
 
 class Seen(NamedTuple):
@@ -92,14 +92,14 @@ def _read_label(path):
     """(width, height, digest, valid, road, blue) of a label in KITTI's colours."""
     label = read_image(path)
     codes = label.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    known = {red << 16 | green << 8 | blue for red, green, blue in COLOURS}
     values, pixels = np.unique(codes, return_counts=True)
-    unknown = {value: count for value, count in zip(values.tolist(), pixels) if value not in known}
+    unknown = {value: count for value, count in zip(values.tolist(), pixels)
+               if value not in COLOURS}
     if unknown:
         value = max(unknown, key=unknown.get)
         raise InputError(
             f'{path}: {sum(unknown.values())} pixels have colours unknown to KITTI Road, mostly '
-            f'{(value >> 16, value >> 8 & 255, value & 255)}; use {", ".join(COLOURS.values())}')
+            f'{(value >> 16, value >> 8 & 255, value & 255)}; paint them in its colours.{RULE}')
     road, valid = label[..., 2] > 0, label[..., 0] > 0
     counts = [int(plane.sum()) for plane in (valid, valid & road, road & ~valid)]
     return label.shape[1], label.shape[0], files.file_digest(path), *counts
