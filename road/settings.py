@@ -86,7 +86,8 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
         super().__init__(prog, max_help_position=32, width=100)
 
     def _get_help_string(self, action):  # a default of None or False says nothing
-        return super()._get_help_string(action) if action.default else action.help
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
 
 
 # ------------------------------------------------------------------------------------- training

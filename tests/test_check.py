@@ -134,7 +134,7 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
         assert f'Fault  {os.path.join(copied_scenes, name)}: ' in shown.out
     assert f'Fault  {broken}: not a complete VGG16 graph, saved_model.pb is missing' in shown.out
     assert '8 training images, 8 labels, 2 test images, 11 calibration files' in shown.out
-    assert '5 faults' in shown.err and 'Traceback' not in shown.err
+    assert 'faults found: 5;' in shown.err and 'Traceback' not in shown.err
     assert main.main(['check', '--data-dir', str(tmp_path / 'none')]) == 2
     assert 'KITTI Road is not there' in capsys.readouterr().out
 

@@ -84,4 +84,5 @@ main.tf.Session()
     result = subprocess.run([sys.executable, '-c', code, '--no-such-option'], cwd=ROOT, text=True,
                             capture_output=True, env=environment)
     assert result.returncode == 0 and result.stdout.startswith('usage: main.py')
+    assert 'does not clip (default: 0.0)' in result.stdout  # a default of 0 is shown too
     assert result.stderr.split('\n')[-2:] == ['imported', '']  # TensorFlow printed nothing

@@ -27,5 +27,5 @@ def run(args, open_run):
     for fault in faults:
         print(f'Fault  {fault}')
     if faults:
-        raise InputError(f'{len(faults)} faults; mend every one before training')
+        raise InputError(f'faults found: {len(faults)}; mend every one before training')
     print('No faults')

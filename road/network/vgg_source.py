@@ -25,16 +25,17 @@ def find_vgg(vgg_dir, weights=None):
     Raises:
         InputError: the folder is damaged or was built from other weights, or cannot be made.
     """
+    source = _source(weights) if weights else None
     if not os.path.lexists(vgg_dir):
         with lock(vgg_dir):
             if not os.path.lexists(vgg_dir):  # else another process has made it meanwhile
                 if weights:
                     print(f'Building the VGG16 graph in {vgg_dir} from {weights}')
-                    vgg_folder.save(read_weights(weights), vgg_dir, _source(weights))
+                    vgg_folder.save(read_weights(weights), vgg_dir, source)
                 else:
                     _download(vgg_dir)
     graph = vgg_folder.check(vgg_dir)
-    if weights and graph.source != _source(weights):
+    if weights and graph.source != source:
         raise InputError(f'{vgg_dir}: was not built from {weights}; move the folder away or name '
                          'another one with --vgg-dir')
     print(f'Encoder in {vgg_dir}: {graph.summary}')
