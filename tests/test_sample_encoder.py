@@ -1,14 +1,17 @@
-"""The sample's encoder: its training, the folded graph, and how it is kept or made again."""
+"""The sample's encoder: the shipped weights, the graph made of them, and their training."""
+
+import csv
+import os
 
 import numpy as np
 import pytest
 
+import main
 from road.errors import InputError
 from road.network import vgg16, vgg_folder
 from road.network.tf1 import tf
 from road.sample import encoder
-
-TINY = dict(count=3, steps=2, batch_size=2)
+from tools import train_sample_encoder as training
 
 
 def pools_of(weights, images):
@@ -18,6 +21,54 @@ def pools_of(weights, images):
             variable.load(weights[name], sess)
         return sess.run(['layer3_out:0', 'layer4_out:0', 'layer7_out:0'],
                         {'image_input:0': images, 'keep_prob:0': 1.0})
+
+
+def check_file():
+    """The .npz file is complete, finite and small, and its values are far from float16's end."""
+    with np.load(encoder.WEIGHTS) as file:
+        stored = dict(file)
+    assert {name: value.shape for name, value in stored.items()} == vgg16.shapes(
+        False, vgg16.NARROW_WIDTHS)
+    for value in stored.values():
+        assert value.dtype == np.float16 and np.abs(value).max() < 10_000  # NaN is not less
+    assert os.path.getsize(encoder.WEIGHTS) <= 150_000
+
+
+def test_shipped_weights_are_complete_finite_and_small():
+    check_file()
+
+
+def test_shipped_encoder_has_pools_of_the_size_that_the_decoder_expects():
+    images, _ = training.draw(4, seed=1)
+    pools = pools_of(encoder.read_weights(), images)
+    sizes = [np.sqrt(np.mean(pool ** 2)) for pool in pools]
+    np.testing.assert_allclose(sizes, training.POOL_SIZES, rtol=0.2)
+    assert max(pool.max() for pool in pools) < 65_504 / 2  # features are cached in float16
+    assert all((pool.max((0, 1, 2)) > 0).mean() > 0.8 for pool in pools)  # most channels respond
+
+
+def test_encoder_is_kept_replaced_or_refused(tmp_path, monkeypatch, load_vgg):
+    folder = str(tmp_path / 'vgg')
+    vgg_folder.save(vgg16.random_weights(), folder, 'road/sample/encoder.py version 1, scenes 3')
+    encoder.make_encoder(folder)  # replaces what an older version made
+    made = vgg_folder.check(folder)
+    images = np.random.default_rng(0).integers(256, size=[1, 64, 96, 3])
+    with tf.Graph().as_default(), tf.Session() as sess:
+        image_input, keep_prob, *outputs = load_vgg(sess, folder)
+        pools = sess.run(outputs, {image_input: images, keep_prob: 1.0})
+    for pool, expected in zip(pools, pools_of(encoder.read_weights(), images), strict=True):
+        np.testing.assert_allclose(pool, expected, rtol=1e-4, atol=1e-5 * expected.max())
+    with monkeypatch.context() as patch:
+        patch.setattr(vgg_folder, 'save', None)
+        encoder.make_encoder(folder)  # nothing is written
+    other = str(tmp_path / 'other.npz')
+    np.savez(other, **vgg16.random_weights())
+    monkeypatch.setattr(encoder, 'WEIGHTS', other)
+    encoder.make_encoder(folder)
+    assert vgg_folder.check(folder).fingerprint != made.fingerprint
+    vgg_folder.save(vgg16.random_weights((2, 2, 2, 2, 2)), folder)
+    with pytest.raises(InputError, match='vgg: holds something other .*; move it away'):
+        encoder.make_encoder(folder)
 
 
 def test_folded_graph_computes_what_the_normalised_one_computes():
@@ -33,40 +84,43 @@ def test_folded_graph_computes_what_the_normalised_one_computes():
         variance = rng.uniform(0.5, 2, size) * (5000 if name == 'conv1_1' else 1)
         moments[name] = np.float32([rng.normal(0, 0.2, size), variance])
     with tf.Graph().as_default(), tf.Session() as sess:
-        pools, variables, _ = encoder.normalised_graph(tf.constant(images), start, moments)
+        pools, variables, _ = training.normalised_graph(tf.constant(images), start, moments)
         for name, variable in variables.items():
             sess.run(tf.assign(variable, values[name]))
         expected = sess.run(pools)
     sizes = np.array([0.3, 7.0, 11.0])
-    folded = pools_of(encoder.fold(values, moments, sizes), images)
-    for got, pool, size, wanted in zip(folded, expected, sizes, encoder.POOL_SIZES):
+    folded = pools_of(training.fold(values, moments, sizes), images)
+    for got, pool, size, wanted in zip(folded, expected, sizes, training.POOL_SIZES):
         pool = pool * (wanted / size)
         assert pool.max() > 0
         np.testing.assert_allclose(got, pool, rtol=1e-3, atol=1e-5 * pool.max())
 
 
 def test_training_on_drawn_scenes_keeps_the_sizes_of_the_pools(monkeypatch):
-    monkeypatch.setattr(encoder, 'SHAPE', (64, 128))
-    images, labels = encoder.draw(4, seed=0)
+    monkeypatch.setattr(training, 'SHAPE', (64, 128))
+    images, labels = training.draw(4, seed=0)
     assert images.shape == (4, 64, 128, 3) and labels.shape == (4, 64, 128, 2)
     assert images.dtype == labels.dtype == np.uint8
-    weights = encoder.fold(*encoder.train(images, labels, steps=3, batch_size=3, seed=0))
+    weights = training.fold(*training.train(images, labels, steps=3, batch_size=3, seed=0))
     start = vgg16.random_weights()
     assert np.abs(weights['conv1_1/filter'] - start['conv1_1/filter']).max() > 1e-3
     sizes = [np.sqrt(np.mean(pool ** 2)) for pool in pools_of(weights, images.astype(np.float32))]
-    np.testing.assert_allclose(sizes, encoder.POOL_SIZES, rtol=0.05)
+    np.testing.assert_allclose(sizes, training.POOL_SIZES, rtol=0.05)
 
 
-def test_encoder_is_kept_replaced_or_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(encoder, 'SHAPE', (32, 64))
-    folder = str(tmp_path / 'vgg')
-    encoder.make_encoder(folder, **TINY)
-    made = vgg_folder.check(folder)
-    with monkeypatch.context() as patch:
-        patch.setattr(encoder, 'train', None)
-        encoder.make_encoder(folder, **TINY)  # nothing is trained
-    encoder.make_encoder(folder, **TINY, seed=1)
-    assert vgg_folder.check(folder).fingerprint != made.fingerprint
-    vgg_folder.save(vgg16.random_weights((2, 2, 2, 2, 2)), folder)
-    with pytest.raises(InputError, match="vgg: holds something other .*; move it away"):
-        encoder.make_encoder(folder, **TINY)
+@pytest.mark.slow
+def test_training_command_writes_weights_that_load(tmp_path, monkeypatch):
+    path = str(tmp_path / 'encoder.npz')
+    training.main(['--output', path, '--scenes', '36', '--steps', '55'])
+    monkeypatch.setattr(encoder, 'WEIGHTS', path)
+    check_file()
+    encoder.make_encoder(str(tmp_path / 'vgg'))
+    assert vgg_folder.check(str(tmp_path / 'vgg')).source.startswith('road/sample/encoder.npz')
+
+
+@pytest.mark.slow
+def test_sample_reaches_its_score_with_the_shipped_encoder(tmp_path):
+    assert main.main(['--sample', '--data-dir', str(tmp_path / 'data'),
+                      '--runs-dir', str(tmp_path), '--name', 'run']) == 0
+    with open(tmp_path / 'run/metrics.csv', newline='') as file:
+        assert max(float(row['val_IoU']) for row in csv.DictReader(file)) >= 95

@@ -6,10 +6,9 @@ from road.files import lock
 def make_sample(kitti_dir, vgg_dir, config=None):
     """Write the data set and the encoder's graph where they are missing.
 
-    config is the tf.ConfigProto of the session that trains the encoder. Raises InputError if one
-    of the folders holds something that was not made here.
+    Raises InputError if one of the folders holds something that was not made here.
     """
     from road.sample import encoder, scenes  # here, because SciPy takes half a second to import
     with lock(kitti_dir):
         scenes.write_dataset(kitti_dir)
-        encoder.make_encoder(vgg_dir, config)
+        encoder.make_encoder(vgg_dir)

@@ -1,0 +1,196 @@
+"""Train the encoder of `main.py --sample` and write road/sample/encoder.npz.
+
+    python tools/train_sample_encoder.py     # TIME on 2 cores
+
+The file in the repository was made by this command. Run it again when the drawn scenes change.
+
+The encoder is a narrow VGG16. ImageNet weights cannot be had without a download, and behind random
+ones the decoder's 1x1 convolutions find no road edge. So the 13 convolutions are trained here, with
+batch normalisation and a simple head, on scenes of another seed than the sample's own. Afterwards
+the head is dropped and the normalisation, a factor and an offset per channel, is folded into
+filters and biases.
+"""
+
+import argparse
+import os
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from road.data.images import resize_image, resize_label  # noqa: E402
+from road.data.kitti import CATEGORIES  # noqa: E402
+from road.files import atomic_path  # noqa: E402
+from road.network import vgg16  # noqa: E402
+from road.network.tf1 import tf  # noqa: E402
+from road.prefetch import prefetch  # noqa: E402
+from road.progress import tqdm  # noqa: E402
+from road.sample import encoder, props, scenes  # noqa: E402
+from road.settings import SAMPLE_DEFAULTS  # noqa: E402
+
+SHAPE = SAMPLE_DEFAULTS['image_size']  # roads then have the size that the encoder knows
+LEARNING_RATE = 0.015  # of Adam, the highest
+EPSILON = 1e-3  # added to a channel's variance
+LAST = [f'conv{block}_{count}' for block, count in enumerate(vgg16.BLOCKS, 1)]  # before a pooling
+# Root mean squares of pool3, pool4 and pool5. The decoder multiplies the first two by 0.0001 and
+# 0.01. The largest activations are about ten times as large, and float16 ends at 65,504.
+POOL_SIZES = (3000.0, 100.0, 1.0)
+
+
+def main(argv=None):
+    """Draw, train, fold and write the file."""
+    parser = argparse.ArgumentParser(description='Train the encoder of main.py --sample.')
+    add = parser.add_argument
+    add('--output', default=encoder.WEIGHTS, metavar='FILE', help='the .npz file to write')
+    add('--scenes', type=int, default=180, metavar='N', help='number of scenes to train on')
+    add('--steps', type=int, default=550, metavar='N', help='number of training steps')
+    add('--batch-size', type=int, default=8, metavar='N', help='images per step')
+    add('--seed', type=int, default=0, metavar='N', help='seed of initial weights and scenes')
+    args = parser.parse_args(argv)
+    images, labels = draw(args.scenes, args.seed)
+    weights = fold(*train(images, labels, args.steps, args.batch_size, args.seed))
+    with atomic_path(args.output) as path:
+        np.savez_compressed(path, **{name: np.float16(value) for name, value in weights.items()})
+    print(f'{args.output}: {os.path.getsize(args.output):,} bytes')
+
+
+def draw(count, seed):
+    """Draw scenes: uint8 images [count, *SHAPE, 3] and one-hot labels [count, *SHAPE, 2]."""
+    def example(number):
+        # the sample's own frames have 0 or 1 as second number, see scenes.write_frame
+        rng = np.random.default_rng([seed, 2, number])
+        image, label, *_ = scenes.draw_scene(rng, CATEGORIES[number % 3])
+        road, valid = label[..., 2] > 0, label[..., 0] > 0
+        return resize_image(image, SHAPE), resize_label(road, valid, SHAPE)
+
+    props.make_textures()
+    examples = prefetch(example, range(count))
+    return tuple(map(np.stack, zip(*tqdm(examples, 'Drawing scenes', count))))
+
+
+def train(images, labels, steps, batch_size, seed):
+    """Train the convolutions on uint8 [n, h, w, 3] and [n, h, w, 2]; return fold's arguments."""
+    rng = np.random.default_rng([seed, 3])
+    passes = steps * batch_size // len(images) + 1
+    order = np.concatenate([rng.permutation(len(images)) for _ in range(passes)])
+    with tf.Graph().as_default(), tf.Session() as sess:
+        tf.set_random_seed(seed)
+        image = tf.placeholder(tf.float32, [None, *images.shape[1:]])
+        label = tf.placeholder(tf.float32, [None, *labels.shape[1:]])
+        learning_rate = tf.placeholder(tf.float32, [])
+        pools, variables, moments = normalised_graph(image, vgg16.random_weights(seed=seed))
+        squares = [tf.reduce_mean(pool ** 2) for pool in pools]
+        loss, fine_loss, coarse_loss = head_losses(pools, label)
+        adam = tf.train.AdamOptimizer(learning_rate, beta2=0.99)
+        train_op = adam.minimize(loss + 0.3 * (fine_loss + coarse_loss))
+        sess.run(tf.global_variables_initializer())
+        sess.graph.finalize()
+        bar = tqdm(range(steps), 'Training the encoder', unit='step', dynamic_ncols=True)
+        for step in bar:
+            chosen = order[step * batch_size:(step + 1) * batch_size]
+            mirror, gain, offset = rng.random([3, batch_size, 1, 1, 1], np.float32)
+            x, y = (np.where(mirror < 0.5, array[:, :, ::-1], array)
+                    for array in (images[chosen], labels[chosen]))
+            _, value = sess.run([train_op, loss], {
+                image: x * (0.8 + 0.4 * gain) + (40 * offset - 20), label: y,
+                learning_rate: LEARNING_RATE * one_cycle(step / steps)})
+            bar.set_postfix(loss=f'{value:.4f}', refresh=False)
+        # The moments to keep are those of the final filters, over many unchanged images.
+        found = [sess.run((moments, squares), {image: images[i:i + 8]})
+                 for i in range(0, min(len(images), 96), 8)]
+        moments = {name: np.mean([each[name] for each, _ in found], axis=0) for name in moments}
+        return sess.run(variables), moments, np.sqrt(np.mean([each for _, each in found], axis=0))
+
+
+def one_cycle(progress):
+    """Share of the highest learning rate: up in the first fifth, then down along a cosine."""
+    if progress < 0.2:
+        return progress / 0.2 + 0.002
+    return 0.002 + (1 + np.cos(np.pi * (progress - 0.2) / 0.8)) / 2
+
+
+def normalised_graph(image, weights, moments=None):
+    """The 13 convolutions of VGG16, each with batch normalisation between convolution and ReLU.
+
+    Args:
+        image: float32 Tensor [n, h, w, 3], RGB, 0 to 255.
+        weights: the start, as road.network.vgg16.random_weights returns.
+        moments: {'conv1_1': (mean, variance)} ... to normalise with; None takes the batch's own.
+    Returns:
+        [pool3, pool4, pool5]; variables {'conv1_1/filter', 'conv1_1/scale', 'conv1_1/shift'} ...;
+        the moments used, {'conv1_1': Tensor [2, channels]} ...
+    """
+    variables, used, pools = {}, {}, []
+
+    def variable(name, value):
+        variables[name] = tf.get_variable(name, initializer=tf.constant(value))
+        return variables[name]
+
+    x = image[..., ::-1] - tf.constant(vgg16.MEAN_BGR)
+    for name in vgg16.CONVS:
+        kernel = variable(f'{name}/filter', weights[f'{name}/filter'])
+        x = tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
+        start = weights[f'{name}/biases']
+        scale = variable(f'{name}/scale', np.ones_like(start))
+        shift = variable(f'{name}/shift', start)
+        mean, variance = moments[name] if moments else (None, None)
+        x, mean, variance = tf.nn.fused_batch_norm(x, scale, shift, mean, variance, EPSILON,
+                                                   is_training=not moments)
+        used[name] = tf.stack([mean, variance])
+        x = tf.nn.relu(x)
+        if name in LAST:
+            x = tf.nn.max_pool2d(x, ksize=2, strides=2, padding='SAME')
+            pools.append(x)
+    return pools[2:], variables, used
+
+
+def head_losses(pools, label):
+    """Scalar cross-entropies of three scores: all pools summed, pool3 alone, the other two.
+
+    The second loss teaches pool3 edges before the sum has learned where the road is.
+    """
+    def score(number):  # [n, h, w, c] => [n, h, w, 1]
+        pool, start = pools[number], tf.truncated_normal_initializer(stddev=0.05)
+        kernel = tf.get_variable(f'head{number}', [1, 1, pool.shape[-1], 1], initializer=start)
+        return tf.nn.conv2d(pool, kernel, 1, 'SAME')
+
+    def enlarged(x, like):
+        return tf.image.resize_bilinear(x, tf.shape(like)[1:3], half_pixel_centers=True)
+
+    def loss(score):
+        logits = enlarged(score, label)[..., 0] + bias
+        per_pixel = tf.nn.sigmoid_cross_entropy_with_logits(labels=label[..., 1], logits=logits)
+        return tf.reduce_sum(valid * per_pixel) / tf.reduce_sum(valid)
+
+    fine, middle, coarse = score(0), score(1), score(2)
+    bias = tf.get_variable('head_bias', [], initializer=tf.zeros_initializer())
+    valid = tf.reduce_sum(label, axis=-1)
+    others = enlarged(enlarged(coarse, middle) + middle, fine)
+    return loss(others + fine), loss(fine), loss(others)
+
+
+def fold(values, moments, sizes):
+    """Float32 weights with which vgg16.build_graph computes what normalised_graph computes.
+
+    Args:
+        values: {'conv1_1/filter', 'conv1_1/scale', 'conv1_1/shift': array} ...
+        moments: {'conv1_1': (mean, variance)} ...
+        sizes: root mean squares of pool3, pool4 and pool5; they are scaled to POOL_SIZES.
+    """
+    scales = {name: new / old for name, new, old in zip(LAST[2:], POOL_SIZES, sizes)}
+    weights, before = {}, 1.0
+    for name in vgg16.CONVS:
+        mean, variance = moments[name]
+        factor = values[f'{name}/scale'] / np.sqrt(variance + EPSILON)
+        # ReLU and max pooling pass a positive factor on; the next convolution takes it back.
+        after = scales.get(name, 1.0)
+        kernel = values[f'{name}/filter'] * factor * (after / before)
+        biases = (values[f'{name}/shift'] - mean * factor) * after
+        weights |= {f'{name}/filter': np.float32(kernel), f'{name}/biases': np.float32(biases)}
+        before = after
+    return weights
+
+
+if __name__ == '__main__':
+    main()
