@@ -20,8 +20,8 @@ COPIES = 8  # of each image where --augment is given alone
 
 # Defaults of --sample: 20 frames per category, small images, and an encoder with few channels.
 SAMPLE_DEFAULTS = {
-    'val_frames': 5, 'image_size': (96, 320), 'epochs': 30, 'learning_rate': 3e-2,
-    'schedule': 'constant', 'keep_prob': 0.9, 'l2': 1e-5}
+    'val_frames': 5, 'image_size': (96, 320), 'epochs': 20, 'batch_size': 1,
+    'learning_rate': 0.1, 'keep_prob': 0.9, 'l2': 1e-5}
 # KITTI's cars drive on the right: mirrored images cost more than they teach.
 UNMIRRORED = tuple(name for name in AUGMENTATIONS if name != 'mirror')
 PRESETS = {
