@@ -1,6 +1,6 @@
 """Train the encoder of `main.py --sample` and write road/sample/encoder.npz.
 
-    python tools/train_sample_encoder.py     # 180 scenes, 550 steps; two to three minutes on 2 cores
+    python tools/train_sample_encoder.py     # two to three minutes on 2 cores
 
 The file in the repository was made by this command. Run it again when the drawn scenes change.
 
