@@ -82,6 +82,39 @@ def trained_run(train_run):
     return folder
 
 
+@pytest.fixture(scope='session')
+def camvid_dir(tmp_path_factory):
+    """Drawn images of 48x64 in CamVid's layout, all classes in bands: read only.
+
+    4 training, 2 validation, 1 test image, all with labels.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from road.data import camvid
+    folder = tmp_path_factory.mktemp('camvid')
+    colours = np.uint8([*(each.colour for each in camvid.CLASSES), (0, 0, 0)])
+    for split, count, first in (('train', 4, 0), ('val', 2, 4), ('test', 1, 6)):
+        for part in (split, f'{split}annot'):
+            (folder / part).mkdir()
+        for i in range(count):
+            label = np.uint8((np.arange(64) // 5 + first + i) % 12)[np.newaxis].repeat(48, axis=0)
+            Image.fromarray(colours[label]).save(folder / split / f'{split}_{i}.png')
+            Image.fromarray(label).save(folder / f'{split}annot' / f'{split}_{i}.png')
+    return str(folder)
+
+
+@pytest.fixture(scope='session')
+def classes_run(camvid_dir, vgg_dir, tmp_path_factory):
+    """The folder of a finished run of two epochs on 11 classes: read only."""
+    folder = tmp_path_factory.mktemp('classes')
+    assert main_module.main([
+        '--dataset-dir', camvid_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder), '--runs-dir',
+        str(folder), '--name', 'classes', '--image-size', '96x128', '--epochs', '2',
+        '--precision', 'float32']) == 0
+    return str(folder / 'classes')
+
+
 @pytest.fixture
 def copied_scenes(scenes_dir, tmp_path):
     """A copy of the drawn scenes to break."""

@@ -9,11 +9,11 @@ import time
 from road.data import download, kitti
 from road.data.batches import Batches, read_images
 from road.data.images import read_frames
-from road.network.predictor import Predictor
+from road.network.predictor import Predictor, outputs_ahead
 from road.network.vgg_source import find_vgg
 from road.prefetch import prefetch
 from road.progress import tqdm
-from road.runs.painting import paint, write_png
+from road.runs.painting import add_legend, paint, write_png
 
 
 def maybe_download_pretrained_vgg(data_dir, *, vgg_dir=None, weights=None):
@@ -50,7 +50,7 @@ def gen_batch_function(data_folder, image_shape):
         (0, 0) where a pixel is not valid. The last batch may be smaller.
     """
     frames = kitti.training_frames(data_folder)
-    return Batches(frames, lambda samples: read_images(samples, image_shape))
+    return Batches(frames, lambda samples: read_images(samples, image_shape, kitti.read_label))
 
 
 def gen_test_output(sess, logits, keep_prob, image_pl, data_folder, image_shape):
@@ -59,12 +59,19 @@ def gen_test_output(sess, logits, keep_prob, image_pl, data_folder, image_shape)
     return paint_frames(predictor, kitti.testing_frames(data_folder))
 
 
-def paint_frames(predictor, frames):
-    """Yield (file name, painted image uint8 [h, w, 3]) for road.data.kitti.Frame."""
-    outputs = predictor.predict(read_frames(frames))
+def paint_frames(predictor, frames, classes=kitti.CLASSES):
+    """Yield (file name, painted image uint8 [h, w, 3]) for road.data.dataset.Frame.
+
+    Args:
+        classes: road.data.dataset.Class of what the predictor finds; more than two have a legend.
+    """
+    def painted(output):
+        frame, image, confidence = output
+        return f'{frame.name}.png', add_legend(paint(image, confidence, classes=classes), classes)
+
     # painted in a thread while the session works on the next batch
-    yield from prefetch(lambda output: (os.path.basename(output[0].image), paint(*output[1:])),
-                        outputs, depth=8)
+    outputs = predictor.predict(read_frames(frames))
+    yield from prefetch(painted, outputs, depth=outputs_ahead(len(classes)))
 
 
 def save_inference_samples(runs_dir, data_dir, sess, image_shape, logits, keep_prob, input_image):
@@ -81,9 +88,13 @@ def save_inference_samples(runs_dir, data_dir, sess, image_shape, logits, keep_p
     return output_dir
 
 
-def write_test_images(predictor, frames, folder):
-    """Write the images of frames with their road painted; a progress bar shows how far it is."""
-    painted = paint_frames(predictor, frames)
-    written = prefetch(lambda pair: write_png(os.path.join(folder, pair[0]), pair[1]), painted)
+def write_test_images(predictor, frames, folder, classes=kitti.CLASSES):
+    """Write the images of frames, painted by paint_frames; a progress bar shows how far it is."""
+    def write(pair):
+        path = os.path.join(folder, pair[0])
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # names may have folders in them
+        write_png(path, pair[1])
+
+    written = prefetch(write, paint_frames(predictor, frames, classes))
     for _ in tqdm(written, total=len(frames), desc='test images', unit='image'):
         pass

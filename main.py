@@ -1,6 +1,6 @@
 """Train FCN-8s on a frozen VGG16 to label the road in KITTI images.
 
-    python main.py --sample     # drawn scenes, no download; a few minutes on 2 cores
+    python main.py --sample     # drawn scenes, no download; half a minute on 2 cores
     python main.py              # KITTI Road in data/data_road; downloads VGG16 if it is missing
 
 Loads the frozen VGG16 graph, adds the FCN-8s decoder, trains it with cross-entropy plus L2, prints
@@ -25,7 +25,7 @@ import numpy as np
 import helper
 from road import errors, settings
 from road.data.batches import Batches, PlainBatches, Sample
-from road.data.dataset import open_data
+from road.data.layouts import open_dataset
 from road.errors import InputError
 from road.files import atomic_folder
 from road.network import surgery
@@ -43,7 +43,6 @@ from road.runs.metrics import Metrics
 from road.sample.prepare import make_sample
 from road.scoring.validation import Validation
 
-NUM_CLASSES = 2  # not road, road
 POOL3_SCALE, POOL4_SCALE = 0.0001, 0.01  # "at once" FCN-8s: make the skips as large as score_fr
 
 
@@ -152,9 +151,9 @@ class Model(NamedTuple):
     """The whole graph as build_graph puts it together. All are Tensors but train_op and savers."""
     image_input: tf.Tensor  # float32 [n, h, w, 3], RGB, 0 to 255, h and w multiples of 32
     keep_prob: tf.Tensor
-    correct_label: tf.Tensor  # float32 [n, h, w, NUM_CLASSES]
+    correct_label: tf.Tensor  # float32 [n, h, w, num_classes]
     learning_rate: tf.Tensor
-    logits: tf.Tensor  # float32 [n * h * w, NUM_CLASSES]
+    logits: tf.Tensor  # float32 [n * h * w, num_classes]
     loss: tf.Tensor
     cross_entropy: tf.Tensor
     l2: tf.Tensor
@@ -165,7 +164,7 @@ class Model(NamedTuple):
     weights_saver: tf.train.Saver  # what predictions need of it
 
 
-def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', **optimizer):
+def build_graph(sess, vgg_dir, *, num_classes=2, l2=1e-4, train_encoder='none', **optimizer):
     """Put the graph together, here and nowhere else: VGG16, decoder, loss, optimizer.
 
     Args:
@@ -178,10 +177,10 @@ def build_graph(sess, vgg_dir, *, l2=1e-4, train_encoder='none', **optimizer):
     if not trained:
         vgg_layers = [tf.stop_gradient(layer) for layer in vgg_layers]
     frozen = {v.op.name for v in tf.global_variables()} - {v.op.name for v in trained}
-    correct_label = tf.placeholder(tf.float32, [None, None, None, NUM_CLASSES], 'correct_label')
+    correct_label = tf.placeholder(tf.float32, [None, None, None, num_classes], 'correct_label')
     learning_rate = tf.placeholder(tf.float32, [], 'learning_rate')
-    nn_last_layer = layers(*vgg_layers, NUM_CLASSES, l2=l2)
-    logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, NUM_CLASSES,
+    nn_last_layer = layers(*vgg_layers, num_classes, l2=l2)
+    logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, num_classes,
                                       encoder=trained, **optimizer)
     changed = [v for v in tf.global_variables() if v.op.name not in frozen]
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss,
@@ -225,9 +224,7 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
     """
     if not sess.graph.finalized:
         surgery.initialize_missing(sess)
-    batches = get_batches_fn
-    if not hasattr(batches, 'epoch'):
-        batches = PlainBatches(get_batches_fn)
+    batches = get_batches_fn if hasattr(get_batches_fn, 'epoch') else PlainBatches(get_batches_fn)
     with tqdm(total=len(batches) * epochs or None, initial=len(batches) * batches.epoch,
               unit='image', dynamic_ncols=True) as bar:
         while batches.epoch < epochs:
@@ -258,10 +255,10 @@ def train(args):
     with Log() as log:
         device = find_device(args.precision, args.train_encoder)
         if args.sample:
-            make_sample(args.kitti_dir, args.vgg_dir, device.config)
+            make_sample(args.dataset_dir, args.vgg_dir)
         if args.download_kitti:
-            helper.maybe_download_kitti(args.kitti_dir)
-        data = open_data(args.kitti_dir, args.val_frames, args.data_dir, args.image_size)
+            helper.maybe_download_kitti(args.dataset_dir)
+        data, args = open_dataset(args)
         vgg = helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir,
                                                    weights=args.vgg_weights)
         run = run_folder.begin(args, data, vgg, device, log)
@@ -269,16 +266,16 @@ def train(args):
 
         # The frozen part of VGG16 gives the same features in every epoch: compute them once.
         encoder = Encoder(load_vgg, vgg.folder, device.encoder_config, args.train_encoder)
-        features = FeatureCache(encoder, args.image_size, data.digests)
-        batches = Batches(data.training, features.read, copies=args.copies, augment=args.augment,
-                          seed=args.seed)
+        features = FeatureCache(encoder, args.image_size, data)
+        batches = Batches(data.training, features.read, len(data.classes), copies=args.copies,
+                          augment=args.augment, seed=args.seed)
         if args.cache:
             samples = batches.all_samples() + [Sample(frame) for frame in data.scored]
             features.fill(os.path.join(args.data_dir, 'cache'), samples, args.cache_limit * GIB,
                           encoder=f'{vgg.fingerprint} {device.precision}')
 
-        with open_model(vgg.folder, device.config, seed=args.seed, l2=args.l2,
-                        train_encoder=args.train_encoder, clip_norm=args.clip_norm,
+        with open_model(vgg.folder, device.config, seed=args.seed, num_classes=len(data.classes),
+                        l2=args.l2, train_encoder=args.train_encoder, clip_norm=args.clip_norm,
                         encoder_factor=args.encoder_learning_rate / args.learning_rate,
                         ) as (sess, model):
             predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
@@ -294,9 +291,10 @@ def train(args):
                      after_epoch=metrics.add_epoch)
             metrics.restore_best()
             with atomic_folder(os.path.join(run.folder, 'images')) as folder:
-                helper.write_test_images(predictor, data.testing, folder)
-            figures.draw(run.folder, metrics.rows, validation.outputs(data.validation))
+                helper.write_test_images(predictor, data.testing, folder, data.classes)
+            figures.draw(run, metrics.rows, validation.outputs(data.validation))
             metrics.finish()
+        print(run_folder.next_commands(run))
 
 
 # ------------------------------------------------------------------- trained runs, command line
@@ -308,6 +306,7 @@ class OpenRun(NamedTuple):
     predictor: Predictor
     sess: tf.Session
     model: Model
+    precision: str  # of the encoder
 
 
 @contextmanager
@@ -318,10 +317,12 @@ def open_run(folder, vgg_dir=None):
     train_encoder = run.settings['train_encoder']
     device = find_device(run.settings['precision'], train_encoder)
     encoder = Encoder(load_vgg, vgg.folder, device.encoder_config, train_encoder)
-    with open_model(vgg.folder, device.config, train_encoder=train_encoder) as (sess, model):
+    with open_model(vgg.folder, device.config, num_classes=len(run.classes),
+                    train_encoder=train_encoder) as (sess, model):
         checkpoints.restore(model.weights_saver, sess, run.best_checkpoint)
         yield OpenRun(run, Predictor(sess, model.logits, model.keep_prob, model.features,
-                                     run.settings['image_size'], encoder), sess, model)
+                                     run.settings['image_size'], encoder),
+                      sess, model, device.precision)
 
 
 def main(argv=None):

@@ -15,31 +15,40 @@ from contextlib import suppress
 PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
 TRAIN_ENCODER = ('none', 'conv5', 'conv4', 'conv3', 'all')
 AUGMENTATIONS = ('mirror', 'brightness', 'contrast', 'gamma', 'colour', 'crop', 'rotation')
+DATASETS = ('kitti', 'kitti-semantics', 'camvid', 'cityscapes', 'folder')
 OVERLAYS = ('both', 'tint', 'outline', 'mask')
 COPIES = 8  # of each image where --augment is given alone
 
+
+class DefaultSize(tuple):
+    """An image size (height, width) that nobody chose: it is fitted to the data set."""
+
+    def __str__(self):
+        return '{}x{}'.format(*self)
+
+
 # Defaults of --sample: 20 frames per category, small images, and an encoder with few channels.
 SAMPLE_DEFAULTS = {
-    'val_frames': 5, 'image_size': (96, 320), 'epochs': 20, 'batch_size': 1,
+    'val_frames': 5, 'image_size': DefaultSize((96, 320)), 'epochs': 20, 'batch_size': 1,
     'learning_rate': 0.1, 'keep_prob': 0.9, 'l2': 1e-5}
 # KITTI's cars drive on the right: mirrored images cost more than they teach.
 UNMIRRORED = tuple(name for name in AUGMENTATIONS if name != 'mirror')
 PRESETS = {
     'laptop': {
         'train_encoder': 'conv4', 'encoder_learning_rate': 1e-4, 'clip_norm': 1.0, 'epochs': 12,
-        'augment': UNMIRRORED, 'copies': 6, 'image_size': (320, 1056)},
+        'augment': UNMIRRORED, 'copies': 6, 'image_size': DefaultSize((320, 1056))},
     'full': {
         'train_encoder': 'all', 'encoder_learning_rate': 5e-5, 'clip_norm': 1.0, 'epochs': 100,
-        'augment': UNMIRRORED, 'copies': 0, 'image_size': (384, 1248)}}
+        'augment': UNMIRRORED, 'copies': 0, 'image_size': DefaultSize((384, 1248))}}
 
 COMMANDS = {
     'train': 'train a model; what main.py does where no command is given',
-    'evaluate': "print KITTI's scores of a run on its validation (or training) frames",
+    'evaluate': "print a run's scores on its validation, training or test frames",
     'submit': "write a run's confidence maps as a zip for the KITTI benchmark server",
-    'predict': 'paint the road into images, folders of images and videos',
+    'predict': 'paint road, or classes, into images, folders of images and videos',
     'export': 'write a run as a SavedModel that needs nothing of this project',
     'check': 'read every file of the data and of the VGG16 graph, and list the faults',
-    'runs': 'list all runs, the highest validation MaxF first'}
+    'runs': 'list all runs, the highest validation score first'}
 
 
 def parse(argv):
@@ -94,7 +103,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
 
 
 def _add_training(parser):
-    parser.description = 'Train FCN-8s on a frozen VGG16 to label the road in KITTI images.'
+    parser.description = 'Train FCN-8s on a frozen VGG16 to label road or other classes.'
     parser.epilog = 'other commands (each has its own --help):\n' + '\n'.join(
         f'  main.py {name:10s}{summary}' for name, summary in COMMANDS.items() if name != 'train')
     presets = '; '.join(f'{name}: {_option_line(values)}' for name, values in PRESETS.items())
@@ -105,8 +114,7 @@ def _add_training(parser):
         help='train on drawn scenes with a small encoder, both written to <data-dir>/sample; '
         f'no download; other defaults: {_option_line(SAMPLE_DEFAULTS)}')
     add('--data-dir', default='data', metavar='DIR', help='folder of the inputs and the cache')
-    add('--kitti-dir', metavar='DIR', default=argparse.SUPPRESS,
-        help='KITTI Road, with training/ and testing/ (default: <data-dir>/data_road)')
+    _add_dataset(add, argparse.SUPPRESS)
     add('--download-kitti', action='store_true',
         help='download KITTI Road if it is missing (0.5 GB; CC BY-NC-SA 3.0, no commercial use)')
     add('--vgg-dir', metavar='DIR', default=argparse.SUPPRESS,
@@ -114,10 +122,12 @@ def _add_training(parser):
     add('--vgg-weights', metavar='FILE',
         help="make the VGG16 graph from this file, without a download: Keras' VGG16 (.h5), or the "
         '13 convolutions (.npz); both for BGR images with the mean subtracted')
-    add('--val-frames', type=number(int, 1, 1000), default=16, metavar='N',
-        help='validate on the last N frames of each category')
-    add('--image-size', type=image_size, default='192x672', metavar='HxW',
-        help='resize images to this height and width, pixels, rounded up to multiples of 32')
+    add('--val-frames', type=number(int, 1, 1000), metavar='N',
+        help="validate on the last N frames (default: 16 of each of KITTI Road's categories, 15 %% "
+        'of other data sets without validation images)')
+    add('--image-size', type=image_size, default=DefaultSize((192, 672)), metavar='HxW',
+        help='resize images to this height and width, pixels, rounded up to multiples of 32; where '
+        'it is not given, it is fitted to the proportions of the data set')
     add = parser.add_argument_group('training').add_argument
     add('--epochs', type=number(int, 1, 100000), default=20, metavar='N', help='number of epochs')
     add('--batch-size', type=number(int, 1, 1024), default=4, metavar='N', help='images per step')
@@ -157,6 +167,16 @@ def _add_training(parser):
         'differ, --epochs may be larger, --learning-rate and --batch-size may be smaller')
 
 
+def _add_dataset(add, default):
+    add('--dataset-dir', '--kitti-dir', metavar='DIR', default=default,
+        help='folder of the data set (default: <data-dir>/data_road, KITTI Road)')
+    add('--dataset', choices=DATASETS, default=default,
+        help='layout of the data set; found out where it is not given; folder: images/, masks/ and '
+        'perhaps classes.txt')
+    add('--target', type=names, default='', metavar='NAME[,NAME]',
+        help='label these classes against all others')
+
+
 def _parse_training(parser, argv):
     args = parser.parse_args(argv)
     if args.resume:
@@ -175,11 +195,13 @@ def _parse_training(parser, argv):
     if not args.augment and getattr(args, 'copies', 1) != 1:
         parser.error(f'--copies {args.copies} needs --augment: without it all copies are the same')
     if args.sample:
-        for option in ('kitti_dir', 'download_kitti', 'vgg_dir', 'vgg_weights'):
+        for option in ('dataset_dir', 'dataset', 'target', 'download_kitti', 'vgg_dir',
+                       'vgg_weights'):
             if getattr(args, option, None):
                 parser.error(f'--sample makes its own data; leave out {option_text(option, "")[0]}')
     inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
-    derived = {'kitti_dir': os.path.join(inputs, 'data_road'),
+    derived = {'dataset_dir': os.path.join(inputs, 'data_road'),
+               'dataset': None if 'dataset_dir' in args else 'kitti',
                'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES if args.augment else 1,
                'name': time.strftime('fcn8s-%Y%m%d-%H%M%S')}
     return argparse.Namespace(**derived | vars(args))
@@ -191,7 +213,8 @@ def show(args):
     defaults = vars(parse_training(preset))
     print('Settings (* = not the default)')
     for name, value in vars(args).items():
-        mark = '*' if value != defaults[name] and name != 'name' else ' '
+        chosen = value != defaults[name] and name != 'name' and not isinstance(value, DefaultSize)
+        mark = '*' if chosen else ' '
         option, text = option_text(name, value)
         print(f'  {mark} {option:16s} {text}')
 
@@ -205,24 +228,27 @@ def _add_other(parser):
         add('--runs-dir', default='runs', metavar='DIR', help='folder of the runs')
     elif name == 'check':
         add('--data-dir', default='data', metavar='DIR', help='folder that holds data_road and vgg')
-        add('--kitti-dir', metavar='DIR', help='KITTI Road (default: <data-dir>/data_road)')
+        _add_dataset(add, None)
         add('--vgg-dir', metavar='DIR', help='VGG16 graph (default: <data-dir>/vgg, if it exists)')
     else:
         add('run', metavar='RUN', help='a trained run, a folder under runs/')
         add('--vgg-dir', metavar='DIR', help='the VGG16 graph, if it has moved since the training')
     if name in ('evaluate', 'submit'):
-        add('--kitti-dir', metavar='DIR', help='KITTI Road, if it has moved since the training')
+        add('--dataset-dir', '--kitti-dir', metavar='DIR',
+            help='the data set, if it has moved since the training')
     if name == 'evaluate':
-        add('--split', choices=('validation', 'train'), default='validation', help='which frames')
+        add('--split', choices=('validation', 'train', 'test'), default='validation',
+            help='which frames; test: for data sets whose test images have labels')
     if name == 'predict':
         add('inputs', metavar='INPUT', nargs='+', help='an image, a video, or a folder of them')
         add('--output', metavar='DIR',
             help='folder of the results; same names are overwritten (default: RUN/predictions)')
         add('--overlay', choices=OVERLAYS, default='both',
             help='show the road by a tint as strong as the confidence, by an outline at confidence '
-            '0.5, by both, or as a black and white mask')
+            '0.5, by both, or as a black and white mask; more than two classes in their colours')
         add('--confidence', action='store_true',
-            help='also write 8-bit confidence maps of images, to DIR/confidence')
+            help='also write 8-bit maps of images, to DIR/confidence: of confidences, or of ids of '
+            'more than two classes')
         add('--full-size', action='store_true', help='run on images at their own size; slow')
         add('--no-sound', action='store_true', help='leave the sound out of videos')
     if name == 'export':
@@ -234,7 +260,9 @@ def _add_other(parser):
 
 def option_text(name, value):
     """A setting as it is typed: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
-    if name == 'augment':
+    if name == 'target':
+        text = ','.join(value)
+    elif name == 'augment':
         text = 'all' if tuple(value) == AUGMENTATIONS else ','.join(value) or 'none'
     else:
         text = 'x'.join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
@@ -272,6 +300,11 @@ def augmentations(text):
         if name not in AUGMENTATIONS:
             raise ArgumentTypeError(f'{name!r} is none of {", ".join(AUGMENTATIONS)}, all and none')
     return tuple(name for name in AUGMENTATIONS if name in names)
+
+
+def names(text):
+    """An argparse type: names separated by commas => a tuple."""
+    return tuple(filter(None, map(str.strip, text.split(','))))
 
 
 def run_name(text):

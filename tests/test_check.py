@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import main
-from road.data import check, dataset, kitti
+from road import settings
+from road.data import check, images, labels, layouts
 from road.errors import InputError
 
 IMAGE, TEST = 'training/image_2/um_000001.png', 'testing/image_2/uu_000000.png'
@@ -39,8 +40,13 @@ def write(path, content):
     Path(path).write_bytes(content)
 
 
-def open_data(folder, tmp_path, *size):
-    return dataset.open_data(folder, 1, str(tmp_path), *size)
+def open_data(folder, tmp_path, *words):
+    return layouts.open_dataset(settings.parse_training(
+        ['--dataset-dir', folder, '--data-dir', str(tmp_path), '--val-frames', '1', *words]))[0]
+
+
+def check_kitti(folder):
+    return check.check(layouts.find_dataset('kitti', folder, 0))
 
 
 FAULTS = [
@@ -48,7 +54,7 @@ FAULTS = [
     (IMAGE, lambda p: os.truncate(p, os.path.getsize(p) // 2), 'not a readable image'),
     (IMAGE, flip, 'not a readable image'),
     (LABEL, lambda p: resave(p, lambda i: i.crop((0, 0, 90, 90))), 'but its image is'),
-    (LABEL, lambda p: resave(p, with_pixel((0, 255, 0))), r'1 pixels have .* \(0, 255, 0\)'),
+    (LABEL, lambda p: resave(p, with_pixel((0, 255, 0))), '#00ff00 is no class; 1 pixels'),
     (IMAGE, lambda p: (os.remove(p), os.symlink('/nowhere', p)), 'links to /nowhere'),
     (TEST, lambda p: (os.remove(p), os.mkdir(p)), 'is not a file'),
     (LABEL, os.remove, 'umm_000002.png: has no label')]
@@ -57,7 +63,7 @@ FAULTS = [
 @pytest.mark.parametrize('name, break_it, complaint', FAULTS)
 def test_check_and_training_name_a_fault(copied_scenes, tmp_path, name, break_it, complaint):
     break_it(os.path.join(copied_scenes, name))
-    faults = check.check(copied_scenes).faults
+    faults = check_kitti(copied_scenes).faults
     assert faults and all('\n' not in each and each.startswith(copied_scenes) for each in faults)
     with pytest.raises(InputError, match=complaint):
         open_data(copied_scenes, tmp_path)
@@ -77,8 +83,7 @@ def test_training_takes_what_it_can_read(copied_scenes, tmp_path, name, break_it
     data = open_data(copied_scenes, tmp_path)
     assert [f.name for f in data.training] == [f.name for f in before.training]
     for frame in data.training + data.validation:
-        road, valid = kitti.read_label(frame.label)
-        assert (road & valid).any() and not (road | ~valid).all()
+        assert {0, 1} <= set(data.read_label(frame.label).ravel().tolist()) <= {0, 1, 255}
 
 
 def test_check_notes_what_is_no_fault(copied_scenes, tmp_path):
@@ -89,17 +94,17 @@ def test_check_notes_what_is_no_fault(copied_scenes, tmp_path):
     os.remove(folder / CALIB)
     resave(folder / LABEL, lambda i: Image.new('RGB', i.size))
     resave(folder / TEST, lambda i: i.resize((700, 300)))
-    report = check.check(copied_scenes)
+    report = check_kitti(copied_scenes)
     assert report.faults == [] and report.fine == {
-        'training images': 9, 'labels': 9, 'test images': 3, 'calibration files': 11}
+        'training images': 9, 'training labels': 9, 'test images': 3, 'calibration files': 11}
     assert [note[len(copied_scenes) + 1:].split(': ')[0] for note in report.notes] == [
-        'training/image_2/Thumbs.db', 'training/image_2/uu_000000.png', LABEL, TEST]
-    assert 'no pixel of it counts' in report.notes[2] and '700x300' in report.notes[3]
+        'training/image_2/Thumbs.db', 'training/image_2/uu_000000.png', TEST, LABEL]
+    assert '700x300' in report.notes[2] and 'no pixel of this label counts' in report.notes[3]
 
 
 @pytest.mark.parametrize('rule, complaint', [
     (lambda red, blue: (blue, red), 'every pixel that counts is road.*blue without red.*swapped'),
-    (lambda red, blue: (red & blue, red & blue), 'every pixel that counts is road.*Paint what is'),
+    (lambda red, blue: (red & blue, red & blue), 'every pixel that counts is road.*what is not'),
     (lambda red, blue: (red & False, blue), 'a pixel that counts.*blue without red'),
     (lambda red, blue: (red | True, blue & False), 'no .* label has a pixel of road')])
 @pytest.mark.parametrize('split', ['training', 'validation'])
@@ -114,7 +119,7 @@ def test_labels_without_meaning_are_refused(copied_scenes, tmp_path, rule, compl
         open_data(copied_scenes, tmp_path)
     assert re.search(complaint, str(raised.value)) and '\n' not in str(raised.value)
     if split == 'training':
-        assert any('label' in fault for fault in check.check(copied_scenes).faults)
+        assert any('label' in fault for fault in check_kitti(copied_scenes).faults)
 
 
 def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
@@ -122,7 +127,8 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     words = ['check', '--kitti-dir', copied_scenes, '--data-dir', str(tmp_path / 'data')]
     assert main.main([*words, '--vgg-dir', vgg_dir]) == 0
     printed = capsys.readouterr().out
-    for text in ('9 labels, 3 test images, 12 calibration', 'No faults', 'with fc6 and fc7'):
+    for text in ('9 training labels, 3 test images, 12 calibration', 'No faults', 'fc6 and fc7',
+                 '% of pixels     training\nnot road '):
         assert text in printed
     for name in (IMAGE, TEST, LABEL, CALIB):
         write(os.path.join(copied_scenes, name), b'P2: 1 2 3\n')
@@ -133,32 +139,43 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     for name in (IMAGE, TEST, LABEL, CALIB):
         assert f'Fault  {os.path.join(copied_scenes, name)}: ' in shown.out
     assert f'Fault  {broken}: not a complete VGG16 graph, saved_model.pb is missing' in shown.out
-    assert '8 training images, 8 labels, 2 test images, 11 calibration files' in shown.out
+    assert '8 training images, 8 training labels, 2 test images, 11 calibration files' in shown.out
     assert 'faults found: 5;' in shown.err and 'Traceback' not in shown.err
     assert main.main(['check', '--data-dir', str(tmp_path / 'none')]) == 2
     assert 'KITTI Road is not there' in capsys.readouterr().out
+    (tmp_path / 'none/data_road').mkdir(parents=True)
+    assert main.main(['check', '--data-dir', str(tmp_path / 'none')]) == 2
+    assert 'data_road/training/image_2: no such folder; KITTI Road has' in capsys.readouterr().out
 
 
 def test_size_mix_up_and_empty_labels_are_noted(copied_scenes, tmp_path, capsys):
     resave(os.path.join(copied_scenes, LABEL), lambda image: Image.new('RGB', image.size))
-    for size, noted in (((320, 96), True), ((96, 320), False)):
-        open_data(copied_scenes, tmp_path, size)
+    for size, noted in (('320x96', True), ('96x320', False)):
+        open_data(copied_scenes, tmp_path, '--image-size', size)
         printed = capsys.readouterr().out
         assert ('320x96 is taller than wide' in printed) == noted
         assert 'umm_road_000002.png: no pixel of this label counts' in printed
 
 
 def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch):
-    read, original = [], check.read_image
-    monkeypatch.setattr(check, 'read_image', lambda path: read.append(path) or original(path))
+    read, original = [], images.open_image
+    for module in (images, labels):
+        monkeypatch.setattr(module, 'open_image', lambda path: read.append(path) or original(path))
     first = open_data(copied_scenes, tmp_path)
     assert len(read) == 21 and len(first.digests) == 21
     read.clear()
     assert open_data(copied_scenes, tmp_path) == first and read == []
     checked, image = tmp_path / 'checked.json', os.path.join(copied_scenes, IMAGE)
-    for damage in (json.loads(checked.read_text()) | {image: [None, 7]}, [], None):
+    good, label = json.loads(checked.read_text()), os.path.join(copied_scenes, LABEL)
+    nested = [*good[label][:-1], [[1, None, 2]]]
+    for damage in (good | {image: [None, 7]}, good | {label: nested}, [], None):
         checked.write_text(json.dumps(damage))
         assert open_data(copied_scenes, tmp_path) == first
+    check.look([os.path.join(copied_scenes, TEST)], [], str(checked))  # keeps what is remembered
     resave(image, with_pixel((1, 2, 3)))
+    read.clear()
     changed = open_data(copied_scenes, tmp_path).digests
     assert {path for path in changed if changed[path] != first.digests[path]} == {image}
+    assert read == [image]
+    check.check(layouts.find_dataset('kitti', copied_scenes, 0), str(checked))
+    assert len(read) == 1 + 21  # the command reads all

@@ -55,6 +55,7 @@ def test_every_setting_with_every_seed(scenes_dir, vgg_dir, tmp_path, capsys, mo
     assert [(row['name'], row['seed']) for row in rows] == [
         ('plain', '0'), ('mirrored', '0'), ('plain', '1'), ('mirrored', '1')]
     assert rows[1]['options'].startswith('--augment mirror --copies 2 --kitti-dir')
+    assert rows[0]['mean_IoU'] == 'nan' and ' mean_IoU' not in printed.split('setting ')[1]
     assert os.stat(metrics).st_mtime_ns == finished
     assert '--resume' in (runs_dir / 'mirrored-seed0' / 'command.txt').read_text()
     values = [float(row['MaxF']) for row in rows if row['name'] == 'plain']

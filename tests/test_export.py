@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -94,10 +95,45 @@ def test_resizing_is_pillows_to_one_grey_level(shape, new_shape):
     np.testing.assert_allclose(smooth[..., 0], expected, atol=1e-4)
 
 
+def test_export_of_classes_gives_what_predict_gives(classes_run, camvid_dir, tmp_path):
+    run_dir, folder = shutil.copytree(classes_run, tmp_path / 'run'), str(tmp_path / 'model')
+    assert main.main(['evaluate', str(run_dir)]) == 0
+    assert main.main(['export', str(run_dir), '--output', folder]) == 0
+    picture = Image.open(f'{camvid_dir}/test/test_0.png')
+    batches = [np.stack([picture.resize(size)] * 2) for size in ((64, 48), (128, 96), (110, 40))]
+    with main.open_run(str(run_dir)) as opened:
+        expected = [np.stack([found for *_, found in opened.predictor.predict(enumerate(batch))])
+                    for batch in batches]
+    with tf.Graph().as_default(), tf.Session() as sess:
+        served = tf.saved_model.loader.load(sess, ['serve'], folder)
+        outputs = served.signature_def['serving_default'].outputs
+        fetched = {name: each.name for name, each in outputs.items()}
+        got = [sess.run(fetched, {'images:0': batch}) for batch in batches]
+    for batch, probabilities, outputs in zip(batches, expected, got):
+        assert outputs.keys() == {'probabilities', 'classes'}
+        assert outputs['classes'].dtype == np.uint8 and np.ptp(probabilities) > 0.05
+        assert outputs['classes'].shape == batch.shape[:3]
+        assert outputs['probabilities'].shape == (*batch.shape[:3], 11)
+        np.testing.assert_allclose(outputs['probabilities'], probabilities, atol=5e-3)
+        np.testing.assert_array_equal(outputs['classes'], outputs['probabilities'].argmax(-1))
+        first, second = np.sort(probabilities)[..., -1], np.sort(probabilities)[..., -2]
+        clear = first - second > 1e-2
+        assert clear.mean() > 0.3
+        np.testing.assert_array_equal(outputs['classes'][clear], probabilities.argmax(-1)[clear])
+    readme = (tmp_path / 'model/README.txt').read_text()
+    for words in ('float32 [n, height, width, 11]', '      0  sky, RGB (128, 128, 128)\n',
+                  '     10  bicyclist, RGB', 'mean IoU ', 'accuracy ', 'IoU: sky '):
+        assert words in readme
+
+
 def test_readme_has_the_scores(tmp_path):
-    settings = {'image_size': [50, 170]}
-    run = SimpleNamespace(folder=str(tmp_path), settings=settings, training='a', validation='b')
+    run = SimpleNamespace(folder=str(tmp_path), settings={'image_size': [50, 170]}, training='a',
+                          validation='b', classes=kitti.CLASSES)
     assert f'none: python main.py evaluate {tmp_path} was not run' in command.readme(run)
     views = {'perspective': {'URBAN': {'MaxF': 0.91348, 'AP': None, 'IoU': 0}}}  # no calibration
     (tmp_path / 'evaluation-validation.json').write_text(json.dumps(views))
     assert 'perspective MaxF 91.35%, AP not defined, IoU 0.00%' in command.readme(run)
+    assert command.readme(run).startswith('Road segmentation: FCN-8s')
+    views['perspective'] = {'all': views['perspective']['URBAN']}  # other data than KITTI Road
+    (tmp_path / 'evaluation-validation.json').write_text(json.dumps(views))
+    assert 'perspective MaxF 91.35%' in command.readme(run)

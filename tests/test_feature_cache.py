@@ -42,12 +42,13 @@ class Encoder:
 
 
 @pytest.fixture
-def make(samples, tmp_path):
+def make(samples, scenes_dir, tmp_path):
     """make(encoder, name='vgg float32', limit=..., samples=...): a cache after fill."""
     def make(encoder, name='vgg float32', limit=np.inf, samples=samples, folder='cache'):
         digests = {path: files.file_digest(path) for sample in samples
                    for path in (sample.frame.image, sample.frame.label)}
-        cache = FeatureCache(encoder, SHAPE, digests)
+        data = kitti.find_dataset(scenes_dir, 0)._replace(digests=digests)
+        cache = FeatureCache(encoder, SHAPE, data)
         cache.fill(str(tmp_path / folder), samples, limit, encoder=name)
         return cache
     return make
@@ -59,7 +60,7 @@ def test_reads_what_was_computed(samples, make):
     cache = make(encoder)
     assert encoder.images == len(samples) == len(os.listdir(cache.folder))
     features, labels = cache.read(samples[1:4])
-    images, expected_labels = read_images(samples[1:4], SHAPE)
+    images, expected_labels = read_images(samples[1:4], SHAPE, kitti.read_label)
     assert encoder.images == len(samples)  # read from disk
     for got, expected in zip(features, Encoder()(images)):
         assert got.dtype == np.float32
@@ -74,7 +75,7 @@ def test_a_second_fill_computes_only_what_is_missing(samples, make, capsys):
     make(encoder, samples=samples + samples)
     assert encoder.images == len(samples) - 3
     assert f'Features: {len(samples)} samples' in capsys.readouterr().out
-    images, expected_labels = read_images(samples[1:5], SHAPE)
+    images, expected_labels = read_images(samples[1:5], SHAPE, kitti.read_label)
     features, labels = first.read(samples[1:5])  # two of them are not cached: computed exactly
     np.testing.assert_array_equal(features[0], Encoder()(images)[0])
     np.testing.assert_array_equal(labels, expected_labels)

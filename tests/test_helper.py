@@ -7,8 +7,11 @@ import numpy as np
 
 import helper
 import main
+from road.data import camvid
+from road.data.dataset import Frame
 from road.network import surgery
 from road.network.tf1 import tf
+from road.runs.painting import legend, paint
 
 
 def test_batches_of_a_training_folder(scenes_dir):
@@ -40,3 +43,21 @@ def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path):
         before = iio.imread(os.path.join(scenes_dir, 'testing', 'image_2', name))
         assert painted.shape == before.shape
         np.testing.assert_array_equal(painted, iio.imread(os.path.join(folder, name)))
+
+
+def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path):
+    class Predictor:
+        def predict(self, pairs):
+            for frame, image in pairs:
+                yield frame, image, probabilities
+
+    probabilities = np.random.default_rng(0).random((40, 60, 11), np.float32)
+    image = np.random.default_rng(1).integers(256, size=(40, 60, 3), dtype=np.uint8)
+    frames = [Frame(name, str(tmp_path / 'image.png')) for name in ('a', 'city/b', 'city/c.d')]
+    iio.imwrite(frames[0].image, image)
+    helper.write_test_images(Predictor(), frames, str(tmp_path / 'out'), camvid.CLASSES)
+    painted = paint(image, probabilities, classes=camvid.CLASSES)
+    for name in ('a.png', 'city/b.png', 'city/c.d.png'):
+        written = iio.imread(tmp_path / 'out' / name)
+        np.testing.assert_array_equal(written[:40], painted)
+        np.testing.assert_array_equal(written[40:], legend(camvid.CLASSES, 60))

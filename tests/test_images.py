@@ -8,24 +8,22 @@ from road.data import images
 from road.errors import InputError
 
 
-def test_label_planes_are_resized_separately():
-    """A road edge stays an edge: each pixel is what the nearest source pixel says."""
-    rng = np.random.default_rng(0)
-    road, valid = rng.random((64, 96)) < 0.5, rng.random((64, 96)) < 0.8
-    label = images.resize_label(road, valid, (32, 32))
+def test_resized_labels_mix_no_classes():
+    """An edge stays an edge: each pixel is what the nearest source pixel says."""
+    classes = np.random.default_rng(0).choice(np.uint8([0, 1, 7, 255]), (64, 96))
+    label = images.resize_label(classes, (32, 32))
     centres = np.ix_(np.arange(32) * 2 + 1, np.arange(32) * 3 + 1)
-    np.testing.assert_array_equal(label[..., 1], (valid & road)[centres])
-    np.testing.assert_array_equal(label[..., 0], (valid & ~road)[centres])
+    np.testing.assert_array_equal(label, classes[centres])
 
 
 def test_sizes_that_32_does_not_divide_are_rounded_up():
     """The last rows are those of the image, and label and image stay together."""
     rows = np.arange(37, dtype=np.uint8)[:, None].repeat(70, 1)
     image = images.resize_image(np.dstack([rows] * 3), (37, 70))
-    label = images.resize_label(rows >= 18, rows >= 0, (37, 70))
-    assert image.shape == (64, 96, 3) and label.shape == (64, 96, 2)
+    label = images.resize_label(np.uint8(rows >= 18), (37, 70))
+    assert image.shape == (64, 96, 3) and label.shape == (64, 96)
     assert (image[-1] == 36).all() and (np.diff(image[:, 0, 0].astype(int)) <= 1).all()
-    assert abs((image[:, 0, 0] >= 18).sum() - label[:, 0, 1].sum()) <= 1
+    assert abs((image[:, 0, 0] >= 18).sum() - label[:, 0].sum()) <= 1
 
 
 def test_confidence_stays_in_range_and_keeps_its_size():
@@ -33,6 +31,17 @@ def test_confidence_stays_in_range_and_keeps_its_size():
     assert images.resize_confidence(confidence, (10, 20)) is confidence
     large = images.resize_confidence(confidence, (35, 70))
     assert large.shape == (35, 70) and 0 <= large.min() and large.max() <= 1
+    classes = images.resize_confidence(np.dstack([confidence, 1 - confidence]), (35, 70))
+    np.testing.assert_allclose(classes[..., 0], large)
+    np.testing.assert_allclose(classes.sum(axis=-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize('shape, usual, fitted', [
+    ((375, 1242), (192, 672), (192, 672)),  # KITTI's own proportions
+    ((360, 480), (192, 672), (320, 416)), ((1024, 2048), (320, 1056), (416, 832)),
+    ((90, 120), (192, 672), (96, 128))])  # no larger than the images are
+def test_default_size_keeps_proportions_and_pixels(shape, usual, fitted):
+    assert images.default_shape(shape, usual) == fitted
 
 
 def scene():

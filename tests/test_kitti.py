@@ -30,9 +30,8 @@ def test_label_rule(tmp_path):
     path = str(tmp_path / 'label.png')
     iio.imwrite(path, np.array(
         [[[255, 0, 255], [255, 0, 0], [0, 0, 0], [0, 0, 255], [1, 0, 7]]], np.uint8))
-    road, valid = kitti.read_label(path)
-    assert road.tolist() == [[True, False, False, True, True]]
-    assert valid.tolist() == [[True, True, False, False, True]]
+    label = kitti.read_label(path)
+    assert label.dtype == np.uint8 and label.tolist() == [[1, 0, 255, 255, 1]]
 
 
 def test_split_takes_the_last_of_each_category_and_named_keeps_the_order(scenes_dir):
@@ -42,9 +41,11 @@ def test_split_takes_the_last_of_each_category_and_named_keeps_the_order(scenes_
     assert sorted(training + validation) == sorted(frames)
     with pytest.raises(InputError, match='--val-frames 3.*um has only 3 frames; give at most 2'):
         kitti.split(frames, 3)
-    assert kitti.named(frames, ['uu_000001', 'um_000000'], 'x') == [frames[7], frames[0]]
-    with pytest.raises(InputError, match='x: frame um_000009 of the run is missing'):
-        kitti.named(frames, ['um_000009'], 'x')
+    data = kitti.find_dataset(scenes_dir, 1)
+    assert data.training + data.validation == training + validation and len(data.testing) == 3
+    assert data.named(['uu_000001', 'um_000002']) == [frames[7], frames[2]]
+    with pytest.raises(InputError, match=f'^{scenes_dir}: frame um_000009 of the run is missing'):
+        data.named(['um_000009'])
 
 
 IMAGE, LABEL = 'image_2/um_000001.png', 'gt_image_2/umm_road_000001.png'

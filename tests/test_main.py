@@ -12,7 +12,7 @@ from scipy.interpolate import RegularGridInterpolator
 import main
 from road import settings
 from road.data.batches import Batches
-from road.data.dataset import open_data
+from road.data.layouts import open_dataset
 from road.errors import InputError
 from road.files import read_json
 from road.network import surgery
@@ -202,7 +202,8 @@ def run_train_nn(sess, epochs, batches, loss=None, **options):
 
 
 def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
-    batches = Batches([SimpleNamespace(name=name) for name in 'ab'], lambda samples: ([0], [0]))
+    batches = Batches([SimpleNamespace(name=name) for name in 'ab'],
+                      lambda samples: ([0], np.zeros([1], np.uint8)))
     rows, batches.epoch = [], 1  # resumed after the first epoch
     with tf.Graph().as_default(), tf.Session() as sess:
         run_train_nn(sess, 3, batches, lambda image, label, keep, rate: [2 * rate, keep],
@@ -227,7 +228,8 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
     """In the second step of the third epoch, with the frames that the batch held."""
     read = []
     batches = Batches([SimpleNamespace(name=name) for name in 'abc'],
-                      lambda samples: read.append(samples[0].frame.name) or ([len(read)], [0]))
+                      lambda samples: (read.append(samples[0].frame.name) or [len(read)],
+                                      np.zeros([1], np.uint8)))
     batches.epoch = 2
     with tf.Graph().as_default(), tf.Session() as sess:
         with pytest.raises(InputError, match='epoch 3, step 2: the loss is nan at learning rate 0.5'
@@ -243,9 +245,10 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
 @pytest.mark.parametrize('block', ['none', 'conv4'])
 def test_the_cache_changes_the_time_and_nothing_else(scenes_dir, vgg_dir, tmp_path, block):
     """Two steps on computed and on cached features, dropout and augmentation included."""
-    data = open_data(scenes_dir, 1, str(tmp_path))
+    data, _ = open_dataset(settings.parse_training(['--dataset-dir', scenes_dir, '--data-dir',
+                                                    str(tmp_path), '--val-frames', '1']))
     encoder = Encoder(main.load_vgg, vgg_dir, None, block)
-    cache = FeatureCache(encoder, (50, 170), data.digests)
+    cache = FeatureCache(encoder, (50, 170), data)
     losses = []
     with main.open_model(vgg_dir, find_device('float32', block).config,
                          train_encoder=block) as (sess, model):

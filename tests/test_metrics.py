@@ -6,19 +6,21 @@ from types import SimpleNamespace
 
 import pytest
 
+from road.data import camvid, kitti
 from road.errors import InputError
 from road.files import read_json, write_json
 from road.network.tf1 import tf
 from road.runs import checkpoints, metrics
 from road.runs.run_folder import Run
-from road.scoring.scores import Scores
 
 
 class Training:
     """A process that trains a run of two variables: x, the weight, and the optimizer's slot."""
 
-    def __init__(self, folder):
-        self.run = Run(str(folder), {'image_size': (32, 64), 'epochs': 4}, 'encoder', ['a'], ['b'])
+    def __init__(self, folder, classes=kitti.CLASSES):
+        self.run = Run(str(folder), {'image_size': (32, 64), 'epochs': 4}, 'encoder', ['a'], ['b'],
+                       classes)
+        os.makedirs(folder, exist_ok=True)
         validation = SimpleNamespace(scores=lambda: self.scores, outputs=lambda frames: [],
                                      data=SimpleNamespace(validation=[]))
         with tf.Graph().as_default() as graph:
@@ -29,7 +31,8 @@ class Training:
             self.metrics = metrics.Metrics(self.run, self.sess, model, validation, lambda x: x)
 
     def epoch(self, weight, score):
-        self.scores = [Scores(*[score / 100] * len(Scores._fields))] * 2
+        names = metrics.TWO_CLASSES if len(self.run.classes) == 2 else metrics.MORE_CLASSES
+        self.scores = dict.fromkeys(names, score)
         with self.sess.graph.as_default():
             self.x.load(weight, self.sess)
             self.slot.load(-weight, self.sess)
@@ -100,3 +103,31 @@ def test_epochs_without_a_score(tmp_path, capsys):
     resumed.epoch(3, 10)
     resumed.epoch(4, nan)
     assert resumed.best() == (3, 3, 3)
+
+
+def test_mean_iou_decides_for_more_than_two_classes(tmp_path, capsys):
+    training = Training(tmp_path, camvid.CLASSES)
+    for score in (20, 61.234, 60):
+        training.epoch(score, score)
+    assert training.best() == (2, 2, pytest.approx(61.234))
+    training.metrics.finish()
+    printed = capsys.readouterr().out
+    assert 'Best on validation: epoch 2, mean IoU 61.23 %, accuracy 61.23 %\n' in printed
+    lines = (tmp_path / 'metrics.csv').read_text().split('\n')
+    assert lines[0] == ('epoch,cross_entropy,l2,train_mean_IoU,val_mean_IoU,val_accuracy,seconds,'
+                        'images_per_s,learning_rate')
+    assert printed.split('\n')[0].split() == lines[0].split(',')
+    assert lines[2].startswith('2,0.500000,0.100000,61.23,61.23,61.23,')
+    assert Training(tmp_path, camvid.CLASSES).metrics.rows == training.metrics.rows
+    unscored = Training(tmp_path / 'unscored', camvid.CLASSES)
+    unscored.epoch(1, nan)
+    unscored.metrics.finish()
+    assert 'no valid pixel of the validation labels is there;' in capsys.readouterr().out
+
+
+def test_rows_of_two_kinds_are_no_rows():
+    two, more = (dict.fromkeys(metrics.columns(n), 1) for n in (2, 3))
+    assert metrics.are_rows([two, two]) and metrics.are_rows([more])
+    assert not metrics.are_rows([two, more]) and not metrics.are_rows([{**two, **more}])
+    assert not metrics.are_rows([{**more, 'epoch': 1.5}]) and not metrics.are_rows([])
+    assert metrics.columns(2)[3:8] == list(metrics.TWO_CLASSES)

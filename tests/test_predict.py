@@ -14,9 +14,11 @@ import pytest
 import main
 from road import settings
 from road.commands import predict
+from road.data import kitti
+from road.data.dataset import Class
 from road.errors import InputError
 from road.runs import run_folder, video
-from road.runs.painting import write_png
+from road.runs.painting import legend, paint, write_png
 from tests.test_images import scene
 from tests.test_video import make_clip
 
@@ -27,10 +29,12 @@ def network(pairs, full_size=False):
         yield key, image, image[..., 0] / np.float32(255)
 
 
-def run(*inputs, output):
+def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES):
     """Run the command with the stand-in network."""
-    words = ['predict', 'run', *map(str, inputs), '--output', str(output), '--overlay', 'mask']
-    opened = SimpleNamespace(predictor=SimpleNamespace(predict=network))
+    words = ['predict', 'run', *map(str, inputs), '--output', str(output), '--overlay', overlay,
+             '--confidence']
+    opened = SimpleNamespace(predictor=SimpleNamespace(predict=network),
+                             run=SimpleNamespace(classes=classes))
     predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
 
 
@@ -54,6 +58,36 @@ def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
     small, full = maps
     np.testing.assert_array_equal(small['same.png'], full['same.png'])
     assert (small['large.png'] != full['large.png']).any()
+
+
+@pytest.mark.parametrize('overlay', settings.OVERLAYS)
+def test_classes_are_painted_with_a_legend_and_written_as_ids(tmp_path, overlay):
+    """Masks have no legend, and videos keep their size."""
+    classes = tuple(Class(name, tuple(255 * value for value in values))
+                    for name, *values in (('red', 1, 0, 0), ('green', 0, 1, 0), ('blue', 0, 0, 1)))
+
+    def brightest_channel(pairs, full_size=False):
+        for key, image in pairs:
+            total = np.maximum(image.sum(axis=2, keepdims=True), 1)
+            yield key, image, (image / total).astype(np.float32)
+
+    write_png(str(tmp_path / 'a.png'), scene())
+    clip = make_clip(tmp_path / 'b.mp4', seconds=0.5)
+    out = tmp_path / 'out'
+    run(tmp_path / 'a.png', clip, output=out, overlay=overlay, network=brightest_channel,
+        classes=classes)
+    ids = iio.imread(out / 'confidence/a.png')
+    assert ids.dtype == np.uint8 and os.listdir(out / 'confidence') == ['a.png']
+    np.testing.assert_array_equal(ids, scene().argmax(axis=2))
+    (_, _, probabilities), = brightest_channel([(0, scene())])
+    painted, expected = iio.imread(out / 'a.png'), paint(scene(), probabilities, overlay, classes)
+    np.testing.assert_array_equal(painted[:60], expected)
+    if overlay == 'mask':
+        assert painted.shape == scene().shape
+    else:
+        np.testing.assert_array_equal(painted[60:], legend(classes, 90))
+    before, after = video.probe(clip), video.probe(str(out / 'b.mp4'))
+    assert (before.width, before.height) == (after.width, after.height)
 
 
 def test_trained_run_paints_video(trained_run, tmp_path):
@@ -80,7 +114,7 @@ def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
         run(mixed, nothing, tmp_path / 'none', too_long, output=out)
     captured = capsys.readouterr()
     errors = f'{captured.err}Error: {last.value}'
-    assert sorted(os.listdir(out)) == ['a.png', 'd.png', 'e.png']
+    assert sorted(os.listdir(out)) == ['a.png', 'confidence', 'd.png', 'e.png']
     assert f'2 of 8 files are painted, in {out}' in captured.out
     assert f'{mixed}: files that are no images or videos and are skipped: 2\n' in captured.out
     for line in ('nothing: .*holds no image', 'none: no such file or folder', 'f.heic: ',
@@ -126,7 +160,7 @@ def test_video_is_painted_as_a_stream(tmp_path, monkeypatch):
 
     source, target = make_clip(tmp_path / 'a.mp4', rate=50), str(tmp_path / 'b.mp4')
     monkeypatch.setattr(video.np, 'pad', written)
-    assert predict.paint_videos([(source, target)], counting, 'mask') == []
+    assert predict.paint_videos([(source, target)], counting, 'mask', kitti.CLASSES) == []
     assert len(ahead) == written.call_count == 100 and max(ahead) <= 10
     _, frame = next(video.read_frames(video.probe(target)))
     assert np.isin(frame[:, 6:14] // 64, (0, 3)).mean() > 0.9  # black and white

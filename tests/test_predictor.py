@@ -52,26 +52,44 @@ def test_images_of_any_shape_give_their_own_softmax_in_order(brightness, full_si
         assert seen[2][1][0] > seen[2][1][1] and seen[0][1] == (64, 96)
 
 
+def test_more_than_two_classes_give_all_probabilities():
+    with tf.Graph().as_default(), tf.Session() as sess:
+        image = tf.placeholder(tf.float32, [None, None, None, 3])
+        keep_prob = tf.placeholder(tf.float32, [])
+        logits = tf.reshape(image * keep_prob / 64, [-1, 3])
+        predictor = Predictor(sess, logits, keep_prob, image, (64, 96))
+        pairs = [(i, np.full((*shape, 3), (60, 20 * i, 100), np.uint8))
+                 for i, shape in enumerate([(64, 96), (90, 40), (80, 100)])]
+        outputs = list(predictor.predict(pairs))
+        assert predictor.confidences(np.zeros([2, 64, 96, 3])).shape == (2, 64, 96, 3)
+    for (key, image), (_, _, probabilities) in zip(pairs, outputs):
+        assert probabilities.shape == image.shape and probabilities.dtype == np.float32
+        expected = np.exp(np.divide((60, 20 * key, 100), 64))
+        np.testing.assert_allclose(probabilities[5, 7], expected / expected.sum(), rtol=1e-4)
+        np.testing.assert_allclose(probabilities.sum(axis=2), 1, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_sizes_that_32_does_not_divide_score_as_well(tmp_path):
     """Within a point of MaxF of the next multiples of 32, for a network that finds the road."""
     place = str(tmp_path)
     scenes.write_dataset(f'{place}/data_road', training=8, testing=1)
-    encoder.make_encoder(f'{place}/vgg', count=60, steps=150)
+    encoder.make_encoder(f'{place}/vgg')
     assert main.main(['--data-dir', place, '--runs-dir', place, '--name', 'run', '--val-frames',
                       '3', '--image-size', '96x320', '--epochs', '20', '--keep-prob', '0.9']) == 0
     with main.open_run(f'{place}/run') as opened:
         predictor, folder = opened.predictor, f'{place}/data_road/training'
-        frames = kitti.named(kitti.training_frames(folder), opened.run.validation, folder)
+        frames = [frame for frame in kitti.training_frames(folder)
+                  if frame.name in opened.run.validation]
 
         def max_f(shape):
             counted = 0
             for frame in frames:
                 image = images.resize_image(images.read_image(frame.image), shape)
                 confidence = predictor.confidences(predictor.encode(image[None]), shape)[0]
-                road, valid = kitti.read_label(frame.label)
-                confidence = images.resize_confidence(confidence, road.shape)
-                counted = counted + scores.histogram(confidence, road, valid)
+                label = kitti.read_label(frame.label)
+                confidence = images.resize_confidence(confidence, label.shape)
+                counted = counted + scores.histogram(confidence, label)
             return 100 * scores.scores(counted).MaxF
 
         for shape in ((100, 320), (104, 330), (120, 340)):

@@ -92,4 +92,5 @@ def test_files_that_are_named_exist():
     for page in PAGES:
         named += re.findall(r'`((?:road|tools|tests|docs|imgs|\.ci)/[\w./-]*)`', read(page))
         named += re.findall(r'`(\w+\.(?:py|txt|toml|yml))`', read(page))
-    assert [path for path in named if not os.path.exists(os.path.join(ROOT, path))] == []
+    missing = {path for path in named if not os.path.exists(os.path.join(ROOT, path))}
+    assert missing <= {'classes.txt', 'val.txt'}  # of people's own pictures

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 from types import SimpleNamespace
 
@@ -9,7 +10,6 @@ import pytest
 
 import main
 from road import settings
-from road.data import kitti
 from road.errors import InputError
 from road.files import read_json, write_json
 from road.runs import run_folder
@@ -67,7 +67,7 @@ def test_settings_come_from_the_run(trained_run, broken):
 def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
     """Relative paths lead from the working directory, else from the one where the run began."""
     config = read_json(broken / 'config.json')
-    paths = {'data_dir': 'data', 'kitti_dir': 'data/road', 'vgg_dir': 'data/vgg'}
+    paths = {'data_dir': 'data', 'dataset_dir': 'data/road', 'vgg_dir': 'data/vgg'}
     edit(broken / 'config.json', settings={**config['settings'], **paths},
          working_directory=str(tmp_path / 'there'))
     for place in ('here/data', 'there/data/road', 'moved/data/road'):
@@ -75,25 +75,56 @@ def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'here')
     run = run_folder.load(str(broken))
     assert run.settings['data_dir'] == 'data' and run.settings['vgg_dir'] == 'data/vgg'
-    assert run_folder.find_kitti(run) == str(tmp_path / 'there/data/road')
-    with pytest.raises(InputError, match='gone: the folder .* is not there; .* with --kitti-dir'):
-        run_folder.find_kitti(run, 'gone')
+    assert run_folder.find_dataset(run).folder == str(tmp_path / 'there/data/road')
+    with pytest.raises(InputError, match='gone: the folder .* is not there; .* --dataset-dir'):
+        run_folder.find_dataset(run, 'gone')
     monkeypatch.chdir(tmp_path / 'there')
     args = resumed(broken, '--data-dir', '../moved/data', '--vgg-dir', 'other')
-    assert args.kitti_dir == '../moved/data/road' and args.vgg_dir == 'other'
+    assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
 
 
 def test_labels_and_encoder_are_compared(trained_run, copied_scenes, capsys):
-    frames = kitti.training_frames(os.path.join(copied_scenes, 'training'))
     run = run_folder.load(trained_run)
-    run_folder.compare_labels(run, frames[::-1])
+    data = run_folder.find_dataset(run, copied_scenes)
+    run_folder.compare_labels(run, data._replace(training=data.training[::-1]))
     assert capsys.readouterr().out == ''
-    shutil.copy(frames[0].label, frames[1].label)
-    run_folder.compare_labels(run, frames)
+    shutil.copy(data.training[0].label, data.training[1].label)
+    run_folder.compare_labels(run, data)
     assert f'Warning: the labels are not those that {trained_run} was' in capsys.readouterr().out
     assert run_folder.find_encoder(run).fingerprint == run.encoder
     with pytest.raises(InputError, match='is not the encoder of'):
         run_folder.find_encoder(run._replace(encoder='x'))
+
+
+def test_run_of_an_earlier_version_is_read(broken, scenes_dir):
+    """Before there were other data sets: kitti_dir, and no classes."""
+    config = read_json(broken / 'config.json')
+    earlier = {name: value for name, value in config['settings'].items()
+               if name not in ('dataset', 'dataset_dir', 'target')}
+    del config['classes']
+    write_json(broken / 'config.json', config | {'settings': earlier | {'kitti_dir': scenes_dir}})
+    run = run_folder.load(str(broken))
+    assert [each.name for each in run.classes] == ['not road', 'road']
+    data = run_folder.find_dataset(run)
+    assert data.layout == 'kitti' and len(data.named(run.training + run.validation)) == 9
+
+
+@pytest.mark.parametrize('options, third', [
+    ([], ['--dataset-dir', 'my data', '--preset', 'laptop']),
+    (['--preset', 'laptop', '--target', 'car'],
+     ['--dataset-dir', 'my data', '--target', 'car', '--preset', 'full']),
+    (['--preset', 'full'], None), (['--sample'], ['--download-kitti', '--preset', 'laptop'])])
+def test_next_commands_can_be_run_as_they_stand(options, third):
+    words = options if '--sample' in options else [*options, '--dataset-dir', 'my data']
+    args = settings.parse_training(words)
+    run = run_folder.Run('runs/a run', vars(args), 'x', ['a'], ['b'])
+    commands = [shlex.split(line, comments=True)[2:]
+                for line in run_folder.next_commands(run).split('\n')[1:]]
+    expected = [['evaluate', 'runs/a run'], ['predict', 'runs/a run', 'PICTURES']]
+    assert commands == expected + ([third] if third else [])
+    assert [settings.parse(each)[0] for each in commands][:2] == ['evaluate', 'predict']
+    if third:
+        assert settings.parse(third)[1].preset == third[-1]
 
 
 @pytest.mark.parametrize('file, changes, complaint', [

@@ -13,9 +13,9 @@ from road.scoring.scores import HALF, Scores, curve, histogram, pool, scores, to
 
 
 def count_by_hand(images):
-    """(TP, FP, FN, TN) at each threshold, pixel by pixel, over images of (grey, road, valid)."""
-    pixels = [(level / 255, is_road) for grey, road, valid in images for level, is_road, is_valid
-              in zip(grey.ravel().tolist(), road.ravel(), valid.ravel()) if is_valid]
+    """(TP, FP, FN, TN) at each threshold, pixel by pixel, over images of (grey, label)."""
+    pixels = [(level / 255, value == 1) for grey, label in images for level, value
+              in zip(grey.ravel().tolist(), label.ravel().tolist()) if value != 255]
     cells = (True, True), (True, False), (False, True), (False, False)
     return [[sum((confidence >= i / 255, is_road) == cell for confidence, is_road in pixels)
              for cell in cells] for i in range(256)]
@@ -40,16 +40,16 @@ def score_by_hand(table):
 
 @st.composite
 def labelled_images(draw):
-    """(grey, road, valid) of a small image; few grey levels make many ties."""
+    """(grey, label) of a small image; few grey levels make many ties."""
     shape = draw(arrays.array_shapes(min_dims=2, max_dims=2, max_side=6))
     levels = st.sampled_from(draw(st.lists(st.integers(0, 255), min_size=1, max_size=8)))
     return (draw(arrays.arrays(np.uint8, shape, elements=levels)),
-            *(draw(arrays.arrays(bool, shape)) for _ in range(2)))
+            draw(arrays.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 255]))))
 
 
 @pytest.mark.filterwarnings('error')
 @settings(max_examples=60, deadline=None)
-@example([(np.uint8([[9] * 3 + [5] * 8]), np.arange(11)[None] < 10, np.full((1, 11), True))])  # 0.3
+@example([(np.uint8([[9] * 3 + [5] * 8]), np.uint8(np.arange(11)[None] < 10))])  # recall 0.3
 @given(st.lists(labelled_images(), min_size=1, max_size=3))
 def test_scores_and_curve_equal_counting_by_hand(images):
     together, table = sum(histogram(*image) for image in images), count_by_hand(images)
@@ -74,14 +74,16 @@ def test_grey_levels_keep_ranking_and_decision(confidence):
 
 @pytest.mark.parametrize('value', [-0.01, 255., math.nan])
 def test_wrong_confidence_or_shape_is_refused(value):
-    flags = np.ones((1, 2), bool)
+    label = np.ones((1, 2), np.uint8)
     with pytest.raises(ValueError, match=r'\[0, 1\]'):
-        histogram(np.array([[0.5, value]], np.float32), flags, flags)
+        histogram(np.array([[0.5, value]], np.float32), label)
     with pytest.raises(ValueError, match='one shape'):
-        histogram(np.zeros((1, 1), np.uint8), flags, flags)
+        histogram(np.zeros((1, 1), np.uint8), label)
 
 
 def test_pool():
-    counts = {'uu_000001': 100, 'um_000000': 1, 'um_000007': 2, 'umm_000000': 10}
-    pooled = pool({name: np.array([count]) for name, count in counts.items()})
+    counts = [('uu', 100), ('um', 1), ('um', 2), ('umm', 10)]
+    pooled = pool([(category, np.array([count])) for category, count in counts])
     assert list(pooled.items()) == [('um', 3), ('umm', 10), ('uu', 100), ('URBAN', 113)]
+    assert list(pool([('', np.array([1])), ('', np.array([2]))]).items()) == [('all', 3)]
+    assert pool([]) == {}

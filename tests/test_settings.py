@@ -31,11 +31,11 @@ def test_mistakes_are_named(capsys, argv, complaint):
 def test_derived_defaults():
     assert all(settings.parse([*word, '--seed', '3'])[0] == 'train' for word in ([], ['train']))
     args = settings.parse_training([])
-    assert (args.kitti_dir, args.vgg_dir, args.copies) == ('data/data_road', 'data/vgg', 1)
+    assert (args.dataset_dir, args.vgg_dir, args.copies) == ('data/data_road', 'data/vgg', 1)
     args = settings.parse_training(['--augment', 'crop', '--data-dir', 'd', '--vgg-dir', 'v'])
-    assert (args.kitti_dir, args.vgg_dir, args.copies) == ('d/data_road', 'v', settings.COPIES)
+    assert (args.dataset_dir, args.vgg_dir, args.copies) == ('d/data_road', 'v', settings.COPIES)
     args = settings.parse_training(['--sample', '--augment', 'all', '--copies', '0'])
-    assert (args.kitti_dir, args.copies) == ('data/sample/data_road', 0)
+    assert (args.dataset_dir, args.copies) == ('data/sample/data_road', 0)
     assert settings.parse(['export', 'r'])[1].output == 'r/export'
     assert settings.parse(['export', 'r', '--output', 'o'])[1].output == 'o'
 

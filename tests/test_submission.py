@@ -37,3 +37,10 @@ def test_submission_is_confidence_maps_from_above(trained_run, scenes_dir, tmp_p
         with pytest.raises(InputError, match=complaint):
             submission.write_submission([(changed, None, values)], [frame], run / 'b.zip')
     assert not os.path.exists(run / 'b.zip')
+
+
+def test_run_on_other_data_cannot_be_submitted(classes_run, capsys):
+    assert main.main(['submit', classes_run]) == 2
+    assert capsys.readouterr().err.endswith(
+        'submit is for KITTI Road, but this run was trained on CamVid; use evaluate or predict\n')
+    assert not os.path.exists(f'{classes_run}/submission.zip')

@@ -22,7 +22,7 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
 
     record(main.FeatureCache, 'fill')
     record(main.helper, 'maybe_download_pretrained_vgg')
-    for name in ('find_device', 'open_data', 'Encoder', 'FeatureCache', 'Batches', 'open_model',
+    for name in ('find_device', 'open_dataset', 'Encoder', 'FeatureCache', 'Batches', 'open_model',
                  'Predictor', 'make_schedule', 'Metrics', 'optimize', 'layers'):
         record(main, name)
     record(tf, 'Session')
@@ -32,9 +32,11 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
         raise KeyboardInterrupt  # nothing that comes later is looked at
     monkeypatch.setattr(main, 'train_nn', train_nn)
     args = settings.parse_training([
-        '--data-dir', str(tmp_path / 'data'), '--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir,
-        '--val-frames', '2', '--image-size', '70x130', '--epochs', '7', '--batch-size', '3',
-        '--learning-rate', '0.02', '--schedule', 'constant', '--keep-prob', '0.7', '--l2', '0.003',
+        '--dataset', 'kitti',
+        '--data-dir', str(tmp_path / 'data'), '--dataset-dir', scenes_dir, '--target', 'road',
+        '--vgg-dir', vgg_dir, '--val-frames', '2', '--image-size', '70x130', '--epochs', '7',
+        '--batch-size', '3', '--learning-rate', '0.02', '--schedule', 'constant',
+        '--keep-prob', '0.7', '--l2', '0.003',
         '--augment', 'crop,gamma', '--copies', '2', '--train-encoder', 'conv5',
         '--encoder-learning-rate', '0.001', '--clip-norm', '4', '--seed', '11', '--precision',
         'bfloat16', '--cache-limit', '0.5', '--runs-dir', str(tmp_path / 'runs'), '--name', 'odd'])
@@ -44,7 +46,7 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
     assert vars(args) == before  # settings are never written to
 
     assert seen['find_device'][0] == ('bfloat16', 'conv5')
-    assert seen['open_data'][0] == (scenes_dir, 2, str(tmp_path / 'data'), (70, 130))
+    assert seen['open_dataset'][0] == (args,)
     vgg = seen['maybe_download_pretrained_vgg'][1]
     assert vgg == {'vgg_dir': vgg_dir, 'weights': None}
     _, folder, encoder_config, block = seen['Encoder'][0]
@@ -52,14 +54,15 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
     assert (folder, block) == (vgg_dir, 'conv5')
     assert rewrite.auto_mixed_precision_onednn_bfloat16 == rewrite.ON
     assert seen['FeatureCache'][0][1] == (70, 130)
-    (frames, _), options = seen['Batches']
-    assert len(frames) == 3
+    (frames, _, num_classes), options = seen['Batches']
+    assert len(frames) == 3 and num_classes == 2
     assert options == {'copies': 2, 'augment': ('gamma', 'crop'), 'seed': 11}
     (_, cache_dir, samples, limit), options = seen['fill']
     assert cache_dir == str(tmp_path / 'data' / 'cache') and limit == 2**29
     assert len(samples) == 3 * 2 + 9 and options['encoder'].endswith(' bfloat16')
     assert seen['open_model'][1] == {
-        'seed': 11, 'l2': 0.003, 'train_encoder': 'conv5', 'clip_norm': 4.0, 'encoder_factor': 0.05}
+        'seed': 11, 'num_classes': 2, 'l2': 0.003, 'train_encoder': 'conv5', 'clip_norm': 4.0,
+        'encoder_factor': 0.05}
     config = seen['open_model'][0][1].graph_options.rewrite_options
     assert config.auto_mixed_precision_onednn_bfloat16 == rewrite.ON == 1
     assert seen['Session'][1]['config'] is seen['open_model'][0][1]
@@ -78,6 +81,8 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
         'correct_label', 'keep_prob', 'learning_rate']
     assert options['keep_prob_value'] == 0.7 and options['learning_rate_at'](0.3) == 0.02
     run = run_folder.load(str(tmp_path / 'runs' / 'odd'), begun=False)
+    assert run.settings['target'] == ('road',) and run.classes[1].name == 'road'
+    assert (len(run.training), len(run.validation)) == (3, 6)
     assert run.settings['learning_rate'] == 0.02 and run.settings['keep_prob'] == 0.7
     # An option that was added since must be tried here too; these are looked at by other tests.
     elsewhere = {'preset', 'sample', 'download_kitti', 'vgg_weights', 'cache', 'resume', 'debug'}

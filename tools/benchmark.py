@@ -24,6 +24,7 @@ import main
 from road import settings
 from road.data import images, kitti
 from road.data.batches import Batches, Sample, read_images
+from road.data.dataset import one_hot
 from road.errors import InputError
 from road.files import file_digest
 from road.network import vgg16, vgg_folder
@@ -59,8 +60,9 @@ def benchmark(device, vgg_dir, kitti_dir, folder, quick):
     some, repeats = frames[:40], 2 if quick else 5
     with main.open_model(vgg_dir, device.config) as frozen, \
             main.open_model(vgg_dir, device.config, train_encoder='all') as whole:
-        cached(encoder, some[:BATCH], f'{folder}/first')
-        features, encoder_seconds = cached(encoder, some, f'{folder}/cache')
+        data = kitti.find_dataset(kitti_dir, 0)
+        cached(encoder, data, some[:BATCH], f'{folder}/first')
+        features, encoder_seconds = cached(encoder, data, some, f'{folder}/cache')
         training = {'plain, decoder only': plain_step(frozen, frames),
                     'plain, everything': plain_step(whole, frames),
                     'ours': lambda: train_epochs(frozen, features, some, 2)}
@@ -77,8 +79,8 @@ def plain_step(opened, frames):
 
     def step():
         samples = [Sample(frames[next(turn) % len(frames)]) for _ in range(BATCH)]
-        inputs, labels = read_images(samples, SHAPE)
-        train(opened, opened[1].image_input, inputs, labels)
+        inputs, labels = read_images(samples, SHAPE, kitti.read_label)
+        train(opened, opened[1].image_input, inputs, one_hot(labels, 2))
         return BATCH
     return step
 
@@ -99,10 +101,10 @@ def train_epochs(opened, features, frames, number):
     return number * len(frames)
 
 
-def cached(encoder, frames, folder):
+def cached(encoder, data, frames, folder):
     """A FeatureCache of these frames in an empty folder, and the seconds it took to fill."""
     digests = {path: file_digest(path) for frame in frames for path in (frame.image, frame.label)}
-    features = FeatureCache(encoder, SHAPE, digests)
+    features = FeatureCache(encoder, SHAPE, data._replace(digests=digests))
     start = time.perf_counter()
     features.fill(folder, [Sample(frame) for frame in frames], encoder='benchmark')
     return features, time.perf_counter() - start

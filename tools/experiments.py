@@ -29,7 +29,9 @@ from road.runs.log import Terminated, stoppable
 from road.tables import table
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
-SCORES = ('MaxF', 'AP', 'IoU')  # of the validation frames, per cent, after the last epoch
+# Of the validation frames, per cent, after the last epoch. The last two are for more than two
+# classes; nan is what a run does not have.
+SCORES = ('MaxF', 'AP', 'IoU', 'mean_IoU', 'accuracy')
 COLUMNS = ('name', 'seed', *SCORES, *(f'best_{score}' for score in SCORES), 'best_epoch', 'seconds',
            'commit', 'options')  # best_: after the best epoch; seconds: of all epochs
 OWN = ('--name', '--seed', '--runs-dir', '--resume')  # given to every run, not by the list
@@ -88,7 +90,9 @@ def refuse_other_options(folder, words):
     recorded = run_folder.load(folder, begun=False).settings
     for key, value in vars(settings.parse_training(words)).items():
         # a moved folder or another working directory does not change what was trained
-        if key not in ('name', 'runs_dir', 'resume', 'debug') and recorded.get(key) != value:
+        found_out = key == 'dataset' and value is None or isinstance(value, settings.DefaultSize)
+        if (key not in ('name', 'runs_dir', 'resume', 'debug') and not found_out
+                and recorded.get(key) != value):
             raise InputError(f'{folder}: was trained with other settings ({key}={recorded.get(key)}'
                              f', not {value}); give the setting another name')
 
@@ -108,14 +112,15 @@ def results(folder):
     if not metrics:
         raise InputError(f'{folder}: metrics.json is damaged; move the run away and start again')
     commit, best = read_json(f'{folder}/environment.json').get('commit') or '', metrics['best']
-    scores = [row[f'val_{score}'] for row in (metrics['last'], best) for score in SCORES]
+    scores = [row.get(f'val_{score}') for row in (metrics['last'], best) for score in SCORES]
     texts = ('nan' if score is None else f'{score:.4f}' for score in scores)
     return *texts, str(best['epoch']), f'{metrics["seconds"]:.1f}', commit[:7]
 
 
 def summary(rows, names):
     """The rows as text: per setting the mean and the standard deviation over its seeds."""
-    columns = ('MaxF', 'AP', 'best_MaxF', 'best_AP', 'seconds')
+    columns = ('MaxF', 'AP', 'mean_IoU', 'best_MaxF', 'best_AP', 'best_mean_IoU', 'seconds')
+    columns = [column for column in columns if any(row[column] != 'nan' for row in rows)]
     lines = [('setting', 'seeds', *columns)]
     for name in names:
         cells = []

@@ -22,12 +22,13 @@ from PIL import Image, ImageOps
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import main
-from road.data import images, kitti
+from road.data import images
 from road.data.dataset import evenly_spaced
 from road.network import vgg16
 from road.network.predictor import Predictor
 from road.network.tf1 import tf
-from road.runs.painting import paint
+from road.runs import run_folder
+from road.runs.painting import class_colours, paint
 from road.scoring import scores
 
 plt.switch_backend('Agg')  # draws into files, without a screen
@@ -248,16 +249,17 @@ def draw_upsampling():
 def predict_without_skips(folder):
     """Predict a run's validation frames with no skip, with one, and with both.
 
-    Returns the last frame's image, label, road and three confidences, three IoUs, frame count.
+    Returns the last frame's image, painted label, road and three confidences, three IoUs, frame
+    count.
     """
     histograms = np.zeros([3, 2, scores.LEVELS], np.int64)
-    with main.open_run(folder) as (run, predictor, sess, model):
-        frames = kitti.training_frames(f'{run.settings["kitti_dir"]}/training')
-        frames = kitti.named(frames, run.validation, run.settings['kitti_dir'])
+    with main.open_run(folder) as (run, predictor, sess, model, *_):
+        data = run_folder.find_dataset(run)
+        frames = data.named(run.validation)
         names = [f'decoder/score_{pool}/BiasAdd:0' for pool in ('pool4', 'pool3')]
         skips = list(map(sess.graph.get_tensor_by_name, names))
         for frame in frames:
-            image, (road, valid) = images.read_image(frame.image), kitti.read_label(frame.label)
+            image, label = images.read_image(frame.image), data.read_label(frame.label)
             values = predictor.encode(images.resize_image(image, predictor.image_shape)[np.newaxis])
             zeros = [0 * value for value in sess.run(skips, {model.features: values})]
             confidences = []
@@ -265,10 +267,11 @@ def predict_without_skips(folder):
                 part = Predictor(sess, model.logits, model.keep_prob,
                                  (*model.features, *skips[i:]), predictor.image_shape)
                 confidence, = part.confidences((*values, *zeros[i:]))
-                confidences.append(images.resize_confidence(confidence, road.shape))
-                histograms[i] += scores.histogram(confidences[i], road, valid)
+                confidences.append(images.resize_confidence(confidence, label.shape))
+                histograms[i] += scores.histogram(confidences[i], label)
     ious = [scores.scores(histogram).IoU for histogram in histograms]
-    return image, images.read_image(frame.label), road, confidences, ious, len(frames)
+    painted_label = class_colours(label, run.classes)
+    return image, painted_label, label == 1, confidences, ious, len(frames)
 
 
 def draw_skips(image, label, road, confidences, ious, frames):

@@ -21,13 +21,16 @@ from unittest import mock
 
 import h5py
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import main
 from road.data import kitti, unpack
 from road.data.batches import Sample
 from road.data.calibration import read_calibration
+from road.data.folder import read_classes_file
 from road.data.images import read_image
+from road.data.labels import count_values
 from road.errors import InputError
 from road.files import file_digest
 from road.network import vgg16, vgg_folder, vgg_weights
@@ -78,6 +81,9 @@ def data_kinds(folder, frame):
     shutil.copytree(recorded, bare)
     os.remove(f'{bare}/source.json')
     archive = shutil.make_archive(f'{folder}/vgg', 'zip', folder, 'recorded')
+    mask, classes = f'{folder}/mask.png', f'{folder}/classes.txt'
+    Image.open(frame.label).quantize(4).save(mask, transparency=3)
+    Path(classes).write_text('# of the masks\n0 not road #ff0000\n1 road\n255 ignore\n')
 
     def read_weights(path):
         return {name: array.tobytes() for name, array in vgg_weights.read_weights(path).items()}
@@ -88,7 +94,9 @@ def data_kinds(folder, frame):
 
     files = [f'{recorded}/saved_model.pb', *Path(recorded, 'variables').iterdir()]
     return {'image': Kind([frame.image], lambda: read_image(frame.image).tobytes(), checksum=True),
-            'label': Kind([frame.label], lambda: values(kitti.read_label(frame.label)), True),
+            'label': Kind([frame.label], lambda: kitti.read_label(frame.label).tobytes(), True),
+            'mask': Kind([mask], lambda: repr(count_values(mask)), checksum=True),
+            'classes': Kind([classes], lambda: repr(read_classes_file(classes))),
             'calibration': Kind([frame.calib], lambda: repr(read_calibration(frame.calib))),
             'npz': Kind([npz], lambda: read_weights(npz), checksum=True),
             'h5': Kind([h5], lambda: read_weights(h5)),
@@ -97,11 +105,12 @@ def data_kinds(folder, frame):
             'archive': Kind([archive], unpacked, checksum=True)}
 
 
-def run_kinds(folder, frames, opened):
+def run_kinds(folder, opened):
     """The files of a run (main.OpenRun), and of the feature cache."""
-    run, predictor, sess, model = opened
-    best, sample = run.best_checkpoint, [Sample(frames[0])]
-    digests = {path: file_digest(path) for path in frames[0][1:3]}
+    run, predictor, sess, model, *_ = opened
+    data = run_folder.find_dataset(run)
+    best, sample = run.best_checkpoint, [Sample(data.training[0])]
+    data = data._replace(digests={path: file_digest(path) for path in sample[0].frame[1:3]})
 
     def read_checkpoint():
         prefix, state = run.read_checkpoint('best')
@@ -115,11 +124,11 @@ def run_kinds(folder, frames, opened):
 
     def read_config():
         loaded = run_folder.load(run.folder)
-        kitti.named(frames, loaded.training + loaded.validation, '')
+        data.named(loaded.training + loaded.validation)
         return repr(loaded)
 
     def read_cache():
-        features = FeatureCache(predictor.encode, (64, 192), digests)
+        features = FeatureCache(predictor.encode, (64, 192), data)
         features.fill(f'{folder}/cache', sample, encoder='fuzz')
         arrays, labels = features.read(sample)
         return values([*arrays, labels])
@@ -156,14 +165,13 @@ def fuzz(count):
             contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence), \
             mock.patch.object(vgg16, 'WIDTHS', (2, 3, 4, 5, 6)):
         scenes.write_dataset(f'{folder}/data_road', training=2, testing=1, height=94, width=310)
-        frames = kitti.training_frames(f'{folder}/data_road/training')
-        kinds = data_kinds(folder, frames[0])
+        kinds = data_kinds(folder, kitti.training_frames(f'{folder}/data_road/training')[0])
         assert main.main([
             f'--kitti-dir={folder}/data_road', f'--vgg-dir={folder}/recorded', '--name=run',
             f'--data-dir={folder}/data', f'--runs-dir={folder}', '--epochs=1', '--val-frames=1',
             '--image-size=64x192', '--no-cache']) == 0
         with main.open_run(f'{folder}/run') as opened:
-            kinds.update(run_kinds(folder, frames, opened))
+            kinds.update(run_kinds(folder, opened))
             for name, kind in kinds.items():
                 expected, outcomes[name] = kind.read(), Counter()
                 for number in range(count):

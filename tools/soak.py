@@ -85,7 +85,7 @@ def check_readable(run):
     epochs = 0
     if os.path.exists(f'{run}/metrics.csv'):
         for epochs, row in enumerate(read_rows(run), 1):
-            assert list(row) == list(metrics.FORMATS) and int(row['epoch']) == epochs, row
+            assert list(row) == metrics.columns(2) and int(row['epoch']) == epochs, row
     for name in ('last', 'best'):
         if checkpoints.exists(f'{run}/checkpoints/{name}'):
             _, state = checkpoints.read(f'{run}/checkpoints/{name}')
@@ -94,7 +94,7 @@ def check_readable(run):
 
 def final(run):
     """{file: content} of what two runs of the same settings must share."""
-    names = metrics.FORMATS.keys() - metrics.TIMES
+    names = {*metrics.columns(2)} - {*metrics.TIMES}
     files = {'metrics.csv': [{name: row[name] for name in names} for row in read_rows(run)]}
     paths = glob.glob(f'{run}/checkpoints/*/*.data-*') + glob.glob(f'{run}/images/*')
     for path in paths:

@@ -19,15 +19,17 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from road.data.images import resize_image, resize_label  # noqa: E402
-from road.data.kitti import CATEGORIES  # noqa: E402
-from road.files import atomic_path  # noqa: E402
-from road.network import vgg16  # noqa: E402
-from road.network.tf1 import tf  # noqa: E402
-from road.prefetch import prefetch  # noqa: E402
-from road.progress import tqdm  # noqa: E402
-from road.sample import encoder, props, scenes  # noqa: E402
-from road.settings import SAMPLE_DEFAULTS  # noqa: E402
+from road.data import NOT_VALID
+from road.data.dataset import one_hot
+from road.data.images import resize_image, resize_label
+from road.data.kitti import CATEGORIES
+from road.files import atomic_path
+from road.network import vgg16
+from road.network.tf1 import tf
+from road.prefetch import prefetch
+from road.progress import tqdm
+from road.sample import encoder, props, scenes
+from road.settings import SAMPLE_DEFAULTS
 
 SHAPE = SAMPLE_DEFAULTS['image_size']  # roads then have the size that the encoder knows
 LEARNING_RATE = 0.015  # of Adam, the highest
@@ -62,7 +64,8 @@ def draw(count, seed):
         rng = np.random.default_rng([seed, 2, number])
         image, label, *_ = scenes.draw_scene(rng, CATEGORIES[number % 3])
         road, valid = label[..., 2] > 0, label[..., 0] > 0
-        return resize_image(image, SHAPE), resize_label(road, valid, SHAPE)
+        classes = np.where(valid, road, NOT_VALID).astype(np.uint8)
+        return resize_image(image, SHAPE), one_hot(resize_label(classes, SHAPE), 2)
 
     props.make_textures()
     examples = prefetch(example, range(count))

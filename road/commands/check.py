@@ -3,15 +3,18 @@
 import os
 
 from road.data.check import check
+from road.data.layouts import find_dataset
 from road.errors import InputError
 from road.network import vgg_folder
+from road.tables import table
 
 
 def run(args, open_run):
-    kitti_dir = args.kitti_dir or os.path.join(args.data_dir, 'data_road')
     vgg_dir = args.vgg_dir or os.path.join(args.data_dir, 'vgg')
-    report = check(kitti_dir, os.path.join(args.data_dir, 'checked.json'))
-    faults = list(report.faults)
+    try:
+        faults = check_dataset(args)
+    except InputError as error:
+        faults = [str(error)]
     graph = 'not there yet; training makes it'
     if args.vgg_dir or os.path.lexists(vgg_dir):
         try:
@@ -19,13 +22,29 @@ def run(args, open_run):
         except InputError as error:
             graph = 'has a fault'
             faults.append(str(error))
-    fine = ', '.join(f'{number} {kind}' for kind, number in report.fine.items()) or 'nothing'
-    print(f'KITTI Road in {kitti_dir}: without fault are {fine}')
     print(f'Encoder in {vgg_dir}: {graph}')
-    for note in report.notes:
-        print(f'Note   {note}')
     for fault in faults:
         print(f'Fault  {fault}')
     if faults:
         raise InputError(f'faults found: {len(faults)}; mend every one before training')
     print('No faults')
+
+
+def check_dataset(args):
+    """Check the data set, print what it holds, and return its faults, a line each."""
+    checked_path = os.path.join(args.data_dir, 'checked.json')
+    layout, folder = args.dataset, args.dataset_dir
+    if not folder:
+        layout, folder = layout or 'kitti', os.path.join(args.data_dir, 'data_road')
+    data = find_dataset(layout, folder, 0, args.target, checked_path)
+    report = check(data, checked_path)
+    fine = ', '.join(f'{number} {kind}' for kind, number in report.fine.items()) or 'nothing'
+    print(f'{data.title} in {data.folder}: {fine} can be read')
+    if report.pixels:
+        names = [*(each.name for each in data.classes), 'does not count']
+        shares = [[f'{100 * count / max(pixels.sum(), 1):.2f}' for count in pixels]
+                  for pixels in report.pixels.values()]
+        print(table([('% of pixels', *report.pixels), *zip(names, *shares)]))
+    for note in report.notes:
+        print(f'Note   {note}')
+    return list(report.faults)

@@ -6,19 +6,16 @@ from road.errors import InputError
 from road.files import read_json
 from road.network.export import TAG, freeze, save, size_and_speed
 
-README = """Road segmentation: FCN-8s on VGG16, as a TensorFlow SavedModel with the tag '{tag}'.
+README = """{title}: FCN-8s on VGG16, as a TensorFlow SavedModel with the tag '{tag}'.
 
 Signature serving_default
-    images      uint8 [n, height, width, 3], RGB, any size
-    confidence  float32 [n, height, width], 0 to 1
-A confidence is the probability that a pixel is road, the softmax of the network's logits. A pixel
-is usually called road from 0.5 on.
-The model resizes images to {height}x{width} (height x width), and the confidence back. Images of
+{outputs}
+The model resizes images to {height}x{width} (height x width), and {output} back. Images of
 other proportions keep them and are resized to as many pixels.
 
     import tensorflow as tf
     model = tf.saved_model.load(folder)  # keep `model`: the signature alone does not keep it alive
-    confidence = model.signatures['serving_default'](images=tf.constant(images))['confidence']
+    {variable} = model.signatures['serving_default'](images=tf.constant(images))['{variable}']
 
 TensorFlow Serving expects these files in MODEL/1/.
 
@@ -29,6 +26,16 @@ Trained on {training} frames, validated on {validation}.
 Scores on the validation frames
 {scores}
 """
+
+CONFIDENCE = """    images      uint8 [n, height, width, 3], RGB, any size
+    confidence  float32 [n, height, width], 0 to 1
+A confidence is the probability that a pixel is {name}, the softmax of the network's logits. A pixel
+is usually called {name} from 0.5 on."""
+CLASSES = """    images         uint8 [n, height, width, 3], RGB, any size
+    probabilities  float32 [n, height, width, {count}], 0 to 1
+    classes        uint8 [n, height, width], the most probable class
+The probabilities are the softmax of the network's logits. The classes, and their usual colours:
+{names}"""
 
 
 def run(args, open_run):
@@ -50,14 +57,30 @@ def readme(run):
     scores = []
     for view in ('perspective', 'birdseye'):
         if view in evaluation:
-            row = evaluation[view]['URBAN']
-            texts = [f'{name} ' + ('not defined' if row[name] is None else f'{row[name]:.2%}')
-                     for name in ('MaxF', 'AP', 'IoU')]
-            scores.append(f'    {view:11s} {", ".join(texts)}')
+            *_, row = evaluation[view].values()  # URBAN or all
+            scores.append(f'    {view:11s} {_score_text(row, ("MaxF", "AP", "IoU"))}')
+    if 'mean_IoU' in evaluation:
+        scores = [f'    {_score_text(evaluation, ("mean_IoU", "accuracy"))}'.replace('_', ' '),
+                  f'    IoU: {_score_text(evaluation["IoU"], evaluation["IoU"])}']
     if not scores:
         scores = [f'    none: python main.py evaluate {run.folder} was not run before the export']
     settings = [f'    {name:14s} {value}' for name, value in run.settings.items()]
     height, width = run.settings['image_size']
-    return README.format(tag=TAG, height=height, width=width, run=run.folder,
+    if len(run.classes) == 2:
+        name = run.classes[1].name
+        own = {'title': f'{name.capitalize()} segmentation', 'variable': 'confidence',
+               'output': 'the confidence', 'outputs': CONFIDENCE.format(name=name)}
+    else:
+        names = '\n'.join(f'    {i:3d}  {each.name}, RGB {each.colour}'
+                          for i, each in enumerate(run.classes))
+        own = {'title': 'Semantic segmentation', 'variable': 'classes',
+               'output': 'the probabilities',
+               'outputs': CLASSES.format(count=len(run.classes), names=names)}
+    return README.format(tag=TAG, height=height, width=width, run=run.folder, **own,
                          scores='\n'.join(scores), settings='\n'.join(settings),
                          training=len(run.training), validation=len(run.validation))
+
+
+def _score_text(scores, names):
+    return ', '.join(f'{name} ' + ('not defined' if scores[name] is None else
+                                   f'{scores[name]:.2%}') for name in names)

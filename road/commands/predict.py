@@ -1,9 +1,10 @@
-"""Paint the road into images, folders of images and videos.
+"""Paint the road, or more than two classes, into images, folders of images and videos.
 
     python main.py predict RUN holiday.jpg frames/ drive.mp4    # to RUN/predictions
 
-An image becomes a PNG of its own size, a video an .mp4 of its own duration, with its sound (see
-road.runs.video). An input that fails does not stop the others: failures are listed at the end.
+An image becomes a PNG of its own size (more than two classes have their legend below it), a video
+an .mp4 of its own duration, with its sound (see road.runs.video). An input that fails does not stop
+the others: failures are listed at the end.
 """
 
 import errno
@@ -17,17 +18,19 @@ from PIL import Image
 
 from road.data.images import read_image
 from road.errors import InputError, reason
+from road.network.predictor import outputs_ahead
 from road.prefetch import prefetch
 from road.progress import tqdm
-from road.runs.painting import paint, write_png
+from road.runs.painting import add_legend, paint, write_png
 from road.runs.video import probe, read_frames, write_video
+from road.scoring.confusion import predicted
 from road.scoring.scores import to_grey
 
 # A file is a video by its ending, and an image by any other.
 VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts',
           '.wmv', '.flv', '.ogv', '.3gp', '.mjpeg', '.y4m')
 UNSUPPORTED_IMAGES = ('.heic', '.heif')  # taken from folders too, so that the error names the cure
-DEPTH = 8  # images and frames that are read ahead, and that wait to be written
+DEPTH = 8  # images and frames that are read ahead
 CURES = {errno.ENAMETOOLONG: 'rename the input to a shorter name',
          errno.EISDIR: 'move the folder of that name away',
          errno.ENOSPC: 'make room on the disk'}
@@ -46,8 +49,9 @@ def run(args, open_run):
     if jobs:
         with open_run(args.run, args.vgg_dir) as opened:
             predict = partial(opened.predictor.predict, full_size=args.full_size)
-            faults = paint_images(jobs, predict, args.overlay, maps)
-            faults += paint_videos(jobs, predict, args.overlay, sound=not args.no_sound)
+            classes = opened.run.classes
+            faults = paint_images(jobs, predict, args.overlay, classes, maps)
+            faults += paint_videos(jobs, predict, args.overlay, classes, not args.no_sound)
     failures += faults
     print(f'{len(jobs) - len(faults)} of {len(jobs)} files are painted, in {args.output}')
     for line in failures[:-1]:
@@ -119,15 +123,16 @@ def _files(path):
     return found
 
 
-def paint_images(jobs, predict, overlay, maps=None):
+def paint_images(jobs, predict, overlay, classes, maps=None):
     """Paint each job that is an image.
 
     Args:
         jobs: list of (source, target).
         predict: function from (key, image) pairs to (key, image, confidence), as
             road.network.predictor.Predictor.predict.
-        overlay: see road.runs.painting.paint.
-        maps: folder for 8-bit confidence maps, or None.
+        overlay, classes: see road.runs.painting.paint.
+        maps: folder for 8-bit maps, or None: of confidences, or of the indices of more than two
+            classes in the order of the legend.
     Returns:
         a line for each image that cannot be read or written.
     """
@@ -143,25 +148,27 @@ def paint_images(jobs, predict, overlay, maps=None):
     def write(output):
         target, image, confidence = output
         try:
-            write_png(target, paint(image, confidence, overlay))
+            painted = paint(image, confidence, overlay, classes)
+            write_png(target, painted if overlay == 'mask' else add_legend(painted, classes))
             if maps:
-                write_png(os.path.join(maps, os.path.basename(target)), to_grey(confidence))
+                map_ = to_grey(confidence) if len(classes) == 2 else predicted(confidence)
+                write_png(os.path.join(maps, os.path.basename(target)), map_)
         except OSError as error:
             failures.append(_cannot_write(target, error))
 
     images = filter(None, prefetch(read, jobs, depth=DEPTH))
-    written = prefetch(write, predict(images), depth=DEPTH)
+    written = prefetch(write, predict(images), depth=outputs_ahead(len(classes)))
     for _ in tqdm(written, total=len(jobs), desc='images', unit='image', disable=not jobs):
         pass
     return failures
 
 
-def paint_videos(jobs, predict, overlay, sound=True):
+def paint_videos(jobs, predict, overlay, classes, sound=True):
     """Paint each job that is a video; see paint_images. `sound` keeps the sound."""
     failures = []
     for source, target in filter(lambda job: _is_video(job[0]), jobs):
         try:
-            failures += _paint_video(source, target, predict, overlay, sound)
+            failures += _paint_video(source, target, predict, overlay, classes, sound)
         except InputError as error:
             failures.append(str(error))
         except OSError as error:
@@ -169,14 +176,15 @@ def paint_videos(jobs, predict, overlay, sound=True):
     return failures
 
 
-def _paint_video(source, target, predict, overlay, sound):
+def _paint_video(source, target, predict, overlay, classes, sound):
     """Paint a video as a stream: only a few frames are in memory. [] or [the source's faults]."""
     clip = probe(source)
     total = round(clip.duration * clip.rate) or None
 
     def painted(frames, bar):
-        for repeats, image in prefetch(lambda output: (output[0], paint(*output[1:], overlay)),
-                                       predict(frames), depth=DEPTH):
+        for repeats, image in prefetch(lambda output: (output[0], paint(*output[1:], overlay,
+                                                                        classes)),
+                                       predict(frames), depth=outputs_ahead(len(classes))):
             yield repeats, image
             bar.update(repeats)
 

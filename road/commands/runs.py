@@ -1,4 +1,4 @@
-"""`main.py runs`: all runs of a folder as a table, the highest validation MaxF first."""
+"""`main.py runs`: all runs of a folder as a table, the highest validation score first."""
 
 import glob
 import math
@@ -7,11 +7,12 @@ import os
 from road import files
 from road.errors import InputError
 from road.runs import checkpoints, run_folder
-from road.runs.metrics import best_of, fields
+from road.runs.metrics import best_of, fields, score_of
 from road.settings import option_text
 from road.tables import table
 
-HEAD = ('run', 'commit', 'epochs', 'best', 'MaxF', 'AP', 'IoU', 'seconds', 'settings that differ')
+SCORES = {'epoch': 'best', 'val_MaxF': 'MaxF', 'val_AP': 'AP', 'val_IoU': 'IoU',
+          'val_mean_IoU': 'mean IoU'}  # columns of metrics.csv and their headings
 
 
 def run(args, open_run):
@@ -31,20 +32,27 @@ def run(args, open_run):
     all_settings = [loaded.settings for loaded, _ in found]
     differing = {key for one in all_settings for key in one if key not in ('name', 'runs_dir')
                  and any(other.get(key) != one[key] for other in all_settings)}
-    print('\n'.join([table([HEAD, *(_cells(*each, differing) for each in found)]), *warnings]))
+    names = [name for name in SCORES
+             if name != 'val_mean_IoU' or any(rows and name in rows[0] for _, rows in found)]
+    head = ('run', 'commit', 'epochs', *(SCORES[name] for name in names), 'seconds',
+            'settings that differ')
+    rows = [_cells(*each, names, differing) for each in found]
+    print('\n'.join([table([head, *rows]), *warnings]))
 
 
 def _order(rows):
-    """Sort key: the highest MaxF first, then runs without a score, then runs without an epoch."""
-    score = best_of(rows)['val_MaxF'] if rows else math.nan
-    return (1, not rows) if math.isnan(score) else (0, -score)
+    """Sort key: the highest MaxF first, then mean IoU, then no score, then no epoch."""
+    score = score_of(best_of(rows)) if rows else math.nan
+    if math.isnan(score):
+        return 2, not rows
+    return 'val_mean_IoU' in rows[0], -score
 
 
-def _cells(loaded, rows, differing):
+def _cells(loaded, rows, names, differing):
     environment = files.read_json(os.path.join(loaded.folder, 'environment.json'))
     commit = str(environment.get('commit') or '-')[:7] + '+' * bool(environment.get('dirty'))
     best = fields(best_of(rows)) if rows else {}
-    scores = [best.get(name, '-') for name in ('epoch', 'val_MaxF', 'val_AP', 'val_IoU')]
+    scores = [best.get(name, '-') for name in names]
     options = [' '.join(option_text(key, value)) for key, value in loaded.settings.items()
                if key in differing]
     epochs, seconds = loaded.settings.get('epochs'), sum(row['seconds'] for row in rows)

@@ -3,6 +3,7 @@
 import os
 
 from road.data import images, kitti
+from road.errors import InputError
 from road.runs import run_folder
 from road.scoring.submission import write_submission
 
@@ -10,8 +11,11 @@ from road.scoring.submission import write_submission
 def run(args, open_run):
     """Write submission.zip into the run folder."""
     with open_run(args.run, args.vgg_dir) as opened:
-        kitti_dir = run_folder.find_kitti(opened.run, args.kitti_dir)
-        frames = kitti.testing_frames(os.path.join(kitti_dir, 'testing'))
+        data = run_folder.find_dataset(opened.run, args.dataset_dir)
+        if data.layout != 'kitti':
+            raise InputError(f'{args.run}: submit is for KITTI Road, but this run was trained on '
+                             f'{data.title}; use evaluate or predict')
+        frames = kitti.testing_frames(os.path.join(data.folder, 'testing'))
         path = os.path.join(opened.run.folder, 'submission.zip')
         write_submission(opened.predictor.predict(images.read_frames(frames)), frames, path)
     print(f'{path}: {len(frames)} confidence maps')

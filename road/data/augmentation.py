@@ -4,7 +4,7 @@
     draw_copies('um_000012', 8, seed, ('mirror', 'crop'))   # a fixed set that holds the plain image
 
 An augmentation is a few numbers, so that it can be named (its features are cached under that name)
-and drawn again. The image and both planes of its label go through the same steps; where rotating
+and drawn again. The image and its label go through the same steps; where rotating
 brings in pixels from outside the image, the label is not valid.
 """
 
@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+from road.data import NOT_VALID
 
 # How far each change goes: what shadows, over-exposure and hills do to a road.
 BRIGHTNESS = 30.0  # grey levels, up or down
@@ -80,10 +82,10 @@ def draw_copies(name, count, seed, augment):
 
 
 def resize(plane, shape, augmentation, resample):
-    """Resize a uint8 [h, w, 3] or bool [h, w] array to `shape`, rotated, cropped and mirrored."""
+    """Resize a uint8 image [h, w, 3] or label [h, w] to `shape`, rotated, cropped and mirrored."""
     image = Image.fromarray(plane)
     if augmentation.angle:
-        fill = OUTSIDE if plane.ndim == 3 else 0
+        fill = OUTSIDE if plane.ndim == 3 else NOT_VALID
         image = image.rotate(augmentation.angle, resample, fillcolor=fill)
     left, top, right, bottom = augmentation.box
     resized = np.asarray(image.resize((shape[1], shape[0]), resample, box=(

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from road.data.augmentation import PLAIN, Augmentation, draw_augmentation, draw_copies
+from road.data.dataset import Frame, one_hot
 from road.data.images import STRIDE, read_image, resize_image, resize_label
-from road.data.kitti import Frame, read_label
 from road.prefetch import batched, prefetch
 
 
@@ -24,24 +24,28 @@ class Sample(NamedTuple):
     augmentation: Augmentation = PLAIN
 
 
-def read_sample(sample, image_shape):
-    """Read a sample: RGB uint8 [h, w, 3] and label uint8 [h, w, 2], as resize_label gives it."""
+def read_sample(sample, image_shape, read_label):
+    """Read a sample: RGB uint8 [h, w, 3], and classes uint8 [h, w] as resize_label gives them."""
     frame, augmentation = sample
     return (resize_image(read_image(frame.image), image_shape, augmentation),
-            resize_label(*read_label(frame.label), image_shape, augmentation))
+            resize_label(read_label(frame.label), image_shape, augmentation))
 
 
-def read_images(samples, image_shape):
-    """Read a batch of samples: (images [n, h, w, 3], labels [n, h, w, 2]) as read_sample gives."""
-    return tuple(map(np.stack, zip(*(read_sample(sample, image_shape) for sample in samples))))
+def read_images(samples, image_shape, read_label):
+    """Read a batch of samples: (images [n, h, w, 3], classes [n, h, w]) as read_sample gives."""
+    return tuple(map(np.stack, zip(*(read_sample(sample, image_shape, read_label)
+                                     for sample in samples))))
 
 
 class Batches:
     """A get_batches_fn for train_nn: each call of batches(batch_size) yields the next epoch.
 
     Args:
-        frames: road.data.kitti.Frame, all of which an epoch visits once.
-        read: function from a list of Sample to the (inputs, labels) of a batch, run in threads.
+        frames: road.data.dataset.Frame, all of which an epoch visits once.
+        read: function from a list of Sample to the inputs of a batch and its classes, uint8
+            [n, h, w]; run in threads.
+        num_classes: labels are yielded one-hot, uint8 [n, h, w, num_classes]; zeros where a pixel
+            is not valid.
         copies: augmented copies per frame, of which each epoch takes one; 0 draws a new one.
         augment: the changes they may show, of road.settings.AUGMENTATIONS.
         seed: of order, augmentation and dropout noise.
@@ -52,8 +56,9 @@ class Batches:
             downloaded graph start a new random stream in every session.
     """
 
-    def __init__(self, frames, read, *, copies=1, augment=(), seed=0):
+    def __init__(self, frames, read, num_classes=2, *, copies=1, augment=(), seed=0):
         self.frames, self.read, self.seed = frames, read, seed
+        self.num_classes = num_classes
         self.copies, self.augment = copies, augment
         self.epoch, self.dropout_noise = 0, ()
 
@@ -64,13 +69,17 @@ class Batches:
         self.epoch += 1
         # the third number keeps the noise apart from the order
         rng = np.random.default_rng([self.seed, self.epoch, 1])
-        for inputs, labels in prefetch(self.read, batched(self._samples(), batch_size)):
+        for inputs, labels in prefetch(self._read, batched(self._samples(), batch_size)):
             if self.dropout_noise:
                 n, height, width = labels.shape[:3]
                 shape = n, height // STRIDE, width // STRIDE
                 inputs = (*inputs, *(rng.random((*shape, noise.shape[-1]), np.float32)
                                      for noise in self.dropout_noise))
             yield inputs, labels
+
+    def _read(self, samples):
+        inputs, labels = self.read(samples)
+        return inputs, one_hot(labels, self.num_classes)
 
     def _samples(self):
         """The samples of the epoch, each frame once, in the epoch's order."""

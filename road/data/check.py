@@ -1,8 +1,8 @@
-"""Look through the files of a KITTI Road folder: each is decoded once, in threads.
+"""Look through the files of a data set: each is decoded once, in threads.
 
 One pass gives what all others need: is the file an image, its size, the digest of its bytes, and
-what a label says. `checked.json` in the data folder remembers it, so that a later training reads
-only files that have changed (in size or time) since.
+which values a label has. `checked.json` in the data folder remembers it, so that a later training
+reads only files that have changed (in size or time) since.
 """
 
 import os
@@ -13,17 +13,17 @@ from typing import NamedTuple
 import numpy as np
 
 from road import files
-from road.data import kitti
+from road.data import NOT_VALID
 from road.data.calibration import read_calibration
 from road.data.images import read_image
+from road.data.labels import count_values, jpeg_hint
 from road.errors import InputError, describe
 from road.prefetch import prefetch
 from road.progress import tqdm
 
 # Of KITTI's sizes the largest is 1.02 times the smallest; others are from another camera.
 UNLIKE = 1.5
-RULE = ' KITTI Road has magenta road, red for what is not road, black for what does not count'
-COLOURS = {0xFF0000, 0xFF00FF, 0x000000, 0x0000FF}  # red, magenta, black, and blue as a trace
+BLUE = 0x0000FF  # in a label of KITTI Road: road that does not count
 
 
 class Seen(NamedTuple):
@@ -33,143 +33,202 @@ class Seen(NamedTuple):
     width: int
     height: int
     digest: str  # MD5 of the bytes
-    valid: int = 0  # pixels of a label that count
-    road: int = 0  # of these, road
-    blue: int = 0  # pixels that are blue but not red: road that does not count
+    values: list = []  # of a label: see road.data.labels.count_values
 
 
 SEEN_TYPES = list(Seen.__annotations__.values())
 
 
-def look(frames, checked_path=None, trust=False):
-    """Look at the images and labels of frames: ({path: Seen}, {path: fault}).
+def look(images, labels, checked_path=None, trust=False):
+    """Look at image files and label files: ({path: Seen}, {path: fault}).
 
     Args:
-        frames: road.data.kitti.Frame.
+        images, labels: paths.
         checked_path: where to remember what was found; None to remember nothing.
         trust: do not read files again that are as remembered.
     """
-    remembered = files.read_json(checked_path) if checked_path and trust else {}
+    remembered = files.read_json(checked_path) if checked_path else {}
 
     def look_at(job):
         path, read = job
         try:
             status = os.stat(path)
-            known = remembered.get(os.path.abspath(path))
-            if isinstance(known, list) and [type(value) for value in known] == SEEN_TYPES:
-                if known[:2] == [status.st_size, status.st_mtime_ns]:
-                    return Seen(*known)
-            return Seen(status.st_size, status.st_mtime_ns, *read(path))
+            known = remembered.get(os.path.abspath(path)) if trust else None
+            if _is_seen(known) and known[:2] == [status.st_size, status.st_mtime_ns]:
+                return Seen(*known)
+            (height, width), values = read(path)
+            return Seen(status.st_size, status.st_mtime_ns, width, height,
+                        files.file_digest(path), values)
         except (InputError, OSError) as error:
             return describe(error, {})
 
-    jobs = [(frame.image, _read_image) for frame in frames]
-    jobs += [(frame.label, _read_label) for frame in frames if frame.label]
+    jobs = [(path, lambda path: (read_image(path).shape[:2], [])) for path in images]
+    jobs += [(path, count_values) for path in labels]
     found = list(tqdm(prefetch(look_at, jobs), total=len(jobs), desc='checking', unit='file'))
     seen = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, Seen)}
     faults = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, str)}
-    for frame in frames:
-        if frame.label in seen and frame.image in seen:
-            size, other = ('{}x{}'.format(*seen[path][2:4]) for path in (frame.label, frame.image))
-            if size != other:
-                faults[frame.label] = (f'{frame.label}: is {size} pixels, but its image is '
-                                       f'{other}; a label must be as large as its image')
     if checked_path:
         with suppress(OSError):  # the next check then takes longer
             os.makedirs(os.path.dirname(checked_path), exist_ok=True)
-            fine = {os.path.abspath(path): seen[path] for path in seen if path not in faults}
-            files.write_json(checked_path, fine)
+            others = remembered.keys() - {os.path.abspath(path) for path, _ in jobs}
+            files.write_json(checked_path, {**{path: remembered[path] for path in others},
+                                            **{os.path.abspath(path): seen[path] for path in seen}})
     return seen, faults
 
 
-def _read_image(path):
-    """(width, height, digest) of an image."""
-    height, width = read_image(path).shape[:2]
-    return width, height, files.file_digest(path)
+def _is_seen(known):
+    """Whether something from checked.json, perhaps damaged, can be a Seen."""
+    return (isinstance(known, list) and [type(value) for value in known] == SEEN_TYPES
+            and all(isinstance(value, list) and [type(number) for number in value] == [int] * 3
+                    for value in known[-1]))
 
 
-def _read_label(path):
-    """(width, height, digest, valid, road, blue) of a label in KITTI's colours."""
-    label = read_image(path)
-    codes = label.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    values, pixels = np.unique(codes, return_counts=True)
-    unknown = {value: count for value, count in zip(values.tolist(), pixels)
-               if value not in COLOURS}
-    if unknown:
-        value = max(unknown, key=unknown.get)
-        raise InputError(
-            f'{path}: {sum(unknown.values())} pixels have colours unknown to KITTI Road, mostly '
-            f'{(value >> 16, value >> 8 & 255, value & 255)}; paint them in its colours.{RULE}')
-    road, valid = label[..., 2] > 0, label[..., 0] > 0
-    counts = [int(plane.sum()) for plane in (valid, valid & road, road & ~valid)]
-    return label.shape[1], label.shape[0], files.file_digest(path), *counts
+def check_frames(data, checked_path=None, trust=False):
+    """look at all files of a Dataset and compare them: ({path: Seen}, [fault, ...], [note, ...]).
+
+    Faults are lines: of files that are missing or cannot be read, labels of another size than their
+    image or with values that are no class, splits that cannot train or score anything. Notes are
+    of labels and classes without pixels, and of images that two splits share.
+    """
+    frames = data.training + data.validation + data.testing
+    labelled = [frame for frame in frames if frame.label]
+    seen, unread = look([frame.image for frame in frames], [frame.label for frame in labelled],
+                        checked_path, trust)
+    faults = [*data.faults, *unread.values()]
+    for frame in labelled:
+        if frame.label in seen and frame.image in seen:
+            size, other = ('{}x{}'.format(*seen[path][2:4]) for path in (frame.label, frame.image))
+            if size != other:
+                faults.append(f'{frame.label}: is {size} pixels, but its image is {other}; a label '
+                              'must be as large as its image')
+    faults += _unknown_values(data, [frame.label for frame in labelled], seen)
+    notes = [f'{frame.label}: no pixel of this label counts' for frame in labelled
+             if frame.label in seen and not class_pixels(data, [frame], seen)[:-1].any()]
+    for split, part in (('training', data.training), ('validation', data.validation)):
+        pixels = class_pixels(data, part, seen)
+        fault = pixels.any() and _split_fault(data, part, split, seen)
+        absent = [each.name for each, count in zip(data.classes, pixels) if not count]
+        if fault:
+            faults.append(fault)
+        elif pixels.any() and absent:
+            notes.append(f'{data.folder}: classes that never occur in the {split} labels: '
+                         f'{", ".join(absent)}')
+    return seen, faults, notes + _shared_images(data, seen)
 
 
-def label_fault(labels, split):
-    """A line if a split's labels (list of Seen, not empty) cannot train or score anything."""
-    valid, road, blue = np.sum([label[5:] for label in labels], axis=0)
-    pixels = sum(label.width * label.height for label in labels)
-    swapped = ''
-    if blue > 0.01 * pixels:  # KITTI's own labels have a few such pixels
-        swapped = (f' {blue / pixels:.0%} of the pixels are blue without red: were red and blue '
-                   'swapped when the labels were saved, as cv2 does?')
-    if not valid:
-        return f'no {split} label has a pixel that counts, because nothing is red.{swapped}{RULE}'
-    if not road:
-        return f'no {split} label has a pixel of road, because nothing is magenta.{RULE}'
-    if road == valid or swapped and road > 0.99 * valid:
-        return (f'in the {split} labels every pixel that counts is road.{swapped} Paint what is '
-                f'not road red.{RULE}')
-    return None
+def class_pixels(data, frames, seen):
+    """Pixels of each class in the labels of frames: int64 [classes + 1], the last do not count."""
+    pixels = np.zeros(len(data.classes) + 1, np.int64)
+    for frame in frames:
+        if frame.label in seen:
+            for index, count in data.rule.count(seen[frame.label].values)[0].items():
+                pixels[-1 if index == NOT_VALID else index] += count
+    return pixels
+
+
+def _unknown_values(data, labels, seen):
+    """A line for each value that is no class: its share of all pixels, and the files it is in."""
+    pixels, paths, total = Counter(), {}, 0
+    for path in labels:
+        if path in seen:
+            unknown = data.rule.count(seen[path].values)[1]
+            total += seen[path].width * seen[path].height
+            for value, count in unknown.items():
+                pixels[value] += count
+                paths.setdefault(value, []).append(path)
+    lines = []
+    for value, count in pixels.most_common(10):
+        where = ', '.join(map(os.path.basename, paths[value][:3]))
+        where += ', ...' * (len(paths[value]) > 3)
+        lines.append(f'{paths[value][0]}: the value {data.rule.show(value)} is no class; {count} '
+                     f'pixels have it, {count / total:.2%} of all labels, in {len(paths[value])} '
+                     f'of them ({where}){jpeg_hint(paths[value])}; {data.rule.text}')
+    if len(pixels) > len(lines):
+        lines.append(f'{data.folder}: labels have {len(pixels) - len(lines)} other values that are '
+                     'no class')
+    return lines
+
+
+def _shared_images(data, seen):
+    """A line for each pair of splits that have an image in common."""
+    splits = {name: {seen[frame.image].digest: frame.image for frame in frames
+                     if frame.image in seen}
+              for name, frames in (('training', data.training), ('validation', data.validation),
+                                   ('test', data.testing))}
+    lines = []
+    for one, other in (('training', 'validation'), ('training', 'test'), ('validation', 'test')):
+        shared = sorted(splits[one].keys() & splits[other].keys(), key=splits[one].get)
+        if shared:
+            lines.append(f'{splits[one][shared[0]]}: is the same image as '
+                         f'{splits[other][shared[0]]}; {one} and {other} images have '
+                         f'{len(shared)} in common, so scores may be too high')
+    return lines
+
+
+def _split_fault(data, frames, split, seen):
+    """A line if the labels of a split cannot train or score anything."""
+    *pixels, invalid = class_pixels(data, frames, seen)
+    swapped, cure = '', 'Label more images, or choose others for this split'
+    if data.layout == 'kitti':
+        cure = data.rule.text
+        blue = sum(count for frame in frames if frame.label in seen
+                   for _, colour, count in seen[frame.label].values if colour == BLUE)
+        if blue > 0.01 * (sum(pixels) + invalid):  # KITTI's own labels have a few such pixels
+            swapped = (f' {blue / (sum(pixels) + invalid):.0%} of the pixels are blue without red: '
+                       'were red and blue swapped when the labels were saved, as cv2 does?')
+    present = [each.name for each, count in zip(data.classes, pixels) if count]
+    if not present:
+        fault = f'no {split} label has a pixel that counts.'
+    elif len(data.classes) == 2 and not pixels[1]:
+        fault = f'no {split} label has a pixel of {data.classes[1].name}.'
+    elif len(present) == 1 or swapped and pixels[1] > 0.99 * sum(pixels):
+        fault = f'in the {split} labels every pixel that counts is {present[-1]}.'
+    else:
+        return None
+    return f'{data.folder}: {fault}{swapped} {cure}'
 
 
 class Report(NamedTuple):
     """What `check` found: faults and notes are lines that begin with a path."""
     faults: list
     notes: list
-    fine: Counter  # 'training images' and so on => how many have no fault
+    fine: Counter  # 'training images' and so on => how many could be read
+    pixels: dict  # split => int64 [classes + 1] as class_pixels, of splits with labels
 
 
-def check(kitti_dir, checked_path=None):
-    """Read every file of a KITTI Road folder, calibration files included: Report."""
-    if not os.path.isdir(kitti_dir):
-        return Report([kitti.missing_message(kitti_dir)], [], Counter())
-    training = kitti.find(os.path.join(kitti_dir, 'training'), labelled=True)
-    testing = kitti.find(os.path.join(kitti_dir, 'testing'), labelled=False)
-    frames = training.frames + testing.frames
-    seen, faults = look(frames, checked_path)
+def check(data, checked_path=None):
+    """Read every file of a Dataset, calibration files included: Report."""
+    seen, faults, notes = check_frames(data, checked_path)
+    frames, fine, pixels = data.training + data.validation + data.testing, Counter(), {}
+    for kind, part in (('training', data.training), ('validation', data.validation),
+                       ('test', data.testing)):
+        for what, paths in (('images', [frame.image for frame in part]),
+                            ('labels', [frame.label for frame in part if frame.label])):
+            fine[f'{kind} {what}'] = sum(path in seen for path in paths)
+        if any(frame.label for frame in part):
+            pixels[kind] = class_pixels(data, part, seen)
     for frame in frames:
         if frame.calib:
             try:
                 read_calibration(frame.calib)
+                fine['calibration files'] += 1
             except InputError as error:
-                faults[frame.calib] = str(error)
-    fine = Counter()
-    for kind, paths in (('training images', [frame.image for frame in training.frames]),
-                        ('labels', [frame.label for frame in training.frames if frame.label]),
-                        ('test images', [frame.image for frame in testing.frames]),
-                        ('calibration files', [frame.calib for frame in frames if frame.calib])):
-        fine[kind] = sum(path not in faults for path in paths)
-    labels = [seen[frame.label] for frame in training.frames if frame.label in seen]
-    of_labels = label_fault(labels, 'training') if labels else None
-    return Report([*training.faults, *testing.faults, *faults.values(), *filter(None, [of_labels])],
-                  _notes(training, testing, seen), +fine)
+                faults.append(str(error))
+    return Report(faults, _notes(data, seen) + notes, +fine, pixels)
 
 
-def _notes(training, testing, seen):
-    frames, strays = training.frames + testing.frames, training.strays + testing.strays
-    notes = [f'{path}: not a file of KITTI Road, not read' for path in strays]
+def _notes(data, seen):
+    frames = data.training + data.validation + data.testing
+    notes = [f'{path}: not a file of {data.title}, not read' for path in data.strays]
     bare = [frame.image for frame in frames if not frame.calib]
-    if bare:
+    if bare and data.layout == 'kitti':
         notes.append(f'{bare[0]}: has no calibration file ({len(bare)} such images), so there are '
                      "no scores in bird's eye view")
-    labels = [frame.label for frame in training.frames if frame.label in seen]
-    notes += [f'{path}: no pixel of it counts' for path in labels if not seen[path].valid]
     sizes = {frame.image: seen[frame.image][2:4] for frame in frames if frame.image in seen}
     usual = np.median(list(sizes.values()), axis=0) if sizes else None
-    for path, size in sizes.items():
-        ratio = np.divide(size, usual)
-        if max(*ratio, *(1 / ratio)) > UNLIKE:
-            notes.append('{}: is {}x{} pixels, the others are about {:.0f}x{:.0f}'.format(
-                path, *size, *usual))
+    unlike = [path for path, size in sizes.items()
+              if max(*np.divide(size, usual), *np.divide(usual, size)) > UNLIKE]
+    if unlike:
+        notes.append('{}: is {}x{} pixels, where {:.0f}x{:.0f} is usual ({} such images)'.format(
+            unlike[0], *sizes[unlike[0]], *usual, len(unlike)))
     return notes

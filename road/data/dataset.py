@@ -1,24 +1,52 @@
-"""A data set as training takes it: found, checked, split."""
+"""A data set as the program sees it, whatever its layout on disk: frames, classes, labels."""
 
 import os
+import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from road.data import kitti
-from road.data.check import label_fault, look
+from road.data.labels import LabelRule
 from road.errors import InputError
 
 TRAIN_SCORED = 12  # training frames that are scored after every epoch, beside the validation frames
 
 
-class Data(NamedTuple):
-    """Frames (road.data.kitti.Frame) of each split, and the digest of every file."""
+class Frame(NamedTuple):
+    """One picture of a data set; paths are None where there is no such file."""
+    name: str  # um_000012; with folders before it where the data set has them
+    image: str
+    label: str | None = None
+    calib: str | None = None  # of KITTI Road
+    category: str = ''  # of KITTI Road: um, umm or uu
+
+
+class Class(NamedTuple):
+    """What a pixel may be."""
+    name: str
+    colour: tuple  # RGB, 0 to 255
+
+
+class Dataset(NamedTuple):
+    """Frames of each split, classes, and how a label is read.
+
+    Of two classes the second is looked for, as road is: it has a confidence, and MaxF, AP and IoU
+    are its scores.
+    """
+    layout: str  # of road.settings.DATASETS
+    title: str  # for people, as in KITTI Road
     folder: str
-    training: list
+    classes: tuple  # of Class
+    rule: LabelRule
+    read_label: Callable  # path => uint8 [h, w], indices of classes, 255 elsewhere
+    training: list  # of Frame
     validation: list
-    testing: list
-    digests: dict  # path of image or label => MD5, hex
+    testing: list  # with labels in some data sets
+    faults: tuple = ()  # lines about files that are missing or cannot be used
+    strays: tuple = ()  # paths of files that are not read
+    digests: dict = {}  # path of image or label => MD5, hex; filled by layouts.open_dataset
 
     @property
     def scored_training(self):
@@ -30,58 +58,108 @@ class Data(NamedTuple):
         """All frames that are scored after every epoch."""
         return self.scored_training + self.validation
 
+    def named(self, names):
+        """The labelled frames of these names. Raises InputError where one is missing."""
+        # KITTI Road's test images have the same names as training images
+        by_name = {frame.name: frame for frame in self.training + self.validation}
+        for name in names:
+            if name not in by_name:
+                raise InputError(f"{self.folder}: frame {name} of the run is missing; name the "
+                                 "run's data with --dataset-dir")
+        return [by_name[name] for name in names]
 
-def open_data(kitti_dir, val_frames, data_dir, image_size=None):
-    """Find KITTI Road, look at every image and label, and say what is there: Data.
 
-    Args:
-        kitti_dir: holds training/ and perhaps testing/.
-        val_frames: how many frames of each category validate.
-        data_dir: where to remember which files were fine.
-        image_size: (height, width) of training; a line is printed if it looks like a mix-up.
-    Raises:
-        InputError: a file is missing or damaged, or the labels cannot train or score anything.
-    """
-    if not os.path.isdir(kitti_dir):
-        raise InputError(kitti.missing_message(kitti_dir))
-    labelled = kitti.training_frames(os.path.join(kitti_dir, 'training'))
-    testing_dir = os.path.join(kitti_dir, 'testing')
-    testing = kitti.testing_frames(testing_dir) if os.path.isdir(testing_dir) else []
-    seen, faults = look(labelled + testing, os.path.join(data_dir, 'checked.json'), trust=True)
-    if faults:
-        first, *more = faults.values()
-        more = more and (f' ({len(faults)} faults; `python main.py check --kitti-dir {kitti_dir}` '
-                         'lists them)')
-        raise InputError(f'{first}{more or ""}')
-    if os.path.exists(os.path.join(kitti_dir, 'drawn.txt')):
-        print(f'Drawn scenes in {kitti_dir}: {len(labelled)} training images, {len(testing)} test '
-              'images')
-    else:
-        differing = kitti.differing_counts(labelled, testing)
-        print(f'KITTI Road in {kitti_dir}: ' + (
-            f'partial ({"; ".join(differing)})' if differing else
-            f'complete ({len(labelled)} training images with labels, {len(testing)} test images)'))
-    if not testing:
-        print(f'Note: {testing_dir} does not exist, so no test images will be painted')
-    for frame in labelled:
-        if not seen[frame.label].valid:
-            print(f'Note: {frame.label}: no pixel of this label counts')
-    wide = all(seen[frame.image].width > seen[frame.image].height for frame in labelled)
-    if image_size and wide and image_size[0] > image_size[1]:
-        print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
-              'as HEIGHTxWIDTH'.format(*image_size))
-    training, validation = kitti.split(labelled, val_frames)
-    for frames, name in ((training, 'training'), (validation, 'validation')):
-        fault = label_fault([seen[frame.label] for frame in frames], name)
-        if fault:
-            raise InputError(f'{kitti_dir}: {fault}')
-    print(f'Training on {len(training)} frames, validating on {len(validation)}: the last '
-          f'{val_frames} of each category')
-    return Data(kitti_dir, training, validation, testing,
-                {path: each.digest for path, each in seen.items()})
+def one_hot(labels, num_classes):
+    """uint8 classes [...] => one-hot [..., num_classes]; zeros where a pixel is not valid."""
+    return (labels[..., np.newaxis] == np.arange(num_classes, dtype=np.uint8)).astype(np.uint8)
 
 
 def evenly_spaced(items, count):
     """At most `count` of the items, evenly spaced, in their order."""
     places = np.linspace(0, len(items) - 1, count).round().astype(int)
     return [items[i] for i in np.unique(places)] if items else []
+
+
+def image_endings():
+    """The endings of image files that Pillow reads, and HEIC, so that an error names the cure."""
+    return {ending for ending, kind in Image.registered_extensions().items()
+            if kind in Image.OPEN} | {'.heic', '.heif'}
+
+
+def list_images(folder, suffix=''):
+    """The image files in a folder and the folders in it: {name: path}, sorted by name.
+
+    A name is the path below `folder` without `suffix` and ending, with / between its parts. Files
+    without the suffix are left out, and so is what begins with a dot. Raises InputError where two
+    files have one name.
+    """
+    found, endings = {}, image_endings()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        # a link to a folder above would be followed again and again
+        above = os.path.join(os.path.realpath(root), '')
+        folders[:] = [name for name in folders if name[0] != '.' and not above.startswith(
+            os.path.join(os.path.realpath(os.path.join(root, name)), ''))]
+        for name in names:
+            stem, ending = os.path.splitext(name)
+            if ending.lower() in endings and stem.endswith(suffix) and name[0] != '.':
+                path = os.path.join(root, name)
+                key = os.path.relpath(os.path.join(root, stem.removesuffix(suffix)), folder)
+                # macOS may write an accent as a letter of its own
+                key = unicodedata.normalize('NFC', key.replace(os.sep, '/'))
+                if key in found:
+                    raise InputError(f'{path}: {found[key]} has the same name; rename one of them')
+                found[key] = path
+    return dict(sorted(found.items()))
+
+
+def find_frames(image_dir, label_dir, expected, suffixes=('', ''), prefix='', bare=None):
+    """The labelled frames of a split, by the names of the files alone: (frames, faults).
+
+    Args:
+        expected: ends the faults about a folder that is missing or empty: what should be there.
+        suffixes: what the stems of images and of labels end with.
+        prefix: begins the names of the frames, so that no two splits have one name.
+        bare: what the names of images that may lack a label begin with.
+    """
+    images, labels = map(list_images, (image_dir, label_dir), suffixes)
+    faults = []
+    for path, found, suffix in zip((image_dir, label_dir), (images, labels), suffixes):
+        if not os.path.isdir(path):
+            faults.append(f'{path}: no such folder; {expected}')
+        elif not found:
+            faults.append(f'{path}: holds no images{suffix and f" *{suffix}.png"}; {expected}')
+    if not faults:
+        faults = [f'{images[name]}: has no label; expected '
+                  f'{os.path.join(label_dir, name + suffixes[1])}.png (or remove the image)'
+                  for name in images if name not in labels and not (bare and name.startswith(bare))]
+        faults += [f'{labels[name]}: there is no image of this label in {image_dir} (or remove the '
+                   'label)' for name in labels if name not in images]
+    return [Frame(prefix + name, path, labels.get(name)) for name, path in images.items()], faults
+
+
+def find_unlabelled(image_dir, suffix='', prefix=''):
+    """The frames of a split without labels; none where there is no such folder."""
+    return [Frame(prefix + name, path) for name, path in list_images(image_dir, suffix).items()]
+
+
+def last_frames(frames, count=None):
+    """Split into (training, validation): the last `count` validate, by default 15 %.
+
+    Neighbouring frames of a drive look alike, so a random split would leak. Raises InputError
+    where no training frame would be left.
+    """
+    if count is None and len(frames) == 1:
+        raise InputError(f'{frames[0].image}: is the only image with a label; two are needed, one '
+                         'to train on and one to validate')
+    count = max(1, round(0.15 * len(frames))) if count is None else count
+    if frames and len(frames) <= count:
+        raise InputError(f'--val-frames {count}: there are only {len(frames)} labelled images; '
+                         f'give at most {len(frames) - 1}')
+    return frames[:len(frames) - count], frames[len(frames) - count:]
+
+
+def refuse_val_frames(val_frames, title):
+    """Raise InputError if --val-frames is given for a data set with validation images."""
+    if val_frames:
+        raise InputError(f'--val-frames {val_frames}: {title} has validation images of its own; '
+                         'leave the option out')

@@ -19,11 +19,11 @@ DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error
 HEIC = {b'ftyp' + brand for brand in (b'heic', b'heix', b'hevc', b'heim', b'mif1', b'msf1')}
 
 
-def read_image(path):
-    """Read an image of any mode as uint8 RGB [h, w, 3], turned upright as its EXIF data say.
+def open_image(path):
+    """Open an image of any mode as PIL.Image, decoded, turned upright as its EXIF data say.
 
-    Grey is repeated, alpha is left out, the upper 8 of 16 bits are taken, and the first of several
-    pictures in a file. Raises InputError if it cannot be read, or has 32 bits per channel.
+    Of a file with several pictures, the first. Raises InputError if it cannot be read, or has 32
+    bits per channel.
     """
     try:
         with Image.open(path) as file:
@@ -32,10 +32,19 @@ def read_image(path):
             image = ImageOps.exif_transpose(file)
     except DAMAGED as error:
         raise unreadable(path, error) from error
-    if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
-        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     if image.mode in ('I', 'F'):
         raise InputError(f'{path}: has 32 bits per channel, of unknown range; save 8 or 16')
+    return image
+
+
+def read_image(path):
+    """Read an image of any mode as uint8 RGB [h, w, 3]; raises InputError as open_image.
+
+    Grey is repeated, alpha is left out, and the upper 8 of 16 bits are taken.
+    """
+    image = open_image(path)
+    if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
+        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
         image = image.convert('RGBA')
     return np.asarray(image.convert('RGB'))
@@ -81,7 +90,20 @@ def fit_shape(shape, trained_shape):
     (height, width), (trained_height, trained_width) = shape, network_shape(trained_shape)
     if 0.8 <= width * trained_height / (height * trained_width) <= 1.25:
         return trained_height, trained_width
-    scale = (trained_height * trained_width / (height * width)) ** 0.5 / STRIDE
+    return _fit_pixels(shape, trained_height * trained_width)
+
+
+def default_shape(shape, usual):
+    """The (height, width) to train at, for images that are mostly of `shape`.
+
+    It has about as many pixels as `usual`, (height, width), but hardly more than the images have.
+    """
+    fitted, pixels = fit_shape(shape, usual), shape[0] * shape[1]
+    return fitted if fitted[0] * fitted[1] <= 1.25 * pixels else _fit_pixels(shape, pixels)
+
+
+def _fit_pixels(shape, pixels):
+    scale = (pixels / (shape[0] * shape[1])) ** 0.5 / STRIDE
     return tuple(max(round(side * scale), 1) * STRIDE for side in shape)
 
 
@@ -91,21 +113,19 @@ def resize_image(image, shape, augmentation=PLAIN):
     return relight(resize(image, shape, augmentation, Image.Resampling.BILINEAR), augmentation)
 
 
-def resize_label(road, valid, shape, augmentation=PLAIN):
-    """bool [h, w] twice => uint8 [*network_shape(shape), 2], one-hot (not road, road).
-
-    (0, 0) where a pixel is not valid. The two planes are resized separately, nearest: resizing the
-    coloured label mixes the colours at every edge.
-    """
-    road, valid = (resize(plane, network_shape(shape), augmentation, Image.Resampling.NEAREST)
-                   for plane in (road, valid))
-    return np.stack([valid & ~road, valid & road], -1).astype(np.uint8)
+def resize_label(label, shape, augmentation=PLAIN):
+    """uint8 classes [h, w] => uint8 [*network_shape(shape)], nearest; 255 outside the image."""
+    return resize(label, network_shape(shape), augmentation, Image.Resampling.NEAREST)
 
 
 def resize_confidence(confidence, shape):
-    """Resize a confidence map: float32 [h, w] in [0, 1] => float32 of `shape`, bilinear."""
-    if confidence.shape == tuple(shape):
+    """Resize probabilities: float32 [h, w] or [h, w, classes] => [*shape, ...], bilinear."""
+    if confidence.shape[:2] == tuple(shape):
         return confidence
+    if confidence.ndim == 3:
+        planes = np.moveaxis(confidence, -1, 0)
+        return np.stack([resize_confidence(np.ascontiguousarray(plane), shape)
+                         for plane in planes], axis=-1)
     height, width = shape
     image = Image.fromarray(confidence).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image).clip(0, 1)

@@ -12,7 +12,11 @@ import os
 import re
 from typing import NamedTuple
 
-from road.data.images import read_image
+import numpy as np
+
+from road.data import NOT_VALID
+from road.data.dataset import Class, Dataset, Frame
+from road.data.labels import LabelRule, read_values
 from road.errors import InputError
 
 PAGE = 'https://www.cvlibs.net/datasets/kitti/eval_road.php'
@@ -28,16 +32,10 @@ _CALIB = re.compile(r'(um|umm|uu)_(\d{6})\.txt')
 EXAMPLES = {_IMAGE: 'um_000012.png', _LABEL: 'um_road_000012.png', _CALIB: 'um_000012.txt'}
 
 
-class Frame(NamedTuple):
-    """One picture of the data set; paths are None where there is no such file."""
-    name: str  # um_000012
-    image: str
-    label: str | None
-    calib: str | None
-
-    @property
-    def category(self):
-        return self.name.split('_')[0]
+CLASSES = Class('not road', (255, 0, 0)), Class('road', (255, 0, 255))
+RULE = LabelRule(True, {0xFF0000: 0, 0xFF00FF: 1, 0x000000: NOT_VALID, 0x0000FF: NOT_VALID},
+                 'KITTI Road has magenta road, red for what is not road, black for what does not '
+                 'count')
 
 
 class Found(NamedTuple):
@@ -64,7 +62,7 @@ def find(folder, labelled):
             image = os.path.join(folder, 'image_2', '{}_{}.png'.format(*key))
             faults.append(f'{labels[key]}: the image of this label is missing; expected {image} '
                           '(or remove the label)')
-    frames = [Frame('_'.join(key), images[key], labels.get(key), calibs.get(key))
+    frames = [Frame('_'.join(key), images[key], labels.get(key), calibs.get(key), key[0])
               for key in sorted(images)]
     return Found(frames, faults, strays)
 
@@ -119,14 +117,35 @@ def _files(folder, pattern, faults, strays):
 
 
 def read_label(path):
-    """Read a KITTI Road label: (road, valid), bool arrays [h, w].
+    """Read a KITTI Road label: uint8 [h, w], 1 road, 0 not road, 255 does not count.
 
     Red > 0 means that the pixel counts, blue > 0 means road: magenta is road, red is not road,
     black does not count. A few pixels are pure blue (road that does not count), so channels are
     compared and never whole colours.
     """
-    label = read_image(path)
-    return label[..., 2] > 0, label[..., 0] > 0
+    colours = read_values(path, by_colour=True)
+    road, valid = colours & 0xFF > 0, colours >> 16 > 0
+    return np.where(valid, road, NOT_VALID).astype(np.uint8)
+
+
+def find_dataset(folder, val_frames=None):
+    """The Dataset of a KITTI Road folder, by names alone; its faults are lines, not raised.
+
+    The last val_frames (16 if None) of each category validate. Raises InputError if there is no
+    such folder, or a category would have no training frame left.
+    """
+    if not os.path.isdir(folder):
+        raise InputError(missing_message(folder))
+    labelled = find(os.path.join(folder, 'training'), labelled=True)
+    testing_dir = os.path.join(folder, 'testing')
+    testing = Found([], [], [])
+    if os.path.isdir(testing_dir):
+        testing = find(testing_dir, labelled=False)
+    training, validation = split(labelled.frames, 16 if val_frames is None else val_frames)
+    drawn = os.path.exists(os.path.join(folder, 'drawn.txt'))
+    return Dataset('kitti', 'Drawn scenes' if drawn else 'KITTI Road', folder, CLASSES, RULE,
+                   read_label, training, validation, testing.frames,
+                   (*labelled.faults, *testing.faults), (*labelled.strays, *testing.strays))
 
 
 def missing_message(kitti_dir):
@@ -144,14 +163,12 @@ def differing_counts(training, testing):
     return [f'{what} {found[what]} of {full}' for what, full in FULL.items() if found[what] != full]
 
 
-def named(frames, names, kitti_dir):
-    """The frames of these names. Raises InputError where one is missing."""
-    by_name = {frame.name: frame for frame in frames}
-    for name in names:
-        if name not in by_name:
-            raise InputError(f"{kitti_dir}: frame {name} of the run is missing; name the run's "
-                             'data with --kitti-dir')
-    return [by_name[name] for name in names]
+def extent(data):
+    """Whether a Dataset of this layout is complete, in words before its counts."""
+    if data.title != 'KITTI Road':
+        return ''
+    differing = differing_counts(data.training + data.validation, data.testing)
+    return f'partial ({"; ".join(differing)}); ' if differing else 'complete; '
 
 
 def split(frames, val_frames):

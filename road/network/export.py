@@ -77,18 +77,28 @@ def build_graph(frozen, image_shape):
         frozen: the GraphDef from freeze.
         image_shape: (height, width) the network was trained at.
     Returns:
-        Tensors images, uint8 [n, h, w, 3], RGB, and confidence, float32 [n, h, w]: the probability
-        of road, softmax(logits), resized to the images' size.
+        the Tensor images, uint8 [n, h, w, 3], RGB, and a dict of Tensors, softmax(logits) resized
+        to the images' size: of two classes 'confidence', float32 [n, h, w], the probability of
+        road; of more 'probabilities', float32 [n, h, w, classes], and 'classes', uint8 [n, h, w],
+        the most probable ones.
     """
     images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
     size = tf.shape(images)[1:3]
     shape = tf.unstack(fit_shape(size, image_shape))
     small = resize_images(images, shape)
     logits, = tf.import_graph_def(frozen, {'image_input:0': small}, ['logits:0'], name='fcn8s')
-    confidence = resize(tf.reshape(tf.nn.softmax(logits)[:, 1], [-1, *shape, 1]), tf.unstack(size))
-    confidence = tf.clip_by_value(confidence[..., 0], 0, 1, name='confidence')
-    confidence.set_shape([None, None, None])
-    return images, confidence
+    probabilities = tf.nn.softmax(logits)
+    if logits.shape[-1] == 2:
+        confidence = resize(tf.reshape(probabilities[:, 1], [-1, *shape, 1]), tf.unstack(size))
+        confidence = tf.clip_by_value(confidence[..., 0], 0, 1, name='confidence')
+        confidence.set_shape([None, None, None])
+        return images, {'confidence': confidence}
+    num_classes = int(logits.shape[-1])
+    probabilities = resize(tf.reshape(probabilities, [-1, *shape, num_classes]), tf.unstack(size))
+    probabilities = tf.clip_by_value(probabilities, 0, 1, name='probabilities')
+    probabilities.set_shape([None, None, None, num_classes])
+    classes = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8, name='classes')
+    return images, {'probabilities': probabilities, 'classes': classes}
 
 
 def save(frozen, image_shape, folder, readme):
@@ -98,9 +108,8 @@ def save(frozen, image_shape, folder, readme):
     """
     config = tf.ConfigProto(device_count={'GPU': 0})  # nothing is computed
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        images, confidence = build_graph(frozen, image_shape)
-        signature = tf.saved_model.predict_signature_def({'images': images},
-                                                         {'confidence': confidence})
+        images, outputs = build_graph(frozen, image_shape)
+        signature = tf.saved_model.predict_signature_def({'images': images}, outputs)
         try:
             with files.atomic_folder(folder) as temporary:
                 builder = tf.saved_model.Builder(temporary)
@@ -121,6 +130,7 @@ def size_and_speed(folder):
     fed = {'images:0': np.zeros([1, 375, 1242, 3], np.uint8)}
     config = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        tf.saved_model.loader.load(sess, [TAG], folder)
-        seconds = timeit.repeat(lambda: sess.run('confidence:0', fed), number=1, repeat=6)
+        served = tf.saved_model.loader.load(sess, [TAG], folder).signature_def['serving_default']
+        fetched = [output.name for output in served.outputs.values()]
+        seconds = timeit.repeat(lambda: sess.run(fetched, fed), number=1, repeat=6)
     return size, statistics.median(seconds[1:])  # the first run is slower: it sets the graph up

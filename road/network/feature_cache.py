@@ -1,13 +1,13 @@
 """The frozen features of training and validation frames, computed once and kept on disk.
 
-    cache = FeatureCache(encoder, image_shape, digests)
+    cache = FeatureCache(encoder, image_shape, data)
     cache.fill('data/cache', samples, limit, encoder='fingerprint bfloat16')
     (pool3, pool4, pool5), labels = cache.read(samples[:4])
 
 An epoch then costs the decoder alone. Every sample (a frame in one of its augmented copies) has a
-file of its own, `<folder>/<key>/<sample>.bin`: the features one after the other, the bits of the
-label, and their CRC-32. The folder's name stands for what all samples share (encoder, precision,
-image size), the file's name for the bytes of image and label and the augmentation, so a file is
+file of its own, `<folder>/<key>/<sample>.bin`: the features one after the other, the label, and
+their CRC-32. The folder's name stands for what all samples share (encoder, precision, image size,
+label rule), the file's name for the bytes of image and label and the augmentation, so a file is
 never out of date. float16 rounds to 11 bits, a relative error of at most 0.05 % for values from
 6e-5 to 65,504; pool3 reaches 20,000 on KITTI.
 """
@@ -36,33 +36,32 @@ class FeatureCache:
     Args:
         encoder: road.network.encoder.Encoder.
         image_shape: (height, width) the images are resized to.
-        digests: {path: MD5} of every image and label, as road.data.dataset.Data has it.
+        data: road.data.dataset.Dataset with the digests of all files.
     """
 
-    def __init__(self, encoder, image_shape, digests):
-        self.encoder, self.image_shape, self.digests = encoder, image_shape, digests
+    def __init__(self, encoder, image_shape, data):
+        self.encoder, self.image_shape, self.data = encoder, image_shape, data
         height, width = network_shape(image_shape)
-        self.label_shape = height, width, 2
+        self.label_shape = height, width
         self.shapes = [(height // stride, width // stride, channels)
                        for stride, channels in encoder.layers]
         values = sum(int(np.prod(shape)) for shape in self.shapes)
-        self.sample_bytes = values * 2 + int(np.prod(self.label_shape)) // 8 + 4
+        self.sample_bytes = values * 2 + height * width + 4
         self.folder = None
         self._mapped = {}  # sample => its file, mapped into memory
 
     def read(self, samples):
         """A batch of samples: (features, labels).
 
-        features: tuple of float32 arrays [n, h, w, c]; labels: uint8 [n, h, w, 2].
+        features: tuple of float32 arrays [n, h, w, c]; labels: classes, uint8 [n, h, w].
         """
         if not all(sample in self._mapped for sample in samples):
-            images, labels = read_images(samples, self.image_shape)
+            images, labels = read_images(samples, self.image_shape, self.data.read_label)
             return self.encoder(images), labels
         parts = [self._parts(self._mapped[sample]) for sample in samples]
         features = tuple(np.stack(arrays).astype(np.float32)
                          for arrays in zip(*(part[:-1] for part in parts)))
-        labels = [np.unpackbits(part[-1]).reshape(self.label_shape) for part in parts]
-        return features, np.stack(labels)
+        return features, np.stack([part[-1].reshape(self.label_shape) for part in parts])
 
     def fill(self, folder, samples, limit=np.inf, *, encoder):
         """Compute what is missing on disk. If it cannot be used, a line says why.
@@ -78,7 +77,7 @@ class FeatureCache:
         if self.encoder.layers == [(1, 3)]:
             return  # the features are the images, which are read as fast from their own files
         samples = list(dict.fromkeys(samples))
-        self.folder = os.path.join(folder, _digest(encoder, self.image_shape, self.shapes)[:16])
+        self._choose_folder(folder, encoder)
         size = f'{len(samples) * self.sample_bytes / MIB:.0f} MiB in {self.folder}'
         if len(samples) * self.sample_bytes > limit:
             print(f'Features are not cached: {size} is more than --cache-limit {limit / GIB:g}')
@@ -100,8 +99,22 @@ class FeatureCache:
             return
         print(f'Features: {len(samples)} samples, {size}; {len(missing)} computed now')
 
+    def find(self, folder, samples, *, encoder):
+        """The samples, of a list, that an earlier fill has computed, as a set; `read` reads them.
+
+        See fill. Nothing is computed or written.
+        """
+        self._choose_folder(folder, encoder)
+        states = prefetch(self._map, samples)
+        return {sample for sample, state in zip(samples, states) if state == 'whole'}
+
+    def _choose_folder(self, folder, encoder):
+        rule = self.data.layout, sorted(self.data.rule.indices.items())
+        self.folder = os.path.join(
+            folder, _digest(encoder, self.image_shape, self.shapes, rule)[:16])
+
     def _parts(self, data):
-        """The features and label bits of a file, still on disk."""
+        """The features and the label of a file, still on disk."""
         parts, start = [], 0
         for shape in self.shapes:
             stop = start + 2 * int(np.prod(shape))
@@ -110,8 +123,9 @@ class FeatureCache:
         return [*parts, data[start:-4]]
 
     def _path(self, sample):
-        image, label = (self.digests[path] for path in (sample.frame.image, sample.frame.label))
-        return os.path.join(self.folder, _digest(image, label, sample.augmentation) + '.bin')
+        frame, augmentation = sample
+        image, label = (self.data.digests[path] for path in (frame.image, frame.label))
+        return os.path.join(self.folder, _digest(image, label, augmentation) + '.bin')
 
     def _map(self, sample):
         """Map the file of a sample into memory; returns 'whole', 'missing' or 'damaged'."""
@@ -129,8 +143,9 @@ class FeatureCache:
 
     def _compute(self, samples):
         def encoded():
-            loaded = prefetch(lambda sample: (sample, *read_sample(sample, self.image_shape)),
-                              samples, depth=2 * ENCODER_BATCH)
+            loaded = prefetch(lambda sample: (
+                sample, *read_sample(sample, self.image_shape, self.data.read_label)),
+                samples, depth=2 * ENCODER_BATCH)
             for batch in batched(loaded, ENCODER_BATCH):
                 values = self.encoder(np.stack([image for _, image, _ in batch]))
                 for i, (sample, _, label) in enumerate(batch):
@@ -150,7 +165,7 @@ class FeatureCache:
         if largest > np.finfo(np.float16).max:
             raise InputError(f'{sample.frame.image}: a feature is {largest:g}, too large for the '
                              "cache's float16; use --no-cache")
-        data = flat.astype(np.float16).tobytes() + np.packbits(label).tobytes()
+        data = flat.astype(np.float16).tobytes() + label.tobytes()
         with atomic_path(self._path(sample)) as temporary, open(temporary, 'wb') as file:
             file.write(data)
             file.write(zlib.crc32(data).to_bytes(4, 'little'))

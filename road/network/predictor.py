@@ -1,4 +1,4 @@
-"""From images to the confidence that each pixel is road."""
+"""From images to the confidence that each pixel is road, or to the probabilities of classes."""
 
 from itertools import groupby
 
@@ -10,12 +10,17 @@ from road.prefetch import batched, prefetch
 BATCH = 4  # images in one pass of the network
 
 
+def outputs_ahead(num_classes):
+    """How many outputs of `predict` may wait for a thread; those of many classes are large."""
+    return 8 if num_classes == 2 else 1
+
+
 class Predictor:
     """A network with what it needs to label images.
 
     Args:
         sess: tf.Session that holds the weights.
-        logits: float32 Tensor [pixels, classes], road as class 1.
+        logits: float32 Tensor [pixels, classes]; of two classes, road is class 1.
         keep_prob: scalar Tensor, fed with 1.
         inputs: what is fed: the image Tensor [n, h, w, 3], or, with `encode`, the tuple of feature
             Tensors.
@@ -28,7 +33,10 @@ class Predictor:
         self.image_shape, self.encode = image_shape, encode
 
     def confidences(self, values, shape=None):
-        """float32 [n, *network_shape(shape)] in [0, 1] for values of `inputs`.
+        """Probabilities in [0, 1] for values of `inputs`.
+
+        Returns float32 [n, *network_shape(shape)], of class 1, with two classes; with more,
+        float32 [n, *network_shape(shape), classes], of all.
 
         Args:
             shape: (height, width) that the images were resized to; by default image_shape.
@@ -36,10 +44,14 @@ class Predictor:
         from scipy.special import softmax  # here, because --help must not wait for SciPy
         flat = self.sess.run(self.logits, {self.inputs: values, self.keep_prob: 1.0})
         # The softmax is taken outside the graph, to which nothing is added for an image.
-        return softmax(flat, axis=-1)[:, 1].reshape(-1, *network_shape(shape or self.image_shape))
+        shape = network_shape(shape or self.image_shape)
+        probabilities = softmax(flat, axis=-1).reshape(-1, *shape, flat.shape[-1])
+        return probabilities[..., 1] if flat.shape[-1] == 2 else probabilities
 
     def predict(self, pairs, full_size=False):
-        """Yield (key, image, confidence float32 [h, w] of the image's size), in order.
+        """Yield (key, image, confidence), in order.
+
+        confidence is float32 [h, w] or [h, w, classes], as `confidences`, of the image's size.
 
         Args:
             pairs: yields (key, image uint8 [h, w, 3] of any size).

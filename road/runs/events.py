@@ -10,12 +10,15 @@ from PIL import Image
 from road.data.images import read_image
 from road.network.tf1 import tf
 from road.runs.checkpoints import writing
+from road.runs.painting import class_colours
+from road.scoring.confusion import predicted
 
 TAGS = {
     'cross_entropy': 'loss/cross_entropy', 'l2': 'loss/L2', 'train_MaxF': 'train/MaxF',
     'train_IoU': 'train/IoU', 'val_MaxF': 'validation/MaxF', 'val_AP': 'validation/AP',
-    'val_IoU': 'validation/IoU', 'images_per_s': 'speed/images_per_s',
-    'learning_rate': 'speed/learning_rate'}
+    'val_IoU': 'validation/IoU', 'train_mean_IoU': 'train/mean_IoU',
+    'val_mean_IoU': 'validation/mean_IoU', 'val_accuracy': 'validation/accuracy',
+    'images_per_s': 'speed/images_per_s', 'learning_rate': 'speed/learning_rate'}
 
 
 class Events:
@@ -33,17 +36,24 @@ class Events:
     def add_scalars(self, row):
         """Add an epoch's row of road.runs.metrics."""
         self._add(row['epoch'], [tf.Summary.Value(tag=tag, simple_value=row[name])
-                                 for name, tag in TAGS.items()])
+                                 for name, tag in TAGS.items() if name in row])
 
-    def add_pictures(self, epoch, outputs):
-        """Show each (frame, road, valid, confidence): image, label and confidence at half size."""
+    def add_pictures(self, epoch, outputs, classes):
+        """Show each (frame, label, confidence): image, label and confidence at half size.
+
+        The label, and in place of the confidence of many classes the prediction, are in the colours
+        of the classes (road.data.dataset.Class).
+        """
         values = []
-        for frame, road, valid, confidence in outputs:
-            label = np.uint8(255) * np.stack([valid, np.zeros_like(road), road], axis=2)
-            grey = np.stack([np.rint(confidence * 255).astype(np.uint8)] * 3, axis=2)
-            height, width = confidence.shape[0] // 2, confidence.shape[1] // 2
+        for frame, label, confidence in outputs:
+            if confidence.ndim == 3:
+                found = class_colours(predicted(confidence), classes)
+            else:
+                found = np.stack([np.rint(confidence * 255).astype(np.uint8)] * 3, axis=2)
+            height, width = label.shape[0] // 2, label.shape[1] // 2
+            parts = read_image(frame.image), class_colours(label, classes), found
             picture = np.concatenate([Image.fromarray(part).resize((width, height))
-                                      for part in (read_image(frame.image), label, grey)])
+                                      for part in parts])
             values.append(tf.Summary.Value(tag=f'validation/{frame.name}', image=tf.Summary.Image(
                 height=3 * height, width=width, colorspace=3,
                 encoded_image_string=iio.imwrite('<bytes>', picture, extension='.png'))))

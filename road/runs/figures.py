@@ -4,55 +4,69 @@ import glob
 import math
 import os
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from road.data.dataset import evenly_spaced
 from road.data.images import read_image
 from road.files import atomic_path
 from road.runs.checkpoints import writing
 from road.runs.metrics import best_of
-from road.runs.painting import paint
-from road.scoring import scores
+from road.runs.painting import add_legend, legend, paint
+from road.scoring import confusion, scores
 
 SHEET_IMAGES, SHEET_COLUMNS = 24, 4  # test images at most
-TILE, TEXT_HEIGHT, GAP = (400, 121), 16, 6  # pixels; width, height
+TILE_WIDTH, TEXT_HEIGHT, GAP = 400, 16, 6  # pixels
 # 60 frames of KITTI take about 2 MB
-GIF_FRAMES, GIF_SIZE, GIF_MS, GIF_COLOURS = 60, (414, 126), 400, 128
+GIF_FRAMES, GIF_WIDTH, GIF_MS, GIF_COLOURS = 60, 414, 400, 128
 
 
-def draw(folder, rows, outputs):
+def draw(run, rows, outputs):
     """Draw them into a run folder, which may hold painted test images in images/.
 
-    rows are those of road.runs.metrics; outputs yields (frame, road, valid, confidence) of the
-    validation frames, [h, w] each.
+    Args:
+        run: road.runs.run_folder.Run.
+        rows: those of road.runs.metrics.
+        outputs: yields (frame, label, confidence) of the validation frames, as
+            road.scoring.validation.Validation.outputs.
     """
-    ranked = []
-    for frame, road, valid, confidence in outputs:
-        iou = scores.scores(scores.histogram(confidence, road, valid)).IoU
+    folder, classes, ranked = run.folder, run.classes, []
+    for frame, label, confidence in outputs:
+        iou = _iou(confidence, label)
         if not math.isnan(iou):
             ranked.append((iou, frame, confidence))
-    ranked.sort(key=lambda each: each[0])
-    words, marked = ('worst', 'worst', 'best', 'best'), []
-    for word, (iou, frame, confidence) in zip(words, ranked[:2] + ranked[2:][-2:]):
-        picture = paint(read_image(frame.image), confidence)
-        marked.append((f'{word}: validation {frame.name}, IoU {iou:.1%}', picture))
+            ranked.sort(key=lambda each: each[0])
+            del ranked[2:-2]  # the confidences of all frames may not fit into memory
+    name, marked = 'mean IoU' if len(classes) > 2 else 'IoU', []
+    for word, (iou, frame, confidence) in zip(('worst', 'worst', 'best', 'best'), ranked):
+        picture = paint(read_image(frame.image), confidence, classes=classes)
+        marked.append((f'{word}: validation {frame.name}, {name} {iou:.1%}', picture))
     draw_curves(os.path.join(folder, 'curves.png'), rows, os.path.basename(folder))
-    images = sorted(glob.glob(os.path.join(glob.escape(folder), 'images', '*')))
-    draw_contact_sheet(os.path.join(folder, 'contact_sheet.png'), marked, images)
+    pattern = os.path.join(glob.escape(os.path.join(folder, 'images')), '**', '*.png')
+    images = sorted(glob.glob(pattern, recursive=True))
+    draw_contact_sheet(os.path.join(folder, 'contact_sheet.png'), marked, images, classes)
     if images:
-        draw_gif(os.path.join(folder, 'road.gif'), images)
+        draw_gif(os.path.join(folder, 'road.gif'), images, classes)
         print(f'{len(images)} test images are in {os.path.join(folder, "images")}')
+
+
+def _iou(confidence, label):
+    """IoU of a frame, or the mean IoU of more than two classes."""
+    if confidence.ndim == 2:
+        return scores.scores(scores.histogram(confidence, label)).IoU
+    found = confusion.predicted(confidence)
+    return confusion.mean_iou(confusion.confusion(found, label, confidence.shape[-1]))
 
 
 def draw_curves(path, rows, title):
     """Draw losses and scores (in per cent) over epochs."""
     from matplotlib.figure import Figure  # imported here, because it takes seconds
     epochs, best = [row['epoch'] for row in rows], best_of(rows)['epoch']
+    scored = [name for name in rows[0] if name.startswith(('val_', 'train_'))]
     figure = Figure(figsize=(11, 4.5), layout='constrained')
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
-    for axes, names in ((left, ('cross_entropy', 'l2')),
-                        (right, ('val_MaxF', 'val_AP', 'val_IoU', 'train_MaxF', 'train_IoU'))):
+    for axes, names in ((left, ('cross_entropy', 'l2')), (right, sorted(scored, reverse=True))):
         for name in names:
             axes.plot(epochs, [row[name] for row in rows], marker='.',
                       label=f'{name}, last {rows[-1][name]:.4g}',
@@ -68,32 +82,54 @@ def draw_curves(path, rows, title):
         figure.savefig(temporary, dpi=110)
 
 
-def draw_contact_sheet(path, marked, images):
+def draw_contact_sheet(path, marked, images, classes):
     """Draw a grid of pictures: the marked ones in the first row, then test images, evenly spaced.
 
-    marked: [(text, uint8 [h, w, 3])], up to four; images: paths of the painted test images.
+    Args:
+        marked: [(text, uint8 [h, w, 3])], up to four.
+        images: paths of the painted test images, in the folder images/ beside `path`.
+        classes: of road.data.dataset.Class; more than two have a legend.
     """
-    tiles = [(text, Image.fromarray(picture)) for text, picture in marked]
-    tiles += [(None, None)] * (-len(tiles) % SHEET_COLUMNS)
+    tiles = marked + [(None, None)] * (-len(marked) % SHEET_COLUMNS)
     for name in evenly_spaced(images, SHEET_IMAGES):
-        text = os.path.splitext(os.path.basename(name))[0]
-        tiles.append((f'test {text}', Image.fromarray(read_image(name))))
-    width, height = TILE[0] + GAP, TILE[1] + TEXT_HEIGHT + GAP
+        text = os.path.relpath(name, os.path.join(os.path.dirname(path), 'images'))
+        tiles.append((f'test {os.path.splitext(text)[0]}', _read_painted(name, classes)))
+    size = _common_size([picture for _, picture in tiles if picture is not None], TILE_WIDTH)
+    width, height = size[0] + GAP, size[1] + TEXT_HEIGHT + GAP
     rows = -(-len(tiles) // SHEET_COLUMNS)
     sheet = Image.new('RGB', (SHEET_COLUMNS * width + GAP, rows * height + GAP), 'white')
-    for i, (text, image) in enumerate(tiles):
-        if image:
+    for i, (text, picture) in enumerate(tiles):
+        if picture is not None:
             x, y = GAP + i % SHEET_COLUMNS * width, GAP + i // SHEET_COLUMNS * height
             ImageDraw.Draw(sheet).text((x, y), text, 'black', ImageFont.load_default(12))
-            sheet.paste(image.resize(TILE, Image.Resampling.LANCZOS), (x, y + TEXT_HEIGHT))
+            sheet.paste(_fit(picture, size), (x, y + TEXT_HEIGHT))
     with writing(path), atomic_path(path) as temporary:
-        sheet.save(temporary)
+        Image.fromarray(add_legend(np.asarray(sheet), classes)).save(temporary)
 
 
-def draw_gif(path, images):
+def draw_gif(path, images, classes):
     """Draw the painted test images (paths) as an animation, small enough for a README."""
-    small = [Image.fromarray(read_image(name)).resize(GIF_SIZE, Image.Resampling.LANCZOS)
-             for name in evenly_spaced(images, GIF_FRAMES)]
-    frames = [image.quantize(GIF_COLOURS, dither=Image.Dither.NONE) for image in small]
+    some = [_read_painted(name, classes) for name in evenly_spaced(images, 9)]
+    size, frames = _common_size(some, GIF_WIDTH), []
+    for name in evenly_spaced(images, GIF_FRAMES):
+        small = np.asarray(_fit(_read_painted(name, classes), size))
+        small = Image.fromarray(add_legend(small, classes))
+        frames.append(small.quantize(GIF_COLOURS, dither=Image.Dither.NONE))
     with writing(path), atomic_path(path) as temporary:
         frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=GIF_MS, loop=0)
+
+
+def _read_painted(path, classes):
+    """A painted test image without its legend."""
+    picture = read_image(path)
+    return picture[:-len(legend(classes, picture.shape[1]))] if len(classes) > 2 else picture
+
+
+def _common_size(pictures, width):
+    """(width, height) with the proportions that most of the pictures have."""
+    ratios = [picture.shape[0] / picture.shape[1] for picture in pictures] or [1]
+    return width, max(1, round(width * float(np.median(ratios))))
+
+
+def _fit(picture, size):
+    return ImageOps.pad(Image.fromarray(picture), size, Image.Resampling.LANCZOS, 'white')

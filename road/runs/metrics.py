@@ -13,36 +13,54 @@ from road.runs import checkpoints, events
 
 # The columns of metrics.csv and of the screen, and their formats. Scores are in per cent; train_*
 # are of a few training frames, val_* of the validation frames.
+TWO_CLASSES = ('train_MaxF', 'train_IoU', 'val_MaxF', 'val_AP', 'val_IoU')
+MORE_CLASSES = ('train_mean_IoU', 'val_mean_IoU', 'val_accuracy')
 FORMATS = {
-    'epoch': 'd', 'cross_entropy': '.6f', 'l2': '.6f', 'train_MaxF': '.2f', 'train_IoU': '.2f',
-    'val_MaxF': '.2f', 'val_AP': '.2f', 'val_IoU': '.2f', 'seconds': '.2f', 'images_per_s': '.1f',
-    'learning_rate': '.3g'}
+    'epoch': 'd', 'cross_entropy': '.6f', 'l2': '.6f',
+    **dict.fromkeys(TWO_CLASSES + MORE_CLASSES, '.2f'),
+    'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
 TIMES = ('seconds', 'images_per_s')  # columns that differ between two runs of the same seed
-HEADER = '  '.join(f'{name:>6s}' for name in FORMATS)
 PICTURE_EPOCHS, PICTURES = 10, 3  # pictures for TensorBoard: every so many epochs, so many frames
+
+
+def columns(num_classes):
+    """The names of the columns, in order, of a run with so many classes."""
+    others = MORE_CLASSES if num_classes == 2 else TWO_CLASSES
+    return [name for name in FORMATS if name not in others]
 
 
 def fields(row):
     """The cells of a row as text: {'epoch': '3', ...}."""
-    return {name: format(row[name], form) for name, form in FORMATS.items()}
+    return {name: format(value, FORMATS[name]) for name, value in row.items()}
+
+
+def header(num_classes):
+    """The names of the columns for the screen."""
+    return '  '.join(f'{name:>6s}' for name in columns(num_classes))
 
 
 def line(row):
-    """A row for the screen, below HEADER."""
+    """A row for the screen, below the header."""
     return '  '.join(f'{text:>{max(6, len(name))}s}' for name, text in fields(row).items())
 
 
 def are_rows(value):
     """Whether a value read from a file is a list of rows, one or more."""
     return isinstance(value, list) and value != [] and all(
-        isinstance(row, dict) and row.keys() == FORMATS.keys() and isinstance(row['epoch'], int)
+        isinstance(row, dict) and list(row) in (columns(2), columns(3))
+        and row.keys() == value[0].keys() and isinstance(row['epoch'], int)
         and all(isinstance(number, (int, float)) for number in row.values()) for row in value)
 
 
+def score_of(row):
+    """What the best epoch has the most of: validation MaxF or, of more classes, mean IoU."""
+    return row['val_MaxF' if 'val_MaxF' in row else 'val_mean_IoU']
+
+
 def best_of(rows):
-    """The row with the highest validation MaxF, the first of equals; the last if all are NaN."""
-    scored = [row for row in rows if not math.isnan(row['val_MaxF'])]
-    return max(scored, key=lambda row: row['val_MaxF']) if scored else rows[-1]
+    """The row with the highest score_of, the first of equals; the last if all are NaN."""
+    scored = [row for row in rows if not math.isnan(score_of(row))]
+    return max(scored, key=score_of) if scored else rows[-1]
 
 
 class Metrics:
@@ -67,7 +85,7 @@ class Metrics:
             os.remove(os.path.join(run.folder, 'metrics.json'))
         self._write_csv()  # a killed process may have left a row more or less than `last` has
         self.events = events.Events(os.path.join(run.folder, 'events'), self.epoch + 1)
-        print('\n'.join([HEADER, *map(line, self.rows)]))
+        print('\n'.join([header(len(run.classes)), *map(line, self.rows)]))
         self.clock = time.perf_counter()
 
     def _resume(self):
@@ -102,12 +120,10 @@ class Metrics:
 
         Raises InputError if something cannot be written; what was there before is kept.
         """
-        train, val = self.validation.scores()
+        scores = self.validation.scores()
         before, self.clock = self.clock, time.perf_counter()
         row = {'epoch': epoch, 'cross_entropy': float(losses[0]), 'l2': float(losses[1]),
-               'train_MaxF': 100 * train.MaxF, 'train_IoU': 100 * train.IoU,
-               'val_MaxF': 100 * val.MaxF, 'val_AP': 100 * val.AP, 'val_IoU': 100 * val.IoU,
-               'seconds': self.clock - before, 'images_per_s': images_per_second,
+               **scores, 'seconds': self.clock - before, 'images_per_s': images_per_second,
                'learning_rate': self.learning_rate_at((epoch - 1) / self.run.settings['epochs'])}
         self.rows.append(row)
         self._save('last', self.model.saver, self.rows)
@@ -118,7 +134,8 @@ class Metrics:
         tqdm.write(line(row))
         if epoch == 1 or epoch % PICTURE_EPOCHS == 0:
             frames = evenly_spaced(self.validation.data.validation, PICTURES)
-            self.events.add_pictures(epoch, self.validation.outputs(frames))
+            outputs = self.validation.outputs(frames)
+            self.events.add_pictures(epoch, outputs, self.run.classes)
 
     def restore_best(self):
         """Give the session the weights of the best epoch."""
@@ -133,12 +150,15 @@ class Metrics:
         with checkpoints.writing(path):
             files.write_json(path, {'epochs': self.epoch, 'best': best, 'last': last,
                                     'seconds': sum(row['seconds'] for row in self.rows)})
-        if best['val_MaxF'] is None:
+        classes = self.run.classes
+        if score_of(best) is None:
+            what = f'is {classes[1].name}' if len(classes) == 2 else 'is there'
             print('Warning: no epoch has a validation score, because no valid pixel of the '
-                  f'validation labels is road; the last epoch, {self.epoch}, is used as the best')
+                  f'validation labels {what}; the last epoch, {self.epoch}, is used as the best')
             return
-        print('Best on validation: epoch {epoch}, MaxF {val_MaxF} %, AP {val_AP} %, '
-              'IoU {val_IoU} %'.format(**fields(self.best)))
+        text = ('MaxF {val_MaxF} %, AP {val_AP} %, IoU {val_IoU} %' if len(classes) == 2 else
+                'mean IoU {val_mean_IoU} %, accuracy {val_accuracy} %')
+        print(f'Best on validation: epoch {{epoch}}, {text}'.format(**fields(self.best)))
 
     def _save(self, name, saver, rows):
         state = {'epoch': rows[-1]['epoch'], 'encoder': self.run.encoder,
@@ -147,6 +167,7 @@ class Metrics:
 
     def _write_csv(self):
         path = os.path.join(self.run.folder, 'metrics.csv')
-        lines = [','.join(FORMATS), *(','.join(fields(row).values()) for row in self.rows)]
+        lines = [','.join(columns(len(self.run.classes))),
+                 *(','.join(fields(row).values()) for row in self.rows)]
         with checkpoints.writing(path):
             files.write_text(path, '\n'.join(lines) + '\n')

@@ -13,13 +13,15 @@ import sys
 from typing import NamedTuple
 
 from road import files, settings
+from road.data import kitti, layouts
+from road.data.dataset import Class
 from road.errors import InputError
 from road.network import vgg_folder
 from road.network.device import environment
 from road.runs import checkpoints
 from road.runs.metrics import are_rows
 
-PATHS = ('data_dir', 'kitti_dir', 'vgg_dir')
+PATHS = ('data_dir', 'dataset_dir', 'vgg_dir')
 OF_PROCESS = ('resume', 'debug')  # options that are no settings of the run
 
 
@@ -30,6 +32,7 @@ class Run(NamedTuple):
     encoder: str  # fingerprint of the VGG16 graph
     training: list  # frame names
     validation: list
+    classes: tuple = kitti.CLASSES  # of road.data.dataset.Class
 
     def checkpoint(self, name):
         """The folder of checkpoint 'last' or 'best'."""
@@ -64,7 +67,11 @@ def load(folder, begun=True):
     config = files.read_json(path)
     try:
         directory = config.pop('working_directory', '')
+        if 'kitti_dir' in config['settings']:  # of an earlier version
+            config['settings']['dataset_dir'] = config['settings'].pop('kitti_dir')
         run = Run(folder, **config)
+        classes = tuple(Class(name, tuple(colour)) for name, colour in run.classes)
+        run = run._replace(classes=classes)
         for name, value in run.settings.items():
             if isinstance(value, list):  # JSON has no tuples
                 run.settings[name] = tuple(value)
@@ -84,7 +91,8 @@ def _check_config(run):
     """Raise ValueError, TypeError or KeyError if what the users of a run rely on is not there."""
     for name, default in vars(settings.parse_training([])).items():
         value = run.settings.get(name, default)
-        if default is not None and not isinstance(value, (type(default), int)):
+        kind = tuple if isinstance(default, tuple) else type(default)
+        if default is not None and not isinstance(value, (kind, int)):
             raise ValueError
     height, width = run.settings['image_size']
     if not (isinstance(run.encoder, str) and run.training and run.validation
@@ -107,9 +115,12 @@ def find_encoder(run, vgg_dir=None):
     return graph
 
 
-def find_kitti(run, kitti_dir=None):
-    """The folder of a run's KITTI Road, perhaps moved. Raises InputError if there is none."""
-    return _find(run, 'kitti_dir', kitti_dir)
+def find_dataset(run, folder=None):
+    """The data set of a run, perhaps moved: road.data.dataset.Dataset. Raises InputError."""
+    values = run.settings
+    return layouts.find_dataset(values.get('dataset'), _find(run, 'dataset_dir', folder),
+                                0, values.get('target', ()),
+                                os.path.join(values['data_dir'], 'checked.json'))
 
 
 def _find(run, setting, folder):
@@ -125,9 +136,9 @@ def _compare_encoder(run, fingerprint, vgg_dir):
         raise InputError(f'{vgg_dir}: is not the encoder of {run.folder}; name it with --vgg-dir')
 
 
-def compare_labels(run, frames):
-    """Print a warning if the labels of `frames` (road.data.kitti.Frame) are not the run's own."""
-    by_name = {frame.name: frame for frame in frames}
+def compare_labels(run, data):
+    """Print a warning if the labels of a Dataset are not the run's own."""
+    by_name = {frame.name: frame for frame in data.training + data.validation}
     own = [by_name[name] for name in run.training + run.validation if name in by_name]
     recorded = files.read_json(f'{run.folder}/environment.json').get('labels')
     if recorded and recorded != _label_fingerprint(own, files.file_digest):
@@ -160,7 +171,7 @@ def resumed_settings(args):
     folder = os.path.normpath(args.resume)  # the run may have been moved
     recorded = {**defaults, **run.settings, 'runs_dir': os.path.dirname(folder) or '.',
                 'name': os.path.basename(folder)}
-    for name in ('kitti_dir', 'vgg_dir') if 'data_dir' in given else ():
+    for name in ('dataset_dir', 'vgg_dir') if 'data_dir' in given else ():
         moved = os.path.join(args.data_dir, os.path.relpath(recorded[name], recorded['data_dir']))
         recorded[name] = moved if os.path.exists(moved) else recorded[name]
     for name, value in given.items():
@@ -189,7 +200,7 @@ def begin(args, data, vgg, device, log=None):
     folder = os.path.join(args.runs_dir, args.name)
     recorded = {name: value for name, value in vars(args).items() if name not in OF_PROCESS}
     names = ([frame.name for frame in part] for part in (data.training, data.validation))
-    run = Run(folder, recorded, vgg.fingerprint, *names)
+    run = Run(folder, recorded, vgg.fingerprint, *names, data.classes)
     labels = _label_fingerprint(data.training + data.validation, data.digests.get)
     facts = {**environment(device), 'encoder': vgg.fingerprint, 'labels': labels}
     if not args.resume:
@@ -203,6 +214,23 @@ def begin(args, data, vgg, device, log=None):
         _compare(run, facts)
         _record(folder, run)
     return run
+
+
+def next_commands(run):
+    """What people do after a training, as text: evaluate, predict, a preset that scores higher."""
+    values, defaults = run.settings, vars(settings.parse_training([]))
+    higher = {None: 'laptop', 'laptop': 'full'}.get(values['preset'])
+    words = [word for name in ('data_dir', 'dataset_dir', 'target', 'vgg_dir', 'val_frames')
+             if values[name] != defaults[name]
+             for word in settings.option_text(name, values[name])]
+    if values['sample']:  # real images come next
+        words, higher = ['--download-kitti'], 'laptop'
+    commands = [(['evaluate', run.folder], 'scores of the validation frames'),
+                (['predict', run.folder, 'PICTURES'], 'paint your own images, folders or videos')]
+    if higher:
+        commands.append(([*words, '--preset', higher], 'a longer training with higher scores'))
+    return '\n'.join(['Next:', *(f'    python main.py {shlex.join(each)}    # {purpose}'
+                                 for each, purpose in commands)])
 
 
 def _refuse_existing(folder):
@@ -223,10 +251,10 @@ def _compare(run, facts):
     """Raise InputError if a run's data or encoder have changed; print what else has."""
     begun, before = load(run.folder, begun=False), files.read_json(f'{run.folder}/environment.json')
     _compare_encoder(begun, run.encoder, run.settings['vgg_dir'])
-    now = run.training, run.validation, facts['labels']
-    if now != (begun.training, begun.validation, before.get('labels')):
-        raise InputError(f'{run.settings["kitti_dir"]}: its frames or labels are not those that '
-                         f'{run.folder}/environment.json records; name those with --kitti-dir')
+    now = run.training, run.validation, run.classes, facts['labels']
+    if now != (begun.training, begun.validation, begun.classes, before.get('labels')):
+        raise InputError(f'{run.settings["dataset_dir"]}: its frames or labels are not those that '
+                         f'{run.folder}/environment.json records; name those with --dataset-dir')
     for name, value in facts.items():
         if value != before.get(name):
             print(f'Warning: {name} was {before.get(name)} when the run began and is {value} now; '

@@ -3,7 +3,7 @@
 from road.files import lock
 
 
-def make_sample(kitti_dir, vgg_dir, config=None):
+def make_sample(kitti_dir, vgg_dir):
     """Write the data set and the encoder's graph where they are missing.
 
     Raises InputError if one of the folders holds something that was not made here.

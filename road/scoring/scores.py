@@ -1,8 +1,8 @@
 """KITTI Road's official scores, in NumPy.
 
-    levels = histogram(confidence, road, valid)  # one image: int64 [2, 256]
+    levels = histogram(confidence, label)  # one image: int64 [2, 256]
     scores(levels).MaxF                          # a fraction, as all scores
-    scores(pool({'um_000012': levels, 'uu_000003': ...})['URBAN'])
+    scores(pool([('um', levels), ('uu', ...)])['URBAN'])
 
 Histograms of several images add up, and every score follows from one.
 Rules of the benchmark (J. Fritsch, T. Kuehnl, A. Geiger: A New Performance Measure and Evaluation
@@ -59,23 +59,23 @@ def to_grey(confidence):
     return np.rint(255 * levels).astype(np.uint8)
 
 
-def histogram(confidence, road, valid):
+def histogram(confidence, label):
     """Number of valid pixels at each grey level: int64 [2, 256], row 0 not road, row 1 road.
 
     Args:
         confidence: [h, w], uint8 grey levels, or in [0, 1] for `to_grey`.
-        road, valid: bool [h, w].
+        label: uint8 [h, w], 0 not road, 1 road; other values are not valid.
     Raises:
         ValueError: the shapes differ, or a confidence is not in [0, 1].
     """
-    if not confidence.shape == road.shape == valid.shape:
-        raise ValueError(f'confidence {confidence.shape}, road {road.shape} and valid '
-                         f'{valid.shape} must have one shape, (height, width)')
+    if confidence.shape != label.shape:
+        raise ValueError(f'confidence {confidence.shape} and label {label.shape} must have one '
+                         'shape, (height, width)')
     grey = confidence if confidence.dtype == np.uint8 else to_grey(confidence)
-    # One code per pixel (not valid, road, grey level) and one bincount: six times as fast as masks.
-    # In uint16, because most of the time goes into bincount's widening to 64 bits.
-    code = grey + np.uint16(LEVELS) * road + np.uint16(2 * LEVELS) * ~valid
-    counted = np.bincount(code.ravel(), minlength=4 * LEVELS)[:2 * LEVELS]
+    # One code per pixel (label, grey level) and one bincount: six times as fast as masks. In
+    # uint16, because most of the time goes into bincount's widening to 64 bits.
+    code = grey + np.uint16(LEVELS) * label
+    counted = np.bincount(code.ravel(), minlength=2 * LEVELS)[:2 * LEVELS]
     return counted.reshape(2, LEVELS).astype(np.int64)
 
 
@@ -118,14 +118,17 @@ def pool(histograms):
     """Sum histograms per category and over all: {'um': [2, 256], 'umm':, 'uu':, 'URBAN':}.
 
     Args:
-        histograms: {frame name: histogram}; the category is the name's part before the first '_'.
+        histograms: pairs (category, histogram); the category is '' outside KITTI Road.
     Returns:
-        a dict in this order; a category without frames is left out, and so is URBAN without any.
+        a dict in this order; a category without frames is left out. Without categories the sum over
+        all is called 'all'.
     """
-    groups = {category: [levels for name, levels in histograms.items()
-                         if name.startswith(f'{category}_')] for category in CATEGORIES}
-    groups['URBAN'] = list(histograms.values())
-    return {group: np.sum(members, axis=0) for group, members in groups.items() if members}
+    groups = {name: [levels for category, levels in histograms if category == name]
+              for name in CATEGORIES}
+    groups = {name: members for name, members in groups.items() if members}
+    if histograms:
+        groups['URBAN' if groups else 'all'] = [levels for _, levels in histograms]
+    return {name: np.sum(members, axis=0) for name, members in groups.items()}
 
 
 def _positives(histogram):

@@ -1,0 +1,69 @@
+"""Cityscapes on disk, and KITTI's semantic segmentation set, which has the same ids.
+
+    <folder>/leftImg8bit/{train,val,test}/CITY/NAME_leftImg8bit.png      1024x2048
+    <folder>/gtFine/{train,val}/CITY/NAME_gtFine_labelIds.png            or _labelTrainIds.png
+
+    <folder>/training/{image_2,semantic}/000000_10.png                   KITTI, 375x1242
+    <folder>/testing/image_2/000000_10.png
+
+M. Cordts et al., "The Cityscapes dataset for semantic urban scene understanding", CVPR 2016; the 19
+classes that are scored, their ids and colours are those of cityscapesScripts (helpers/labels.py).
+"""
+
+import os
+
+from road.data import NOT_VALID
+from road.data.dataset import (
+    Class,
+    Dataset,
+    find_frames,
+    find_unlabelled,
+    last_frames,
+    list_images,
+    refuse_val_frames,
+)
+from road.data.labels import LabelRule, label_reader
+
+IDS_AND_COLOURS = {
+    'road': (7, (128, 64, 128)), 'sidewalk': (8, (244, 35, 232)), 'building': (11, (70, 70, 70)),
+    'wall': (12, (102, 102, 156)), 'fence': (13, (190, 153, 153)), 'pole': (17, (153, 153, 153)),
+    'traffic light': (19, (250, 170, 30)), 'traffic sign': (20, (220, 220, 0)),
+    'vegetation': (21, (107, 142, 35)), 'terrain': (22, (152, 251, 152)),
+    'sky': (23, (70, 130, 180)), 'person': (24, (220, 20, 60)), 'rider': (25, (255, 0, 0)),
+    'car': (26, (0, 0, 142)), 'truck': (27, (0, 0, 70)), 'bus': (28, (0, 60, 100)),
+    'train': (31, (0, 80, 100)), 'motorcycle': (32, (0, 0, 230)), 'bicycle': (33, (119, 11, 32))}
+CLASSES = tuple(Class(name, colour) for name, (_, colour) in IDS_AND_COLOURS.items())
+_SCORED = {value: i for i, (value, _) in enumerate(IDS_AND_COLOURS.values())}
+IDS = LabelRule(False, {**dict.fromkeys([*range(34), 255], NOT_VALID), **_SCORED},
+                'labelIds are 0 to 33, and 255 for what does not count')
+TRAIN_IDS = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, 255: NOT_VALID},
+                      'labelTrainIds are 0 to 18, and 255 for what does not count')
+
+
+def find_cityscapes(folder, val_frames=None):
+    """The Dataset of a Cityscapes folder, by names alone; test images may be missing."""
+    refuse_val_frames(val_frames, 'Cityscapes')
+    splits, faults, rule, suffix = [], [], IDS, '_gtFine_labelIds'
+    if not list_images(os.path.join(folder, 'gtFine', 'train'), suffix):
+        rule, suffix = TRAIN_IDS, '_gtFine_labelTrainIds'
+    for split in ('train', 'val'):
+        frames, missing = find_frames(
+            os.path.join(folder, 'leftImg8bit', split), os.path.join(folder, 'gtFine', split),
+            'unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip side by side',
+            ('_leftImg8bit', suffix), f'{split}/')
+        splits.append(frames)
+        faults += missing
+    # the public labels of the test images are empty
+    testing = os.path.join(folder, 'leftImg8bit', 'test')
+    splits.append(find_unlabelled(testing, '_leftImg8bit', 'test/'))
+    return Dataset('cityscapes', 'Cityscapes', folder, CLASSES, rule, label_reader(rule), *splits,
+                   tuple(faults))
+
+
+def find_kitti_semantics(folder, val_frames=None):
+    """The Dataset of KITTI's semantic segmentation set; the last 15 % validate."""
+    images, labels, testing = (os.path.join(folder, *parts) for parts in (
+        ('training', 'image_2'), ('training', 'semantic'), ('testing', 'image_2')))
+    frames, faults = find_frames(images, labels, 'unpack data_semantics.zip')
+    return Dataset('kitti-semantics', 'KITTI semantics', folder, CLASSES, IDS, label_reader(IDS),
+                   *last_frames(frames, val_frames), find_unlabelled(testing), tuple(faults))

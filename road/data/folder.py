@@ -1,0 +1,219 @@
+"""A folder of one's own pictures, with a mask for each.
+
+    <folder>/images/**    of any format and name
+    <folder>/masks/**     same stem; grey ids (8 or 16 bits), 1 bit, palette, RGB or RGBA
+    <folder>/classes.txt  a line per class: VALUE NAME [#RRGGBB]
+
+VALUE is an id (the grey level, or the place in the palette) or a colour of the masks, as #RRGGBB or
+R,G,B. The name `ignore` marks what does not count; #RRGGBB at the end is the colour to paint.
+Without classes.txt, masks of two values are background (0 or black, else what has more pixels) and
+target.
+
+images/ and masks/ may have the subfolders train, val and test; images in test may lack masks. Or
+val.txt names the images that validate, a stem per line; else the last 15 % do.
+"""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from functools import partial
+from itertools import count
+
+from road.data import NOT_VALID
+from road.data.check import look
+from road.data.dataset import (
+    Class,
+    Dataset,
+    find_frames,
+    image_endings,
+    last_frames,
+    refuse_val_frames,
+)
+from road.data.labels import UNKNOWN, LabelRule, jpeg_hint, label_reader, show_value
+from road.errors import InputError
+
+IGNORE = 'ignore'  # the name of what does not count
+MOST_SHOWN = 20  # values in an error
+_LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+\s*,\s*\d+\s*,\s*\d+|\d+)'
+                   r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
+
+
+def find_dataset(folder, val_frames=None, checked_path=None):
+    """The Dataset of a folder; without classes.txt every mask is read (see road.data.check.look).
+
+    Raises InputError where classes.txt or val.txt has a fault, or the classes are not known.
+    """
+    images, masks = os.path.join(folder, 'images'), os.path.join(folder, 'masks')
+    frames, faults = find_frames(
+        images, masks, 'images/ holds the images, masks/ a mask of the same stem for each',
+        bare='test/')
+    labels = [frame.label for frame in frames if frame.label]
+    if not labels:
+        raise InputError(faults[0])
+    parts, rest = {split: [] for split in ('train/', 'val/', 'test/')
+                   if os.path.isdir(os.path.join(images, split))}, []
+    for frame in frames:
+        parts.get(''.join(frame.name.partition('/')[:2]), rest).append(frame)
+    faults += [f'{os.path.join(images, split[:-1])}: holds no images; put some there or remove it'
+               for split in parts if not parts[split]]
+    if 'train/' in parts and rest:
+        faults.append(f'{rest[0].image}: is not in train, val or test ({len(rest)} such images); '
+                      'move it there')
+    training, val_path = parts.get('train/', rest), os.path.join(folder, 'val.txt')
+    if 'val/' in parts:
+        refuse_val_frames(val_frames, folder)
+        validation = parts['val/']
+        if os.path.exists(val_path):
+            faults.append(f'{val_path}: {images} has the folder val too; remove one of them')
+    elif os.path.exists(val_path):
+        refuse_val_frames(val_frames, folder)
+        validation = _named_in(val_path, training, faults)
+        names = {frame.name for frame in validation}
+        training = [frame for frame in training if frame.name not in names]
+    else:
+        training, validation = last_frames(training, 0 if faults else val_frames)
+    if not training and not faults:
+        faults.append(f'{images}: no image is left to train on; leave some out of val')
+    classes_path = os.path.join(folder, 'classes.txt')
+    if os.path.exists(classes_path):
+        classes, rule = read_classes_file(classes_path)
+    else:
+        classes, rule = _infer_classes(classes_path, masks, labels, checked_path)
+    return Dataset('folder', 'Own pictures', folder, classes, rule, label_reader(rule), training,
+                   validation, parts.get('test/', []), tuple(faults))
+
+
+def _lines(path):
+    """(line number, text) of the lines of a text file that are not blank."""
+    try:
+        with open(path, encoding='utf-8-sig') as file:  # editors on Windows write a mark first
+            lines = [(number, unicodedata.normalize('NFC', line.strip()))
+                     for number, line in enumerate(file, 1)]
+    except UnicodeDecodeError as error:
+        raise InputError(f'{path}: is not a text file in UTF-8; save it as such') from error
+    return [(number, line) for number, line in lines if line]
+
+
+def _named_in(path, frames, faults):
+    """The frames whose stems val.txt lists, folders before them or not; adds lines to faults."""
+    named = set()
+    for number, line in _lines(path):
+        stem, ending = os.path.splitext(line)
+        stems = {line, stem} if ending.lower() in image_endings() else {line}
+        found = {frame.name for frame in frames for stem in stems
+                 if frame.name == stem or frame.name.endswith(f'/{stem}')}
+        if line[0] == '#' and not found:
+            continue
+        if len(found) != 1:
+            what = (f'{", ".join(sorted(found))} have this stem; give their folders too' if found
+                    else 'no such image; give the stem of one')
+            faults.append(f'{path}:{number}: {line}: {what}')
+        named |= found
+    if not named and not faults:
+        faults.append(f'{path}: names no image; give a stem per line')
+    return [frame for frame in frames if frame.name in named]
+
+
+def read_classes_file(path):
+    """Read classes.txt: (tuple of Class, LabelRule). Raises InputError with the line's number.
+
+    Classes stand in the order of the lines, but one called background comes first.
+    """
+    names, colours, by_colour = {}, {}, None  # both of value
+    for number, line in _lines(path):
+        match, where = _LINE.fullmatch(line), f'{path}:{number}: {line}'
+        if not match and line[0] == '#':
+            continue
+        if not match or not match[2] or match[2].split()[-1][0] == '#':
+            raise InputError(f'{where}: expected VALUE NAME [#RRGGBB], as in 1 road or '
+                             '#ff00ff road')
+        former, (value, by_colour) = by_colour, _parse_value(match[1], where)
+        name = IGNORE if match[2].lower() == IGNORE else match[2]
+        if former not in (None, by_colour):
+            raise InputError(f'{where}: is an id where others are colours, or the reverse; give '
+                             'ids alone or colours alone')
+        if value in names:
+            raise InputError(f'{where}: {names[value]} has this value already; give each value '
+                             'once')
+        if name in names.values() and name != IGNORE:
+            raise InputError(f'{where}: there is a class {name} already; choose another name')
+        names[value] = name
+        if match[3]:
+            colours[value] = int(match[3], 16)
+    classes, rule = make_classes(by_colour, names, colours, f'give it a line in {path}, with the '
+                                 f'name {IGNORE} if it should not count')
+    if not 2 <= len(classes) <= UNKNOWN:
+        raise InputError(f'{path}: has {len(classes)} classes; give 2 to {UNKNOWN}, a line VALUE '
+                         'NAME for each')
+    return classes, rule
+
+
+def _parse_value(text, where):
+    """(value, whether it is a colour)."""
+    if text[0] == '#':
+        return int(text[1:], 16), True
+    numbers = list(map(int, text.split(',')))
+    if max(numbers) > (255 if len(numbers) == 3 else 65535):
+        raise InputError(f'{where}: ids are 0 to 65535, and the parts of a colour 0 to 255')
+    if len(numbers) == 1:
+        return numbers[0], False
+    return numbers[0] << 16 | numbers[1] << 8 | numbers[2], True
+
+
+def make_classes(by_colour, names, colours, text):
+    """(tuple of Class, LabelRule) from {value: name}, and {value: 0xRRGGBB} of what is given."""
+    values = sorted((value for value in names if names[value] != IGNORE),
+                    key=lambda value: names[value] != 'background')
+    colours = dict(zip(names, names)) | colours if by_colour else dict(colours)
+    for value in values:
+        free = (colour for colour in map(palette_colour, count(value))
+                if colour not in colours.values())
+        colours[value] = colours[value] if value in colours else next(free)
+    classes = tuple(Class(names[value], tuple(colours[value].to_bytes(3, 'big')))
+                    for value in values)
+    indices = {value: values.index(value) if value in values else NOT_VALID for value in names}
+    return classes, LabelRule(by_colour, indices, text)
+
+
+def palette_colour(value):
+    """The colour 0xRRGGBB of an id in the palette of PASCAL VOC, as LabelMe uses it."""
+    return sum((value >> 3 * i + channel & 1) << 23 - 8 * channel - i
+               for i in range(8) for channel in range(3))
+
+
+def _infer_classes(path, masks, labels, checked_path):
+    """(classes, LabelRule) of masks with two values; path is where classes.txt would be."""
+    seen, unread = look([], labels, checked_path, trust=True)
+    if not seen:
+        raise InputError(unread[labels[0]])
+    by_value, black = (Counter(), Counter()), set()
+    for file in seen.values():
+        for *id_and_colour, pixels in file.values:
+            for counts, value in zip(by_value, id_and_colour):
+                counts[value] += pixels
+            if id_and_colour[1] == 0:
+                black.add(id_and_colour[0])  # any place of a palette may be black
+    two = [len(counts) == 2 and -1 not in counts for counts in by_value]
+    if any(two):
+        by_colour = not two[0]
+    else:
+        by_colour = -1 in by_value[0] or len(by_value[1]) < len(by_value[0])
+    counts, show = by_value[by_colour], partial(show_value, by_colour=by_colour)
+    if any(two):
+        background, target = sorted(counts, key=lambda value: (
+            not by_colour and value not in black, value != 0, -counts[value]))
+        return make_classes(
+            by_colour, {background: 'background', target: 'target'}, {background: 0},
+            f'masks are {show(background)} for background and {show(target)} for target; for other '
+            f'values write {path}')
+    common = counts.most_common(MOST_SHOWN)
+    shares = ', '.join(f'{show(value)} {pixels / counts.total():.2%}' for value, pixels in common)
+    start = '; '.join(f'{show(value)} {f"class{i}" if value else "background"}'
+                      for i, (value, _) in enumerate(sorted(common)))
+    if len(counts) > len(common):
+        shares += f' and {len(counts) - len(common)} more'
+    shares += jpeg_hint(labels)
+    raise InputError(f'{masks}: without classes.txt masks must have two values, but they have '
+                     f'{len(counts)}, by their share of the pixels {shares}; write {path}, a '
+                     f'line for each, from: {start}')

@@ -1,0 +1,134 @@
+"""Labels: image files whose pixel values stand for classes, as ids or as colours.
+
+A mask may be grey (8 or 16 bits, or 1 bit), have a palette, or be RGB or RGBA: what LabelMe, CVAT,
+VIA and GIMP write. Each pixel then has an id (the grey level, or the place in the palette), a
+colour, or both; a LabelRule says which of them counts.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+
+from road.data.images import open_image
+from road.errors import InputError
+
+UNKNOWN = 254  # in LabelRule.table; so there are at most 254 classes
+MOST_VALUES = 1000  # values of a file that are remembered; a photograph has more
+
+
+@dataclass
+class LabelRule:
+    """Which class each value of a mask stands for."""
+    by_colour: bool  # values are colours, 0xRRGGBB; otherwise ids, 0 to 65535
+    indices: dict  # value => index of the class, or NOT_VALID
+    text: str  # for people: how a label has to be
+
+    @cached_property
+    def table(self):
+        """uint8, from every value to its index; UNKNOWN for other values, -1 included."""
+        table = np.full(2**24 if self.by_colour else 2**16 + 1, UNKNOWN, np.uint8)
+        table[list(self.indices)] = list(self.indices.values())
+        return table
+
+    def count(self, values):
+        """Pixels per class and pixels of no class, for what count_values gives.
+
+        Returns ({index: pixels}, NOT_VALID among the indices, and {value: pixels}).
+        """
+        known, unknown = {}, {}
+        for *id_and_colour, pixels in values:
+            value = id_and_colour[self.by_colour]
+            counts, key = ((known, self.indices[value]) if value in self.indices else
+                           (unknown, value))
+            counts[key] = counts.get(key, 0) + pixels
+        return known, unknown
+
+    def show(self, value):
+        """A value as people write it; see show_value."""
+        return show_value(value, self.by_colour)
+
+
+def show_value(value, by_colour):
+    """A value as people write it: 7, or #ff00ff; a colour where there should be an id is -1."""
+    return f'#{value:06x}' if by_colour else str(value)
+
+
+def read_values(path, by_colour):
+    """The values of a mask, int32 [h, w]: ids, or colours (0xRRGGBB; what is transparent is black).
+
+    An id is a grey level or a place in the palette; of RGB, the level of equal channels, else -1.
+    Raises InputError if the file cannot be read.
+    """
+    values, colours = _values_and_palette(path)
+    if colours is not None:
+        return colours[values] if by_colour else values
+    return values if by_colour else _grey_level(values)
+
+
+def count_values(path):
+    """The size and all values of a mask: ((height, width), [[id, colour, pixels], ...]).
+
+    The most frequent values first. Raises InputError if the file cannot be read.
+    """
+    values, colours = _values_and_palette(path)
+    shape = values.shape
+    if colours is None:
+        colours, counts = np.unique(values, return_counts=True)
+        ids = _grey_level(colours)
+    else:
+        counts = np.bincount(values.ravel())
+        ids = counts.nonzero()[0]
+        colours, counts = colours[ids], counts[ids]
+    order = np.argsort(-counts, kind='stable')[:MOST_VALUES]
+    return shape, np.stack([ids, colours, counts], axis=1)[order].tolist()
+
+
+def read_classes(path, rule):
+    """The classes of a mask: uint8 [h, w], indices, NOT_VALID where a pixel does not count.
+
+    Raises InputError if a value is no class, or the file cannot be read.
+    """
+    values = read_values(path, rule.by_colour)
+    classes = rule.table[values]
+    unknown = classes == UNKNOWN
+    if unknown.any():
+        raise InputError(f'{path}: {unknown.mean():.1%} of the pixels have values that are no '
+                         f'class, as in {rule.show(values[unknown][0])}; {rule.text}')
+    return classes
+
+
+def label_reader(rule):
+    """read_classes for one rule: a function of the path alone."""
+    return partial(read_classes, rule=rule)
+
+
+def jpeg_hint(paths):
+    """Words for the end of an error about values: whether one of these labels is a JPEG."""
+    jpeg = any(path.lower().endswith(('.jpg', '.jpeg')) for path in paths)
+    return ' (JPEG changes values; save labels as PNG)' if jpeg else ''
+
+
+def _values_and_palette(path):
+    """(ids int32 [h, w], the colour of each id), or (colours int32 [h, w], None)."""
+    image = open_image(path)
+    if image.mode.startswith('I'):  # 16 bits
+        upper = np.arange(2**16, dtype=np.int32) >> 8
+        return np.asarray(image).astype(np.int32), upper * 0x010101
+    if image.mode == '1':
+        return np.asarray(image).astype(np.int32), np.array([0, 0xFFFFFF], np.int32)
+    if image.mode in ('L', 'P'):
+        ramp = image.resize((256, 1))  # keeps palette and transparency
+        ramp.putdata(range(256))
+        return np.asarray(image).astype(np.int32), _colours(ramp)[0]
+    return _colours(image), None
+
+
+def _colours(image):
+    red, green, blue, alpha = np.moveaxis(np.asarray(image.convert('RGBA'), np.int32), -1, 0)
+    return np.where(alpha == 0, 0, red << 16 | green << 8 | blue)
+
+
+def _grey_level(colours):
+    level = colours & 255
+    return np.where(colours == level * 0x010101, level, -1)

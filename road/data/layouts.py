@@ -1,0 +1,135 @@
+"""Which data sets there are, and opening one: found, checked, counted."""
+
+import dataclasses
+import os
+import shlex
+from argparse import Namespace
+
+import numpy as np
+
+from road.data import NOT_VALID, camvid, cityscapes, folder, kitti
+from road.data.check import check_frames, class_pixels
+from road.data.dataset import Class
+from road.data.images import default_shape
+from road.errors import InputError
+from road.settings import DefaultSize
+
+# How each is found, and which of its folders tells it from the others.
+LAYOUTS = {
+    'kitti-semantics': (cityscapes.find_kitti_semantics, 'training/semantic'),
+    'kitti': (kitti.find_dataset, 'training'),
+    'camvid': (camvid.find_dataset, 'trainannot'),
+    'cityscapes': (cityscapes.find_cityscapes, 'leftImg8bit'),
+    'folder': (folder.find_dataset, 'images')}
+
+
+def find_dataset(layout, path, val_frames=None, target=(), checked_path=None):
+    """Find a data set by the names of its files: road.data.dataset.Dataset.
+
+    Args:
+        layout: of road.settings.DATASETS; None finds out which it is.
+        path: its folder.
+        val_frames: how many frames validate, where the data set does not say it; None: see --help;
+            0: none.
+        target: names of classes that become the one that is looked for; () keeps all classes.
+        checked_path: where road.data.check.look remembers what it found.
+    Raises:
+        InputError: the folder is missing or holds something else, or there is no such class.
+    """
+    if not os.path.isdir(path):
+        raise InputError(kitti.missing_message(path) if layout in (None, 'kitti') else
+                         f'{path}: no such folder; name that of the data set with --dataset-dir')
+    detected = detect(path)
+    if layout is None and detected is None:
+        markers = ', '.join(f'{marker}/ ({name})' for name, (_, marker) in LAYOUTS.items())
+        near = [os.path.dirname(os.path.abspath(path)), *sorted(
+            entry.path for entry in os.scandir(path))]
+        hint = next((f'; did you mean {each}?' for each in near if detect(each)), '')
+        raise InputError(f'{path}: is no data set that is known here, because it holds none of '
+                         f'{markers}{hint}')
+    layout = layout or detected
+    find, marker = LAYOUTS[layout]
+    if detected and not os.path.isdir(os.path.join(path, marker)):
+        raise InputError(f'{path}: has the layout {detected} and not {layout}, because there is no '
+                         f'{marker}/; leave --dataset out or give --dataset {detected}')
+    options = {'checked_path': checked_path} if layout == 'folder' else {}
+    data = find(path, val_frames, **options)
+    return with_target(data, target) if target else data
+
+
+def detect(path):
+    """The layout of a folder; None if it has none of those known here."""
+    return next((name for name, (_, marker) in LAYOUTS.items()
+                 if os.path.isdir(os.path.join(path, marker))), None)
+
+
+def open_dataset(args):
+    """Find the data set of a training, look at every image and label, and say what is there.
+
+    Args:
+        args: settings of road.settings.parse_training: dataset, dataset_dir, val_frames, target,
+            data_dir, image_size.
+    Returns:
+        (Dataset with digests, args with the layout and the image size that were found out).
+    Raises:
+        InputError: a file is missing or damaged, or the labels cannot train or score anything.
+    """
+    checked_path = os.path.join(args.data_dir, 'checked.json')
+    data = find_dataset(args.dataset, args.dataset_dir, args.val_frames, args.target, checked_path)
+    if data.faults:
+        raise InputError(_first(data.faults, args.dataset_dir))
+    seen, faults, notes = check_frames(data, checked_path, trust=True)
+    if faults:
+        raise InputError(_first(faults, args.dataset_dir))
+    training = [seen[frame.image] for frame in data.training]
+    heights, widths = [each.height for each in training], [each.width for each in training]
+    shape = int(np.median(heights)), int(np.median(widths))
+    print(f'{data.title} in {data.folder}: ' + kitti.extent(data) * (data.layout == 'kitti') +
+          f'{len(data.training)} training, {len(data.validation)} validation and '
+          f'{len(data.testing)} test images, mostly of {shape[0]}x{shape[1]} pixels')
+    print(f'Classes by share of the training pixels: {_shares(data, seen)}')
+    if not data.testing:
+        print('Note: there are no test images, so none will be painted')
+    for note in notes:
+        print(f'Note: {note}')
+    if args.image_size[0] > args.image_size[1] and all(w > h for h, w in zip(heights, widths)):
+        print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
+              'as HEIGHTxWIDTH'.format(*args.image_size))
+    size = args.image_size
+    if isinstance(size, DefaultSize) and data.layout != 'kitti':
+        size = DefaultSize(default_shape(shape, size))
+        print(f'Images are seen at {size} pixels, which fits them; --image-size changes that')
+    digests = {path: each.digest for path, each in seen.items()}
+    return (data._replace(digests=digests),
+            Namespace(**{**vars(args), 'image_size': size, 'dataset': data.layout}))
+
+
+def _first(faults, folder):
+    more = ''
+    if len(faults) > 1:
+        more = (f' ({len(faults)} faults; `python main.py check --dataset-dir '
+                f'{shlex.quote(folder)}` lists them)')
+    return f'{faults[0]}{more}'
+
+
+def _shares(data, seen):
+    pixels = class_pixels(data, data.training, seen)
+    names = [*(each.name for each in data.classes), 'does not count']
+    return ', '.join(f'{name} {share:.1%}' for name, share in zip(names, pixels / pixels.sum())
+                     if share or name != 'does not count')
+
+
+def with_target(data, names):
+    """A Dataset with two classes: those of these names, and all others. Raises InputError."""
+    known, names = [each.name for each in data.classes], tuple(dict.fromkeys(names))
+    for name in names:
+        if name not in known:
+            raise InputError(f'--target {name}: {data.title} has the classes {", ".join(known)}')
+    table = np.full(256, NOT_VALID, np.uint8)
+    table[:len(known)] = [name in names for name in known]
+    indices = {value: int(table[index]) for value, index in data.rule.indices.items()}
+    colour = next(each.colour for each in data.classes if each.name == names[0])
+    classes = Class(f'not {" or ".join(names)}', (0, 0, 0)), Class('+'.join(names), colour)
+    return data._replace(
+        classes=classes, rule=dataclasses.replace(data.rule, indices=indices),
+        read_label=lambda path: table[data.read_label(path)])

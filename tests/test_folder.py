@@ -1,0 +1,363 @@
+"""Own pictures: masks of every kind, classes.txt, splits, and a folder with one fault each."""
+
+import os
+import shutil
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main
+from road import settings
+from road.data import check, layouts
+from road.data.folder import make_classes, palette_colour, read_classes_file
+from road.errors import InputError
+
+NAMES = 'a', 'b c', 'sub/d.1', 'sub/é', 'sub/f', 'g', 'h'  # the last of them is sub/é
+ROAD = np.tri(20, 30, dtype=bool)
+
+
+def save(path, picture, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, **options)
+
+
+def photo(seed):
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 30, 3), np.uint8))
+
+
+def grey(low, high, kind=np.uint8):
+    return lambda road: Image.fromarray(np.where(road, high, low).astype(kind))
+
+
+def colours(mode, low, high):
+    return lambda road: Image.fromarray(
+        np.where(road[..., np.newaxis], high, low).astype(np.uint8), mode)
+
+
+def palette(*table):
+    def draw(road):
+        image = Image.fromarray(np.uint8(road)).convert('P')
+        image.putdata(np.uint8(road).ravel().tolist())
+        image.putpalette(np.uint8(table).ravel().tolist())
+        return image
+    return draw
+
+
+BLACK_AND_WHITE = grey(0, 255)
+
+
+def write_folder(folder, mask=BLACK_AND_WHITE, names=NAMES, classes=None):
+    for seed, name in enumerate(names):
+        save(folder / 'images' / f'{name}.png', photo(seed))
+        save(folder / 'masks' / f'{name}.png', mask(ROAD))
+    if classes:
+        (folder / 'classes.txt').write_text(classes, encoding='utf-8')
+    return folder
+
+
+@pytest.fixture
+def mine(tmp_path):
+    return write_folder(tmp_path / 'my pictures é')
+
+
+def find(folder, val_frames=None):
+    return layouts.find_dataset('folder', str(folder), val_frames)
+
+
+def faults_of(folder):
+    """The faults that check and a training find, each a line."""
+    try:
+        faults = check.check(find(folder)).faults
+    except InputError as error:
+        faults = [str(error)]
+    assert all('\n' not in fault for fault in faults)
+    if faults:
+        words = ['--dataset-dir', str(folder), '--data-dir', str(folder.parent / 'data'),
+                 '--dataset', 'folder']
+        with pytest.raises(InputError) as raised:
+            layouts.open_dataset(settings.parse_training(words))
+        assert str(raised.value).startswith(faults[0])
+    return faults
+
+
+TWO = {
+    'grey': grey(0, 255), 'grey ids': grey(0, 1), 'grey ids without 0': grey(1, 2),
+    '16 bits': grey(0, 700, np.uint16), '1 bit': Image.fromarray,
+    'RGB': colours('RGB', (0, 0, 0), (255, 0, 0)), 'RGB without black': colours(
+        'RGB', (10, 20, 30), (255, 0, 0)),
+    'RGBA': colours('RGBA', (9, 9, 9, 0), (255, 0, 0, 255)),
+    'palette': palette((0, 0, 0), (128, 0, 0)), 'black is not first': lambda road: palette(
+        (255, 255, 255), (0, 0, 0))(~road)}
+
+
+@pytest.mark.parametrize('name', TWO)
+def test_masks_of_two_values_are_background_and_target(tmp_path, name):
+    """Of two values without 0 and black the target has fewer pixels, as ROAD has."""
+    data = find(write_folder(tmp_path / 'mine', TWO[name]))
+    assert [each.name for each in data.classes] == ['background', 'target']
+    assert faults_of(tmp_path / 'mine') == []
+    for frame in data.training + data.validation:
+        np.testing.assert_array_equal(data.read_label(frame.label), ROAD)
+
+
+def test_one_bit_and_grey_masks_may_be_mixed(mine):
+    save(mine / 'masks/a.png', Image.fromarray(ROAD))
+    data = find(mine)
+    assert data.rule.by_colour and faults_of(mine) == []
+    np.testing.assert_array_equal(data.read_label(data.training[0].label), ROAD)
+
+
+CLASSES = {
+    'ids': ('0 sky\n3 road # not a comment\n7 ignore\n', grey(0, 3)),
+    '16 bits': ('0 sky\n300 road way\n', grey(0, 300, np.uint16)),
+    'colours': ('#000000 sky\n#ff00FF road\n', colours('RGB', (0, 0, 0), (255, 0, 255))),
+    'parts': ('0,0,0 sky\n255, 0 ,255 road\n', colours('RGBA', (7, 8, 9, 0), (255, 0, 255, 255))),
+    'palette by colour': ('#0000ff sky\n#00ff00 road\n', palette((0, 0, 255), (0, 255, 0))),
+    'palette by id': ('0 sky\n1 road\n', palette((0, 0, 255), (0, 255, 0))),
+    '1 bit': ('0 sky\n1 road\n', Image.fromarray)}
+
+
+@pytest.mark.parametrize('name', CLASSES)
+def test_classes_file_gives_the_classes_of_every_kind_of_mask(tmp_path, name):
+    text, mask = CLASSES[name]
+    folder = write_folder(tmp_path / 'mine', mask, classes=f'\ufeff# my classes\n\n{text}')
+    data = find(folder)
+    assert data.classes[0].name == 'sky' and data.classes[1].name.startswith('road')
+    assert len(data.classes) == 2 and faults_of(folder) == []
+    np.testing.assert_array_equal(data.read_label(data.training[0].label), ROAD)
+
+
+def test_classes_file_gives_names_colours_and_what_does_not_count(tmp_path):
+    path = tmp_path / 'classes.txt'
+    path.write_text('#comment\n  5   traffic light\t#0A0B0C \n255 Ignore\n9 ignore #ffffff\n'
+                    '2 x #010203\n0 background\n#\n1 a #1 b\n', encoding='utf-8')
+    classes, rule = read_classes_file(str(path))
+    assert classes == (('background', (0, 0, 0)), ('traffic light', (10, 11, 12)), ('x', (1, 2, 3)),
+                       ('a #1 b', (128, 0, 0)))  # as in VOC's palette
+    assert rule.indices == {0: 0, 5: 1, 2: 2, 1: 3, 255: 255, 9: 255} and not rule.by_colour
+    path.write_text('#010203 a\n#040506 b #0a0b0c\n')
+    assert [each.colour for each in read_classes_file(str(path))[0]] == [(1, 2, 3), (10, 11, 12)]
+
+
+def test_no_two_classes_get_one_colour():
+    """The colours of 2 and 3 in VOC's palette are given to others, so 3 gets the next."""
+    taken = {1: palette_colour(2), 2: palette_colour(3)}
+    classes, _ = make_classes(False, {1: 'a', 2: 'b', 3: 'c', 4: 'd'}, taken, '')
+    assert [each.colour for each in classes] == [
+        (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128)]
+
+
+def test_voc_palette():
+    """The first colours that PASCAL VOC's devkit gives."""
+    assert [f'{palette_colour(value):06x}' for value in (0, 1, 2, 3, 8, 15, 255)] == [
+        '000000', '800000', '008000', '808000', '400000', 'c08080', 'e0e0c0']
+
+
+@pytest.mark.parametrize('text, complaint', [
+    ('', 'has 0 classes; give 2 to 254'), ('0 sky\n255 ignore\n', 'has 1 classes'),
+    ('0 sky\nroad\n', ':2: road: expected VALUE NAME'), ('0 sky\n1\n', ':2: 1: expected VALUE'),
+    ('#ff0000\n1 sky\n', ':1: #ff0000: expected VALUE NAME'),
+    ('0 sky #12345\n', ':1: 0 sky #12345: expected VALUE NAME .#RRGGBB.'),
+    ('0 sky\n#ff0000 road\n', ':2: #ff0000 road: is an id where others are colours'),
+    ('0 sky\n0 road\n', ':2: 0 road: sky has this value already'),
+    ('0 sky\n\n1 sky\n', ':3: 1 sky: there is a class sky already'),
+    ('70000 sky\n', ':1: .*ids are 0 to 65535'), ('256,0,0 sky\n', ':1: .*a colour 0 to 255'),
+    ('-1 sky\n', ':1: -1 sky: expected VALUE'), (b'0 sk\xff\n', 'is not a text file in UTF-8'),
+    ('\n'.join(f'{i} c{i}' for i in range(255)), 'has 255 classes')])
+def test_faults_of_classes_file_name_the_line(mine, text, complaint):
+    path = mine / 'classes.txt'
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=f'^{path}(: )?{complaint}') as raised:
+        find(mine)
+    assert faults_of(mine) == [str(raised.value)]
+
+
+def test_other_masks_need_a_classes_file(mine):
+    """The values are listed, the most frequent first, with the classes.txt to start from."""
+    label = np.zeros([20, 30], np.uint8)
+    label[0] = 5
+    save(mine / 'masks/a.png', Image.fromarray(label))
+    fault, = faults_of(mine)
+    assert fault.startswith(f'{mine}/masks: without classes.txt masks must have two values, but')
+    pixels = 7 * 600
+    target = 6 * ROAD.sum()
+    assert (f'0 {(pixels - target - 30) / pixels:.2%}, 255 {target / pixels:.2%}, 5 '
+            f'{30 / pixels:.2%};') in fault
+    assert fault.endswith('classes.txt, a line for each, from: 0 background; 5 class1; 255 class2')
+    (mine / 'classes.txt').write_text(fault.rpartition('from: ')[2].replace('; ', '\n'))
+    assert [each.name for each in find(mine).classes] == ['background', 'class1', 'class2']
+
+
+def test_masks_of_one_value_photographs_and_jpegs_are_refused(tmp_path):
+    one = write_folder(tmp_path / 'one', grey(0, 0))
+    assert 'they have 1, by their share of the pixels 0 100.00%; ' in faults_of(one)[0]
+    many = write_folder(tmp_path / 'many', lambda road: photo(3))
+    assert ' and 580 more; write' in faults_of(many)[0] and len(faults_of(many)[0]) < 1500
+    jpeg = write_folder(tmp_path / 'jpeg')
+    save(jpeg / 'masks/a.jpg', grey(0, 255)(ROAD))
+    os.remove(jpeg / 'masks/a.png')
+    assert '(JPEG changes values; save labels as PNG); write' in faults_of(jpeg)[0]
+
+
+def test_images_of_any_format_and_masks_pair_by_stem(tmp_path):
+    folder = tmp_path / 'mine'
+    for name in ('a.JPG', 'b.jpeg', 'c.webp', 'd.bmp', 'e.TIF', 'f.gif', 'g.png'):
+        save(folder / 'images' / name, photo(1))
+        save(folder / 'masks' / f'{name[0]}.png', grey(0, 255)(ROAD))
+    os.rename(folder / 'masks/a.png', folder / 'masks/a.PNG')
+    os.symlink(folder / 'images/a.JPG', folder / 'images/linked.jpg')
+    os.symlink(folder / 'masks/a.PNG', folder / 'masks/linked.png')
+    for name in ('.hidden.png', 'Thumbs.db', 'a.json', '.checkpoints/a.png', '._a.JPG'):
+        (folder / 'images' / name).parent.mkdir(exist_ok=True)
+        (folder / 'images' / name).write_bytes(b'x')
+    os.symlink(folder, folder / 'images/above')  # a loop
+    data = find(folder, 1)
+    assert [frame.name for frame in data.training] == list('abcdefg')
+    assert [frame.name for frame in data.validation] == ['linked'] and faults_of(folder) == []
+
+
+def test_accents_in_names_may_be_composed_or_not(tmp_path):
+    folder = tmp_path / 'mine'
+    for name in ('a', 'é'):
+        save(folder / 'images' / (unicodedata.normalize('NFD', name) + '.png'), photo(1))
+        save(folder / 'masks' / (unicodedata.normalize('NFC', name) + '.png'), grey(0, 1)(ROAD))
+    data = find(folder)
+    assert len(os.listdir(folder / 'masks')) == 2 and data.faults == ()
+    assert [frame.name for frame in data.training + data.validation] == ['a', 'é']
+
+
+# ---------------------------------------------------------------------------------------- splits
+
+
+def names_of(data):
+    return [[frame.name for frame in part]
+            for part in (data.training, data.validation, data.testing)]
+
+
+def test_without_a_split_the_last_names_validate(mine):
+    ordered = sorted(NAMES)
+    assert names_of(find(mine)) == [ordered[:-1], ordered[-1:], []]  # 15 % of 7
+    assert names_of(find(mine, 3)) == [ordered[:-3], ordered[-3:], []]
+    assert names_of(find(mine, 0)) == [ordered, [], []]
+    with pytest.raises(InputError, match='--val-frames 7: there are only 7 .*give at most 6'):
+        find(mine, 7)
+
+
+def test_split_folders(tmp_path):
+    names = 'train/a', 'train/sub/b', 'val/a', 'test/a', 'test/b'
+    folder = write_folder(tmp_path / 'mine', names=names)
+    os.remove(folder / 'masks/test/b.png')  # test images need no mask
+    data = find(folder)
+    assert names_of(data) == [['train/a', 'train/sub/b'], ['val/a'], ['test/a', 'test/b']]
+    assert [bool(frame.label) for frame in data.testing] == [True, False]
+    assert faults_of(folder) == []
+    with pytest.raises(InputError, match='--val-frames 1: .* has validation images of its own'):
+        find(folder, 1)
+    shutil.rmtree(folder / 'masks/test')
+    shutil.rmtree(folder / 'images/val')
+    shutil.rmtree(folder / 'masks/val')
+    assert names_of(find(folder)) == [['train/a'], ['train/sub/b'], ['test/a', 'test/b']]
+
+
+def test_test_and_validation_folders_beside_other_images(tmp_path):
+    folder = write_folder(tmp_path / 'mine', names=('x', 'val', 'val/a', 'test/a'))
+    assert names_of(find(folder)) == [['val', 'x'], ['val/a'], ['test/a']]
+
+
+def test_validation_list(mine):
+    (mine / 'val.txt').write_text(
+        unicodedata.normalize('NFD', '# those of March\n\nb c\né.PNG\nsub/d.1\nb c\n'), 'utf-8')
+    data = find(mine)
+    assert names_of(data) == [['a', 'g', 'h', 'sub/f'], ['b c', 'sub/d.1', 'sub/é'], []]
+    assert data.faults == () == find(mine, 0).faults
+    with pytest.raises(InputError, match='--val-frames 2: .* has validation images of its own'):
+        find(mine, 2)
+
+
+# ---------------------------------------------------------------------------------------- faults
+
+
+def touch(path, text=''):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+FAULTS = {
+    'no masks': (lambda d: shutil.rmtree(d / 'masks'), 'masks: no such folder; images/ holds'),
+    'no images': (lambda d: shutil.rmtree(d / 'images'), 'images: no such folder'),
+    'empty': (lambda d: (shutil.rmtree(d / 'masks'), (d / 'masks').mkdir()),
+              'masks: holds no images; images/ holds the images, masks/ a mask'),
+    'no mask': (lambda d: os.remove(d / 'masks/sub/f.png'),
+                'images/sub/f.png: has no label; expected .*masks/sub/f.png'),
+    'no image': (lambda d: os.remove(d / 'images/sub/f.png'),
+                 'masks/sub/f.png: there is no image of this label'),
+    'other size': (lambda d: save(d / 'masks/a.png', grey(0, 255)(ROAD[:9])),
+                   'masks/a.png: is 30x9 pixels, but its image is 30x20'),
+    'unreadable mask': (lambda d: touch(d / 'masks/a.png'), 'masks/a.png: the file is empty'),
+    'unreadable image': (lambda d: touch(d / 'images/a.png', 'x'), 'images/a.png: not a readable'),
+    'broken link': (lambda d: (os.remove(d / 'images/a.png'),
+                               os.symlink('/nowhere', d / 'images/a.png')), 'images/a.png: '),
+    'same stem': (lambda d: shutil.copy(d / 'images/a.png', d / 'images/a.jpg'),
+                  r'images/a.(png|jpg): .*/a.(png|jpg) has the same name; rename one of them'),
+    'unknown stem': (lambda d: touch(d / 'val.txt', 'a\nnix\n'), 'val.txt:2: nix: no such image'),
+    'no stem': (lambda d: touch(d / 'val.txt', '\n'), 'val.txt: names no image'),
+    'all validate': (lambda d: touch(d / 'val.txt', '\n'.join(NAMES)), 'images: no image is left'),
+    'two stems': (lambda d: (touch(d / 'val.txt', 'a'), write_folder(d, names=['sub/a'])),
+                  'val.txt:1: a: a, sub/a have this stem'),
+    'empty split': (lambda d: (d / 'images/val').mkdir(), 'images/val: holds no images'),
+    'two splits': (lambda d: (write_folder(d, names=['val/a']), touch(d / 'val.txt', 'a')),
+                   'val.txt: .*images has the folder val too'),
+    'beside train': (lambda d: write_folder(d, names=['train/a']),
+                     r'images/a.png: is not in train, val or test \(7 such images\)'),
+    'no test image': (lambda d: (write_folder(d, names=['test/a', 'test/b']),
+                                 os.remove(d / 'images/test/a.png')),
+                      'masks/test/a.png: there is no image')}
+
+
+@pytest.mark.parametrize('name', FAULTS)
+def test_a_folder_with_one_fault(mine, name):
+    """Found by check and by a training, and nothing else is called a fault."""
+    assert faults_of(mine) == []
+    break_it, complaint = FAULTS[name]
+    break_it(mine)
+    fault, = faults_of(mine)
+    with pytest.raises(AssertionError, match=complaint):
+        raise AssertionError(fault[len(f'{mine}/'):])
+
+
+def test_a_value_that_is_no_class_is_named_with_its_share_and_files(tmp_path):
+    folder = write_folder(tmp_path / 'mine', classes='0 sky\n255 road\n')
+    for name in ('a', 'g', 'h', 'sub/f'):
+        save(folder / f'masks/{name}.png', grey(0, 9)(ROAD))
+    fault, = faults_of(folder)
+    assert fault.startswith(f'{folder}/masks/a.png: the value 9 is no class; {4 * ROAD.sum()} pix')
+    assert f'{4 * ROAD.sum() / 4200:.2%} of all labels, in 4 of them (a.png, g.png, h.p' in fault
+    assert fault.endswith(f'give it a line in {folder}/classes.txt, with the name ignore if it '
+                          'should not count')
+
+
+def test_a_split_that_cannot_be_scored_is_refused(mine):
+    save(mine / 'masks/sub/é.png', grey(0, 0)(ROAD))
+    with pytest.raises(InputError, match='no validation label has a pixel of target. Label more'):
+        layouts.open_dataset(settings.parse_training(
+            ['--dataset-dir', str(mine), '--data-dir', str(mine.parent)]))
+
+
+def test_check_from_another_working_directory(mine, tmp_path, monkeypatch, capsys):
+    Path(tmp_path, 'elsewhere').mkdir()
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    words = ['check', '--dataset-dir', f'../{mine.name}', '--data-dir', 'data']
+    assert main.main(words) == 0
+    printed = capsys.readouterr().out
+    assert f'Own pictures in ../{mine.name}: 7 training images, 7 training labels' in printed
+    share = 100 * ROAD.mean()
+    assert (f'% of pixels     training\nbackground         {100 - share:.2f}\n'
+            f'target             {share:.2f}\n') in printed and 'No faults' in printed
+    os.remove(mine / 'masks/a.png')
+    os.remove(mine / 'images/h.png')
+    assert main.main(words) == 2
+    shown = capsys.readouterr()
+    assert shown.out.count('Fault  ../my pictures é/') == 2 and 'faults found: 2;' in shown.err

@@ -1,0 +1,141 @@
+"""Labels: every kind of mask that Pillow writes is read back to the same classes."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+
+from road.data import NOT_VALID
+from road.data.labels import LabelRule, count_values, read_classes, read_values
+from road.errors import InputError
+
+COLOURS = np.uint8([(0, 0, 0), (255, 0, 255), (0, 128, 0), (255, 255, 255), (1, 2, 3)])
+NUMBERS = [r << 16 | g << 8 | b for r, g, b in COLOURS.tolist()]
+IDS = [0, 1, 7, 255, 3]  # of the classes 0, 1, 2, 3, and of what does not count
+CLASSES = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)),
+                 elements=st.sampled_from([0, 1, 2, 3, NOT_VALID]))
+
+
+def places(classes):
+    """Places in COLOURS and IDS."""
+    return np.where(classes == NOT_VALID, 4, classes)
+
+
+def grey(classes):
+    return Image.fromarray(np.uint8(IDS)[places(classes)])
+
+
+def grey16(classes):
+    return Image.fromarray(np.uint16([0, 300, 7, 65535, 256])[places(classes)])
+
+
+def palette(classes):
+    image = Image.fromarray(np.uint8(IDS)[places(classes)]).convert('P')
+    image.putdata(np.uint8(IDS)[places(classes)].ravel().tolist())
+    table = np.zeros([256, 3], np.uint8)
+    table[IDS] = COLOURS
+    image.putpalette(table.ravel().tolist())
+    return image
+
+
+def rgb(classes):
+    return Image.fromarray(COLOURS[places(classes)])
+
+
+def rgba(classes):
+    """What is black is transparent instead, over hidden green."""
+    hidden = COLOURS.copy()
+    hidden[0] = 0, 255, 0
+    alpha = np.where(classes == 0, 0, 255).astype(np.uint8)
+    return Image.fromarray(np.dstack([hidden[places(classes)], alpha]))
+
+
+def rule(by_colour, values):
+    return LabelRule(by_colour, dict(zip(values, (0, 1, 2, 3, NOT_VALID))), 'so it is')
+
+
+FORMATS = {
+    'grey': (grey, rule(False, IDS)), 'grey, by colour': (
+        lambda c: Image.fromarray(np.uint8(IDS)[places(c)]),
+        rule(True, [value * 0x010101 for value in IDS])),
+    'grey, saved as RGB': (lambda c: grey(c).convert('RGB'), rule(False, IDS)),
+    'grey and alpha': (lambda c: grey(c).convert('LA'), rule(False, IDS)),
+    '16 bits': (grey16, rule(False, [0, 300, 7, 65535, 256])),
+    'palette, by id': (palette, rule(False, IDS)),
+    'palette, by colour': (palette, rule(True, NUMBERS)),
+    'RGB': (rgb, rule(True, NUMBERS)), 'RGBA': (rgba, rule(True, NUMBERS))}
+
+
+@pytest.mark.parametrize('name', FORMATS)
+@settings(deadline=None, max_examples=50)
+@given(classes=CLASSES)
+def test_every_format_is_read_back(name, classes, tmp_path_factory):
+    draw, rule = FORMATS[name]
+    path = str(tmp_path_factory.getbasetemp() / 'mask.png')
+    draw(classes).save(path)
+    read = read_classes(path, rule)
+    assert read.dtype == np.uint8
+    np.testing.assert_array_equal(read, classes)
+    shape, values = count_values(path)
+    assert shape == classes.shape
+    known, unknown = rule.count(values)
+    present, counts = np.unique(classes, return_counts=True)
+    assert known == dict(zip(present.tolist(), counts.tolist())) and unknown == {}
+
+
+ONE_BIT = rule(False, (0, 1)), rule(True, (0, 0xFFFFFF))
+
+
+@settings(deadline=None)
+@given(road=arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))), by_colour=st.booleans())
+def test_one_bit_masks_are_read_back(road, by_colour, tmp_path_factory):
+    path = str(tmp_path_factory.getbasetemp() / 'bit.png')
+    Image.fromarray(road).save(path)
+    np.testing.assert_array_equal(read_classes(path, ONE_BIT[by_colour]), road)
+
+
+@pytest.mark.parametrize('ending', ['.bmp', '.tif', '.webp', '.gif', '.tga'])
+def test_formats_without_loss_are_read_back(tmp_path, ending):
+    classes = np.random.default_rng(0).choice(np.uint8([0, 1, 2, 3, NOT_VALID]), (8, 9))
+    picture, rule = FORMATS['palette, by colour' if ending == '.gif' else 'RGB']
+    options = {'lossless': True} if ending == '.webp' else {}
+    picture(classes).save(tmp_path / f'mask{ending}', **options)
+    np.testing.assert_array_equal(read_classes(str(tmp_path / f'mask{ending}'), rule), classes)
+
+
+def test_transparent_places_of_a_palette_are_black(tmp_path):
+    path = str(tmp_path / 'mask.png')
+    palette(np.uint8([[1, 2, 2]])).save(path, transparency=IDS[1])
+    assert read_values(path, by_colour=True).tolist() == [[0, 0x008000, 0x008000]]
+    assert read_values(path, by_colour=False).tolist() == [[1, 7, 7]]
+    assert count_values(path) == ((1, 3), [[7, 0x008000, 2], [1, 0, 1]])
+
+
+@pytest.mark.parametrize('by_colour, value', [(True, '#010203'), (False, '3')])
+def test_unknown_values_are_named(tmp_path, by_colour, value):
+    path = str(tmp_path / 'mask.png')
+    palette(np.uint8([[0, 0, 0, NOT_VALID]])).save(path)
+    rule = LabelRule(by_colour, {0: 0}, 'give it a line')
+    with pytest.raises(InputError, match=f'^{path}: 25.0% .* no class, as in {value}; give it a'):
+        read_classes(path, rule)
+    assert rule.count(count_values(path)[1]) == ({0: 3}, {NUMBERS[4] if by_colour else 3: 1})
+
+
+def test_colours_are_no_ids(tmp_path):
+    rgb(np.uint8([[0, 1]])).save(tmp_path / 'mask.png')
+    with pytest.raises(InputError, match='50.0% of the pixels .* as in -1; one id each'):
+        read_classes(str(tmp_path / 'mask.png'), LabelRule(False, {0: 0, 255: 1}, 'one id each'))
+
+
+def test_damaged_masks_are_refused(tmp_path):
+    file = io.BytesIO()
+    grey(np.zeros([50, 50], np.uint8)).save(file, 'PNG')
+    path = tmp_path / 'mask.png'
+    path.write_bytes(file.getvalue()[:-30])
+    for read in (count_values, lambda name: read_values(name, True)):
+        with pytest.raises(InputError, match=f'^{path}: not a readable image'):
+            read(str(path))
