@@ -1,10 +1,17 @@
 """Fixtures for pytest: main.py's functions for project_tests.py, drawn data, a trained run."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 
 import pytest
+from hypothesis import settings
 
 import main as main_module
+
+# The same examples in every run, so that a failure in CI can be repeated.
+settings.register_profile('repeatable', derandomize=True, deadline=None, max_examples=25)
+settings.load_profile('repeatable')
 
 
 @pytest.fixture
@@ -60,16 +67,19 @@ def vgg_dir(tmp_path_factory):
 def train_run(scenes_dir, vgg_dir, tmp_path_factory):
     """Train a run by main.main: train_run(name, *options) => (exit code, its folder).
 
-    All runs are small, in float32, and share one cache.
+    All runs are small, in float32, and share one cache. Only `figures` draws curves and so on.
     """
     folder = tmp_path_factory.mktemp('place')
 
-    def train(name, *options):
-        code = main_module.main([
-            '--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder),
-            '--runs-dir', str(folder / 'runs'), '--name', name, '--image-size', '64x192',
-            '--val-frames', '1', '--batch-size', '2', '--precision', 'float32',
-            '--schedule', 'constant', '--augment', 'mirror', '--copies', '2', *options])
+    def train(name, *options, figures=False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not figures:  # they take a second
+                patch.setattr(main_module.figures, 'draw', lambda *_: None)
+            code = main_module.main([
+                '--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder),
+                '--runs-dir', str(folder / 'runs'), '--name', name, '--image-size', '64x192',
+                '--val-frames', '1', '--batch-size', '2', '--precision', 'float32',
+                '--schedule', 'constant', '--augment', 'mirror', '--copies', '2', *options])
         return code, str(folder / 'runs' / name)
     return train
 
@@ -77,7 +87,7 @@ def train_run(scenes_dir, vgg_dir, tmp_path_factory):
 @pytest.fixture(scope='session')
 def trained_run(train_run):
     """The folder of a finished run of three epochs: read only."""
-    code, folder = train_run('trained', '--epochs', '3')
+    code, folder = train_run('trained', '--epochs', '3', figures=True)
     assert code == 0
     return folder
 
@@ -113,6 +123,36 @@ def classes_run(camvid_dir, vgg_dir, tmp_path_factory):
         str(folder), '--name', 'classes', '--image-size', '96x128', '--epochs', '2',
         '--precision', 'float32']) == 0
     return str(folder / 'classes')
+
+
+@pytest.fixture(scope='session')
+def encoder_run(train_run):
+    """(folder, options) of a finished and evaluated run that trains blocks of VGG16: read only."""
+    options = ['--image-size', '50x170', '--epochs', '2', '--train-encoder', 'conv5',
+               '--encoder-learning-rate', '1e-3', '--schedule', 'cosine', '--augment', 'all',
+               '--copies', '0', '--no-cache']
+    code, folder = train_run('encoder', *options)
+    assert code == main_module.main(['evaluate', folder]) == 0
+    return folder, options
+
+
+@pytest.fixture(scope='session')
+def _opened_run(trained_run):
+    # in a thread of its own, because a default graph that stays open is in the way of other tests
+    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
+        opened = pool.submit(stack.enter_context, main_module.open_run(trained_run)).result()
+        yield opened
+        pool.submit(stack.close).result()
+
+
+@pytest.fixture
+def opened_run(_opened_run, monkeypatch):
+    """trained_run as main.OpenRun, opened once; main.open_run gives it for copies of the run."""
+    def open_run(folder, *_):
+        return nullcontext(_opened_run._replace(run=_opened_run.run._replace(folder=str(folder))))
+
+    monkeypatch.setattr(main_module, 'open_run', open_run)
+    return _opened_run
 
 
 @pytest.fixture

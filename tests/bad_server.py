@@ -8,7 +8,10 @@
     nolength    announces no size
     other       cuts once, then has another version of the file
     wrongrange  cuts once, then sends another range than was requested
+    weak        cuts once; has a weak ETag, which must not stand in If-Range, and a date
     down        answers 500
+
+Where a request allows it, the server would compress: it then answers 406.
 """
 
 import http.server
@@ -16,7 +19,8 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-CUTS = {'cut': 2, 'cutplain': 99, 'stall': 1, 'other': 1, 'wrongrange': 1}
+CUTS = {'cut': 2, 'cutplain': 99, 'stall': 1, 'other': 1, 'wrongrange': 1, 'weak': 1}
+DATE = 'Thu, 01 Jan 2026 00:00:00 GMT'
 
 
 @contextmanager
@@ -32,15 +36,22 @@ def serve(folder):
             serve.seen.append((self.path, asked))
             if how == 'down' or not Path(folder, name).is_file():
                 return self.answer(500 if how == 'down' else 404)
+            if 'gzip' in self.headers.get('Accept-Encoding', ''):
+                return self.answer(406)
+            if how == 'weak':
+                tag = 'W/"one"'
+                if asked and self.headers['If-Range'] != DATE:
+                    return self.answer(412)
             data = Path(folder, name).read_bytes()
             if how == 'other' and before:
                 data, tag = data[::-1], '"two"'
-            whole = how == 'cutplain' or self.headers.get('If-Range', tag) != tag
+            whole = how == 'cutplain' or self.headers.get('If-Range', tag) not in (tag, DATE)
             start = int(asked[6:-1]) if asked and not whole else 0
             if start >= len(data):
                 return self.answer(416)
             body, first = data[start:], 0 if how == 'wrongrange' else start
-            headers = {'ETag': tag, 'Content-Range': f'bytes {first}-{len(data) - 1}/{len(data)}'}
+            headers = {'ETag': tag, 'Last-Modified': DATE,
+                       'Content-Range': f'bytes {first}-{len(data) - 1}/{len(data)}'}
             if how != 'nolength':
                 headers['Content-Length'] = len(body)
             if before < CUTS.get(how, 0):

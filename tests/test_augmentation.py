@@ -57,6 +57,7 @@ def test_image_and_label_move_together(seed):
     picture = np.repeat(np.uint8(255) * road[..., None], 3, axis=2)
     image = resize_image(picture, (96, 320), copy)[..., 0] > 127
     label = resize_label(np.uint8(road), (96, 320), copy)
+    assert image.shape == label.shape == (96, 320)
     inside = label != NOT_VALID
     assert (image == label)[inside].mean() > 0.98 and inside.mean() > 0.9
     unrotated = resize_label(np.uint8(road), (96, 320), copy._replace(angle=0.0))
@@ -67,6 +68,7 @@ def test_mirror_flips_crop_enlarges_and_rotation_turns():
     rows, columns = np.mgrid[:100, :300]
     picture = np.stack([columns // 2, rows, rows], -1).astype(np.uint8)
     plain = resize_image(picture, (96, 288))
+    np.testing.assert_allclose(plain[[0, -1], [0, -1]], [[0, 0, 0], [149, 99, 99]], atol=1)
     np.testing.assert_array_equal(resize_image(picture, (96, 288), MIRRORED), plain[:, ::-1])
     cropped = resize_image(picture, (96, 288), PLAIN._replace(box=(0.5, 0.25, 1, 0.75)))
     assert cropped[0, 0].tolist() == pytest.approx([75, 25, 25], abs=1)

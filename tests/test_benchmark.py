@@ -29,7 +29,7 @@ def test_command(scenes_dir, vgg_dir, monkeypatch, capsys):
 
 @pytest.mark.parametrize('train_encoder', ['none', 'all'])
 def test_plain_loop_trains_what_it_says(scenes_dir, vgg_dir, monkeypatch, train_encoder):
-    monkeypatch.setattr(benchmark, 'SHAPE', (64, 192))
+    monkeypatch.setattr(benchmark, 'SHAPE', (32, 64))
     frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))
     with main.open_model(vgg_dir, train_encoder=train_encoder) as (sess, model):
         variables = sess.graph.get_collection('variables')

@@ -1,6 +1,7 @@
 """What a run is computed with."""
 
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -34,6 +35,11 @@ def test_precision_is_what_the_session_does(monkeypatch, capsys, asked, gpu, has
     assert found.config.graph_options.rewrite_options.constant_folding == rewrite.OFF
     config = device.find_device(asked).config.graph_options.rewrite_options
     assert config.auto_mixed_precision_onednn_bfloat16 == config.auto_mixed_precision == 0
+
+
+def test_bfloat16_is_not_assumed_where_the_processor_is_unknown(monkeypatch):
+    monkeypatch.setattr('builtins.open', Mock(side_effect=OSError))
+    assert not device.cpu_has_bfloat16()
 
 
 def test_a_full_disk_is_not_called_out_of_memory():

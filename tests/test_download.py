@@ -3,11 +3,12 @@
 import os
 import shutil
 import zipfile
+from collections import namedtuple
 
 import numpy as np
 import pytest
 
-from road.data import download, kitti
+from road.data import download, kitti, unpack
 from road.errors import InputError
 from tests import bad_server
 
@@ -18,7 +19,9 @@ DATA = np.random.default_rng(0).bytes(700_001)
 def served(server, tmp_path, monkeypatch):
     for name, value in (('RETRIES', 3), ('WAIT', 0), ('SILENCE', 0.5)):
         monkeypatch.setattr(download, name, value)
-    (tmp_path / 'served' / 'file.bin').write_bytes(DATA)
+    for name in ('file.bin', 'two.bin'):
+        (tmp_path / 'served' / name).write_bytes(DATA)
+    (tmp_path / 'served' / 'one.bin').write_bytes(b'1')
     (tmp_path / 'served' / 'page.bin').write_bytes(b'\n<!DOCTYPE html><html>moved</html>')
     (tmp_path / 'data').mkdir()
     return server
@@ -34,7 +37,7 @@ def ranges():
     return [asked for _, asked in bad_server.serve.seen]
 
 
-@pytest.mark.parametrize('how', ['cut', 'stall', 'nolength', 'other', 'wrongrange'])
+@pytest.mark.parametrize('how', ['cut', 'stall', 'nolength', 'other', 'wrongrange', 'weak'])
 def test_file_is_complete_in_the_end(served, tmp_path, how):
     assert get(f'{served}/{how}/file.bin', tmp_path) == (DATA[::-1] if how == 'other' else DATA)
     if how == 'cut':
@@ -44,6 +47,7 @@ def test_file_is_complete_in_the_end(served, tmp_path, how):
 
 @pytest.mark.parametrize('url, happened, tries', [
     ('cutplain/file.bin', r'broke off at \d+ of 700001 bytes \(4 tries\)\. \d+ bytes are kept', 4),
+    ('cutplain/one.bin', r'broke off at 0 of 1 bytes \(4 tries\). Nothing was kept', 4),
     ('page.bin', 'web page instead of the file. Nothing was kept', 1),
     ('down/file.bin', 'HTTP 500', 4), ('gone.bin', 'HTTP 404', 1)])
 def test_failed_download_is_explained_in_one_line(served, tmp_path, url, happened, tries):
@@ -52,6 +56,23 @@ def test_failed_download_is_explained_in_one_line(served, tmp_path, url, happene
     message, left = str(raised.value), os.listdir(tmp_path / 'data')
     assert '\n' not in message and 'By hand: save' in message and tries == len(ranges())
     assert 'file.bin' not in left and bool(left) == ('are kept' in message)
+
+
+def test_tries_are_counted_anew_after_progress(served, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, 'RETRIES', 1)
+    with pytest.raises(InputError, match=r'broke off .* \(2 tries\)'):
+        get(f'{served}/cut/file.bin', tmp_path)
+    monkeypatch.setattr(download, 'NEW_BYTES', 1)
+    assert get(f'{served}/cut/two.bin', tmp_path) == DATA
+
+
+def test_no_connection_and_no_room_are_named(served, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match=r'no connection \(ConnectionError\). Nothing was kept'):
+        get('http://127.0.0.1:1/file.bin', tmp_path)
+    usage = namedtuple('usage', 'free')
+    monkeypatch.setattr(unpack.shutil, 'disk_usage', lambda path: usage(700_000 + unpack.SPARE))
+    with pytest.raises(InputError, match='the download needs 700001 bytes, but the disk has only'):
+        get(f'{served}/file.bin', tmp_path)
 
 
 def test_next_call_resumes_the_same_address_only(served, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,28 +51,38 @@ assert not {'main', 'helper', 'road'} & set(sys.modules)
 """
 
 
-@pytest.mark.parametrize('train_encoder', ['none', 'conv4'])
-def test_export_gives_what_predict_gives_in_another_process(train_run, scenes_dir, tmp_path, capsys,
-                                                            train_encoder):
-    words = '--image-size=50x170', '--epochs=1', f'--train-encoder={train_encoder}'
-    code, run_dir = train_run(f'exported-{train_encoder}', *words)
-    assert code == main.main(['evaluate', run_dir]) == 0
-    folder = str(tmp_path / 'exported/model')
+@pytest.fixture(params=['trained encoder', pytest.param('frozen', marks=pytest.mark.slow)])
+def run_dir(request, train_run, encoder_run):
+    if request.param == 'trained encoder':
+        return encoder_run[0]
+    code, folder = train_run('exported', '--image-size=50x170', '--epochs=1')
+    assert code == main.main(['evaluate', folder]) == 0
+    return folder
+
+
+def export_twice(run_dir, folder, capsys):
     assert main.main(['export', run_dir, '--output', folder]) == 0
     assert main.main(['export', run_dir, '--output', folder]) == 2
     assert 'exists already; name another' in capsys.readouterr().err
-    assert os.listdir(tmp_path / 'exported') == ['model']
-    readme = (tmp_path / 'exported/model/README.txt').read_text()
-    for words in ('images to 50x170', run_dir, 'learning_rate', 'perspective M', 'birdseye    M'):
-        assert words in readme
+
+
+def test_export_gives_what_predict_gives_in_another_process(run_dir, scenes_dir, tmp_path, capsys,
+                                                            monkeypatch):
+    folder = str(tmp_path / 'exported/model')
     frames = kitti.testing_frames(os.path.join(scenes_dir, 'testing'))[:2]
     arrays = {}
     with main.open_run(run_dir) as opened:
+        monkeypatch.setattr(main, 'open_run', lambda *_: nullcontext(opened))
+        export_twice(run_dir, folder, capsys)
         for i, size in enumerate(SIZES):
             batch = np.stack([Image.open(each.image).resize(size[::-1]) for each in frames])
             arrays[f'images{i}'] = batch
             outputs = opened.predictor.predict(enumerate(batch))
             arrays[f'confidence{i}'] = np.stack([confidence for *_, confidence in outputs])
+    assert os.listdir(tmp_path / 'exported') == ['model']
+    readme = (tmp_path / 'exported/model/README.txt').read_text()
+    for words in ('images to 50x170', run_dir, 'learning_rate', 'perspective M', 'birdseye    M'):
+        assert words in readme
     assert max(map(np.ptp, list(arrays.values())[1::2])) > 0.05  # there is something to compare
     np.savez(tmp_path / 'data.npz', **arrays)
     command_line = [sys.executable, '-I', '-c', STRANGER, str(tmp_path / 'data.npz'), folder]

@@ -28,6 +28,10 @@ def test_log_holds_what_was_printed_and_the_error(tmp_path, capsys):
     assert capsys.readouterr().out == 'before\nafter\noutside\n'
 
 
+UNIX = pytest.mark.skipif(log.fcntl is None, reason='needs signals, locks and pipes of Unix')
+
+
+@UNIX
 def test_log_says_how_to_resume_and_that_there_are_no_locks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(log.fcntl, 'flock', Mock(side_effect=OSError(1, 'no locks')))
     with pytest.raises(log.Terminated), log.stoppable(), Log() as kept:
@@ -49,6 +53,7 @@ def test_screen_that_cannot_show_the_text(tmp_path, monkeypatch, screen):
     assert not screen or screen.buffer.getvalue() == b'stra\xdfe ??\n?\n'
 
 
+@UNIX
 def test_a_pipe_that_is_no_longer_read_ends_nothing(tmp_path):
     """As `main.py runs | head -1` does, here with a reader that has ended before the first line."""
     code = f'import main; exit(main.main(["runs", "--runs-dir", {str(tmp_path)!r}]))'

@@ -38,6 +38,7 @@ def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES)
     predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
 
 
+@pytest.mark.usefixtures('opened_run')
 def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
     """With --full-size only what has the trained size gives the same."""
     height, width = run_folder.load(trained_run).settings['image_size']
@@ -90,6 +91,7 @@ def test_classes_are_painted_with_a_legend_and_written_as_ids(tmp_path, overlay)
     assert (before.width, before.height) == (after.width, after.height)
 
 
+@pytest.mark.usefixtures('opened_run')
 def test_trained_run_paints_video(trained_run, tmp_path):
     out = tmp_path / 'out'
     source = make_clip(tmp_path / 'a.mkv', '-c:a', 'mp3', seconds=1, sound=1)

@@ -1,12 +1,13 @@
 """README.md and docs/: commands parse; options, files and links exist."""
 
 import glob
+import io
 import os
 import re
+import runpy
 import shlex
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,13 @@ def options(text):
 @pytest.fixture(scope='module')
 def tool_help():
     def ask(tool):
-        return subprocess.check_output([sys.executable, tool, '--help'], cwd=ROOT, text=True)
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
+            patch.setattr(sys, 'argv', [tool, '--help'])
+            with pytest.raises(SystemExit):
+                runpy.run_path(os.path.join(ROOT, tool), run_name='__main__')
+        return printed.getvalue()
 
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(TOOLS, pool.map(ask, TOOLS)))
+    return {tool: ask(tool) for tool in TOOLS}
 
 
 @pytest.fixture

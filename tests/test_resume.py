@@ -12,11 +12,13 @@ from road.runs import checkpoints
 from road.scoring.validation import Validation
 from tools import soak
 
+pytestmark = pytest.mark.skipif(os.name == 'nt', reason='os.kill ends a process on Windows')
+
 
 @pytest.fixture
 def stop(monkeypatch):
     """stop(number): send signal `number` at the second call of Validation.scores from here on."""
-    monkeypatch.setattr(main.figures, 'draw', lambda *_: None)  # takes seconds
+    monkeypatch.setattr(main.figures, 'draw', lambda *_: None)  # takes a second
     # a shell starts background jobs with Ctrl-C ignored
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     scores, calls = Validation.scores, []
@@ -45,20 +47,20 @@ def test_stopped_run_ends_as_if_never_stopped(train_run, trained_run, stop, caps
     assert read_json(f'{folder}/config.json')['settings']['epochs'] == 3
 
 
-def test_resume_with_trained_encoder(train_run, stop):
+def test_resume_with_trained_encoder(train_run, encoder_run, stop):
     """SIGTERM, with a cosine schedule and augmented copies that are drawn anew in every epoch."""
-    options = ['--epochs', '2', '--train-encoder', 'conv5', '--encoder-learning-rate', '1e-3',
-               '--schedule', 'cosine', '--augment', 'all', '--copies', '0']
-    _, alone = train_run('encoder', *options)
+    alone, options = encoder_run
     stop(signal.SIGTERM)
     code, folder = train_run('encoder-stopped', *options)
     assert code == 143 and main.main(['--resume', folder]) == 0
     assert soak.final(folder) == soak.final(alone)
 
 
-def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_scenes, tmp_path, capsys):
+def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_scenes, tmp_path, capsys,
+                                                  monkeypatch):
+    monkeypatch.setattr(main.figures, 'draw', lambda *_: None)
     folder = str(shutil.copytree(trained_run, tmp_path / 'moved'))
-    options = {'kitti_dir': copied_scenes, 'epochs': 4, 'batch_size': 1, 'learning_rate': 0.001}
+    options = {'dataset_dir': copied_scenes, 'epochs': 4, 'batch_size': 1, 'learning_rate': 0.001}
     words = [f'--{name.replace("_", "-")}={value}' for name, value in options.items()]
     assert main.main(['--resume', folder, *words]) == 0
     printed = capsys.readouterr().out

@@ -33,7 +33,7 @@ def resumed(run, *options):
 
 def test_run_of_the_same_name_or_in_use_is_not_changed(broken, monkeypatch):
     config, vgg = read_json(broken / 'config.json'), SimpleNamespace(fingerprint='x')
-    data = SimpleNamespace(training=[], validation=[], digests={})
+    data = SimpleNamespace(training=[], validation=[], digests={}, classes=())
     monkeypatch.setattr(run_folder, 'environment', lambda device: {})
     args = settings.parse_training(['--runs-dir', str(broken.parent), '--name', 'broken'])
     with pytest.raises(InputError, match='a run of that name already; .*--resume .* --name'):

@@ -38,15 +38,15 @@ def files_of(folder):
 
 
 def test_labels_have_kittis_colours():
-    labels = [scenes.draw_scene(np.random.default_rng(seed), CATEGORIES[seed % 3], 94, 310)[1]
-              for seed in range(24)]
+    labels = [scenes.draw_scene(np.random.default_rng(seed), CATEGORIES[seed % 3], 64, 208)[1]
+              for seed in range(12)]
     seen = np.unique(np.reshape(labels, [-1, 3]), axis=0).tolist()
     assert set(map(tuple, seen)) == {scenes.ROAD, scenes.NOT_ROAD, scenes.NOT_VALID, scenes.STRAY}
     roads = np.array(labels)[..., 2] > 0
     assert roads.mean((1, 2)).min() > .05 and roads.mean((1, 2)).max() < .6
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2 ** 32 - 1), category=st.sampled_from(CATEGORIES))
 def test_label_and_lane_marks_lie_where_the_calibration_says(tmp_path_factory, seed, category):
     """The file's text and KITTI's rule put the road's edge, known in metres, on the label's."""

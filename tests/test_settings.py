@@ -1,14 +1,8 @@
-"""The command line: what is accepted, what is refused in one line, and how fast it answers."""
-
-import os
-import subprocess
-import sys
+"""The command line: what is accepted and what is refused in one line."""
 
 import pytest
 
 from road import settings
-
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 @pytest.mark.parametrize('argv, complaint', [
@@ -65,24 +59,3 @@ def test_settings_in_force_are_marked(capsys):
     settings.show(settings.parse_training(['--epochs', '2', '--image-size', '64x192']))
     lines = capsys.readouterr().out.split('\n')
     assert '    --batch-size     4' in lines and '  * --image-size     64x192' in lines
-
-
-def test_command_line_does_without_tensorflow(tmp_path):
-    """--help, mistakes and `runs` do not wait for TensorFlow, and importing main prints nothing."""
-    code = f'''
-import sys, main
-for argv in (['--help'], ['evaluat', 'x'], ['runs', '--runs-dir', {str(tmp_path)!r}]):
-    try:
-        main.main(argv)
-    except SystemExit:
-        pass
-assert 'tensorflow' not in sys.modules
-print('imported', file=sys.stderr)
-main.tf.Session()
-'''
-    environment = {key: value for key, value in os.environ.items() if key != 'TF_CPP_MIN_LOG_LEVEL'}
-    result = subprocess.run([sys.executable, '-c', code, '--no-such-option'], cwd=ROOT, text=True,
-                            capture_output=True, env=environment)
-    assert result.returncode == 0 and result.stdout.startswith('usage: main.py')
-    assert 'does not clip (default: 0.0)' in result.stdout  # a default of 0 is shown too
-    assert result.stderr.split('\n')[-2:] == ['imported', '']  # TensorFlow printed nothing

@@ -17,14 +17,15 @@ from road.scoring.birdseye import frame_calibration, to_birdseye
 from road.scoring.scores import to_grey
 
 
-def test_submission_is_confidence_maps_from_above(trained_run, scenes_dir, tmp_path, capsys):
+def test_submission_is_confidence_maps_from_above(trained_run, opened_run, scenes_dir, tmp_path,
+                                                  capsys):
     run = shutil.copytree(trained_run, tmp_path / 'run')
     assert main.main(['submit', str(run)]) == 0
     assert 'maps\nWarning: the benchmark\'s server expects 290\n' in capsys.readouterr().out
     frames = kitti.testing_frames(os.path.join(scenes_dir, 'testing'))
-    with main.open_run(trained_run) as opened, zipfile.ZipFile(run / 'submission.zip') as archive:
+    with zipfile.ZipFile(run / 'submission.zip') as archive:
         assert archive.namelist() == [f'{name}_road_000000.png' for name in kitti.CATEGORIES]
-        outputs = list(opened.predictor.predict(images.read_frames(frames)))
+        outputs = list(opened_run.predictor.predict(images.read_frames(frames)))
         for name, (frame, _, confidence) in zip(archive.namelist(), outputs):
             expected = to_birdseye(to_grey(confidence), frame_calibration(frame, confidence.shape))
             with Image.open(io.BytesIO(archive.read(name))) as image:

@@ -1,23 +1,32 @@
 """train() hands every setting to what it is meant for."""
 
+from unittest.mock import Mock
+
+import numpy as np
 import pytest
 
 import main
 from road import settings
+from road.files import read_json
 from road.network.tf1 import tf
 from road.runs import run_folder
+from road.scoring.validation import Validation
 
 
-def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
-    """train() with odd values for all options: what reaches graph, batches, cache, schedule, ..."""
-    seen = {}
+def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsys):
+    """train() with odd values for all options: what reaches graph, batches, cache, schedule, ...
+
+    The stand-in for training makes a second epoch that is worse than the first.
+    """
+    seen, made = {}, {}
 
     def record(module, name):
         original = getattr(module, name)
 
         def recording(*args, **kwargs):
             seen[name] = args, kwargs
-            return original(*args, **kwargs)
+            made[name] = original(*args, **kwargs)
+            return made[name]
         monkeypatch.setattr(module, name, recording)
 
     record(main.FeatureCache, 'fill')
@@ -26,11 +35,32 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
                  'Predictor', 'make_schedule', 'Metrics', 'optimize', 'layers'):
         record(main, name)
     record(tf, 'Session')
+    record(main, 'Validation')
+    record(main.helper, 'maybe_download_kitti')
+
+    def weights():
+        sess = seen['Predictor'][0][0]
+        kernel, = (v for v in sess.graph.get_collection('trainable_variables')
+                   if v.op.name == 'decoder/score_fr/kernel')
+        return kernel, sess.run(kernel)
 
     def train_nn(*args, **kwargs):
         seen['train_nn'] = args, kwargs
-        raise KeyboardInterrupt  # nothing that comes later is looked at
+        kernel, seen['before'] = weights()
+        for epoch, score in ((1, 0.9), (2, 0.8)):
+            scores = {**Validation.scores(made['Validation']), 'val_MaxF': score}
+            monkeypatch.setattr(made['Validation'], 'scores', lambda found=scores: found)
+            kwargs['after_epoch'](epoch, [0.5, 0.25], 10.0)
+            kernel.load(np.zeros(kernel.shape), args[0])
+
+    def draw(run, rows, outputs):
+        seen['draw'] = run.folder, rows, [frame for frame, *_ in outputs]
+
+    def write_test_images(*args):
+        seen['write_test_images'], seen['after'] = args, weights()[1]
     monkeypatch.setattr(main, 'train_nn', train_nn)
+    monkeypatch.setattr(main.figures, 'draw', draw)
+    monkeypatch.setattr(main.helper, 'write_test_images', write_test_images)
     args = settings.parse_training([
         '--dataset', 'kitti',
         '--data-dir', str(tmp_path / 'data'), '--dataset-dir', scenes_dir, '--target', 'road',
@@ -41,8 +71,7 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
         '--encoder-learning-rate', '0.001', '--clip-norm', '4', '--seed', '11', '--precision',
         'bfloat16', '--cache-limit', '0.5', '--runs-dir', str(tmp_path / 'runs'), '--name', 'odd'])
     before = dict(vars(args))
-    with pytest.raises(KeyboardInterrupt):
-        main.train(args)
+    main.train(args)
     assert vars(args) == before  # settings are never written to
 
     assert seen['find_device'][0] == ('bfloat16', 'conv5')
@@ -80,6 +109,27 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
     assert [tensor.op.name for tensor in tensors[-3:]] == [
         'correct_label', 'keep_prob', 'learning_rate']
     assert options['keep_prob_value'] == 0.7 and options['learning_rate_at'](0.3) == 0.02
+    assert encoder_config is made['find_device'].encoder_config
+    assert seen['open_model'][0][1] is made['find_device'].config
+    (data, _), read = made['open_dataset'], made['FeatureCache'].read
+    assert seen['FeatureCache'][0][2] is data and seen['Batches'][0][1] == read
+    assert seen['Batches'][0][0] == data.training and len(data.validation) == 6
+    assert seen['Predictor'][0][5] is made['Encoder']
+    assert seen['Validation'][0] == (made['Predictor'], read, data)
+    model = made['Metrics'].model
+    assert tensors[:3] == [model.train_op, [model.cross_entropy, model.l2],
+                           (*model.features, *model.dropout_noise)]
+    assert 'maybe_download_kitti' not in seen and '* --l2 ' in capsys.readouterr().out
+    assert 'Best on validation' in (tmp_path / 'runs' / 'odd' / 'log.txt').read_text()
+    # The best epoch, which is not the last, paints the test images.
+    predictor, frames, _, classes = seen['write_test_images']
+    assert predictor is made['Predictor'] and frames == data.testing
+    assert classes == data.classes
+    assert seen['before'].all() and (seen['before'] == seen['after']).all()
+    folder, rows, frames = seen['draw']
+    assert folder == str(tmp_path / 'runs' / 'odd') and frames == data.validation
+    assert [row['epoch'] for row in rows] == [1, 2] and rows[0]['cross_entropy'] == 0.5
+    assert read_json(f'{folder}/metrics.json')['best']['epoch'] == 1
     run = run_folder.load(str(tmp_path / 'runs' / 'odd'), begun=False)
     assert run.settings['target'] == ('road',) and run.classes[1].name == 'road'
     assert (len(run.training), len(run.validation)) == (3, 6)
@@ -88,3 +138,24 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch):
     elsewhere = {'preset', 'sample', 'download_kitti', 'vgg_weights', 'cache', 'resume', 'debug'}
     usual = vars(settings.parse_training([]))
     assert {name for name in usual if before[name] == usual[name]} == elsewhere
+
+
+@pytest.mark.parametrize('options, module, function, expected', [
+    (['--sample'], main, 'make_sample', ('place/sample/data_road', 'place/sample/vgg')),
+    (['--download-kitti'], main.helper, 'maybe_download_kitti', ('place/data_road',))])
+def test_what_is_made_or_downloaded_comes_first(monkeypatch, options, module, function, expected):
+    made = Mock(side_effect=KeyboardInterrupt)
+    monkeypatch.setattr(module, function, made)
+    with pytest.raises(KeyboardInterrupt):
+        main.train(settings.parse_training(['--data-dir', 'place', *options]))
+    made.assert_called_once_with(*expected)
+
+
+def test_no_cache_fills_none(scenes_dir, vgg_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(main.FeatureCache, 'fill', Mock(side_effect=AssertionError))
+    monkeypatch.setattr(main, 'open_model', Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        main.train(settings.parse_training([
+            '--data-dir', str(tmp_path), '--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir,
+            '--runs-dir', str(tmp_path), '--val-frames', '1', '--no-cache']))
+    main.open_model.assert_called_once()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import zipfile
 
 import pytest
 
@@ -16,6 +17,8 @@ def sources(server, vgg_dir, tmp_path, monkeypatch):
     """Both downloads in small. Any file passes as weights, which have tests of their own."""
     shutil.make_archive(tmp_path / 'served' / 'vgg', 'zip', os.path.dirname(vgg_dir), 'vgg')
     (tmp_path / 'served' / 'weights.h5').write_bytes(b'weights')
+    with zipfile.ZipFile(tmp_path / 'served' / 'bad.zip', 'w') as file:
+        file.writestr('vgg/readme', 'no graph')
     monkeypatch.setattr(vgg_source, 'VGG_URL', f'{server}/vgg.zip')
     monkeypatch.setattr(vgg_source, 'KERAS_URL', f'{server}/weights.h5')
     monkeypatch.setattr(vgg_source, 'KERAS_MD5', hashlib.md5(b'weights').hexdigest())
@@ -23,15 +26,16 @@ def sources(server, vgg_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(download, 'RETRIES', 0)
 
 
-def test_classic_download(vgg_dir, server, tmp_path):
+def test_classic_download(vgg_dir, server, tmp_path, capsys):
     folder = str(tmp_path / 'data' / 'vgg')
     graph = vgg_source.find_vgg(folder)
     assert graph == vgg_folder.check(vgg_dir)._replace(folder=folder, source=f'{server}/vgg.zip')
+    assert f'Encoder in {folder}: VGG16, with fc6 and fc7, fing' in capsys.readouterr().out
     shutil.rmtree(tmp_path / 'served')
     assert vgg_source.find_vgg(folder) == graph  # it is there, so nothing is requested
 
 
-@pytest.mark.parametrize('classic', ['cutplain/vgg.zip', 'weights.h5'])
+@pytest.mark.parametrize('classic', ['cutplain/vgg.zip', 'weights.h5', 'bad.zip'])
 def test_second_source_if_the_first_fails(server, tmp_path, monkeypatch, capsys, classic):
     folder = str(tmp_path / 'data' / 'vgg')
     monkeypatch.setattr(vgg_source, 'VGG_URL', f'{server}/{classic}')

@@ -17,10 +17,14 @@ def keras():
     return keras
 
 
-@pytest.mark.slow
-def test_conversion_gives_what_keras_gives(keras, tmp_path):
+@pytest.mark.parametrize('width', [7, pytest.param(4096, marks=pytest.mark.slow)])
+def test_conversion_gives_what_keras_gives(keras, monkeypatch, tmp_path, width):
     """Random weights saved by Keras: equal pool4, and fc7's centre is fc2."""
-    model, rng = keras.applications.VGG16(weights=None), np.random.default_rng(0)
+    model, rng = None, np.random.default_rng(0)
+    if width == 4096:
+        model = keras.applications.VGG16(weights=None)
+    else:
+        model = keras_vgg16(keras, monkeypatch, with_top=True, size=224)
     for bias in model.trainable_variables[1::2]:  # zero biases would not show a lost bias
         bias.assign(rng.normal(0, 0.1, bias.shape))
     model.save_weights(tmp_path / 'vgg.weights.h5')
@@ -34,23 +38,27 @@ def test_conversion_gives_what_keras_gives(keras, tmp_path):
             variable.load(weights[name], sess)
         fed = {'image_input:0': image, 'keep_prob:0': 1.0}
         pool4, fc7 = sess.run(['layer4_out:0', 'layer7_out:0'], fed)
-    assert fc7.shape == (1, 7, 7, 4096) and expected[1].max() > 0
+    assert fc7.shape == (1, 7, 7, width) and all(value.max() > 0 for value in expected)
     for found, wanted in zip((pool4, fc7[:, 3, 3]), expected):
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * wanted.max())
 
 
-def keras_vgg16(keras, monkeypatch, with_top=False, convs=vgg16.CONVS):
-    """Keras' VGG16 with few channels and random biases, without pools: names and order are its."""
+def keras_vgg16(keras, monkeypatch, with_top=False, convs=vgg16.CONVS, size=7):
+    """Keras' VGG16 with few channels and random biases: names and order are its. 7: no pools."""
     monkeypatch.setattr(vgg16, 'WIDTHS', (2, 3, 4, 5, 6))
     monkeypatch.setattr(vgg16, 'FC_WIDTH', 7)
-    x = inputs = keras.Input((7, 7, 3))
+    x = inputs = keras.Input((size, size, 3))
     for name in convs:
+        if size > 7 and name[4:] in ('2_1', '3_1', '4_1', '5_1'):
+            x = keras.layers.MaxPooling2D(name=f'block{int(name[4]) - 1}_pool')(x)
         x = keras.layers.Conv2D(vgg16.WIDTHS[int(name[4]) - 1], 3, bias_initializer='normal',
-                                padding='same', name=f'block{name[4]}_conv{name[6]}')(x)
+                                padding='same', name=f'block{name[4]}_conv{name[6]}',
+                                activation='relu')(x)
     if with_top:
+        x = keras.layers.MaxPooling2D(max(size // 112, 1))(x)
         x = keras.layers.Flatten()(x)
         for name, width in (('fc1', 7), ('fc2', 7), ('predictions', 10)):
-            x = keras.layers.Dense(width, bias_initializer='normal', name=name)(x)
+            x = keras.layers.Dense(width, 'relu', bias_initializer='normal', name=name)(x)
     return keras.Model(inputs, x, name='vgg16')
 
 
@@ -81,7 +89,7 @@ def test_every_layout_keras_writes(keras, monkeypatch, tmp_path, layout, name, k
     assert len(weights) == (30 if kind == 'with top' else 26)
     for name, array in weights.items():
         kernel, bias = vgg.get_layer(LAYERS[name.split('/')[0]]).get_weights()
-        expected = bias if name.endswith('biases') else kernel.reshape(array.shape)
+        expected = bias if name.endswith('biases') else kernel.reshape(vgg16.shapes(True)[name])
         np.testing.assert_array_equal(array, expected)
 
 
@@ -90,6 +98,15 @@ def test_other_models_are_named(keras, monkeypatch, tmp_path):
     vgg19 = keras_vgg16(keras, monkeypatch, convs=[*vgg16.CONVS, 'conv3_4', 'conv4_4', 'conv5_4'])
     with pytest.raises(InputError, match='it holds 16 convolutions, expected 13'):
         read_weights(save(vgg19, path, 'save_weights'))
+
+
+def test_layers_of_other_names_are_named(tmp_path):
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        for i in range(13):
+            file[f'layer{i:02d}/kernel'] = np.zeros((3, 3, 3, 3))
+    with pytest.raises(InputError, match='conv1_1/filter is missing, expected in a layer block1_'
+                                         'conv1; its convolutions are named layer00, layer01'):
+        read_weights(str(tmp_path / 'a.h5'))
 
 
 def write_npz(path, **changes):

@@ -2,6 +2,8 @@
 
 import os
 import re
+from fractions import Fraction
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -106,7 +108,35 @@ def test_cut_off_video_ends_with_what_is_readable_and_says_so(tmp_path, ending):
     assert f'cut off or damaged: {len(images) / 10} of 6.0 seconds could be read' in faults[0]
 
 
-def test_failed_writing_leaves_the_former_file(tmp_path):
+@pytest.mark.parametrize('ends, fault', [
+    ({'0': 2, '0:V:0': 2}, True), ({'0': 2, '0:V:0': 1}, False), ({'0': 1, '0:V:0': 1}, True)])
+def test_only_what_was_there_and_could_not_be_read_is_a_fault(tmp_path, monkeypatch, ends, fault):
+    """A picture that ends before the sound is none: its packets end where its frames do."""
+    clip = video.probe(make_clip(tmp_path / 'a.mp4'))
+    frames = list(video.read_frames(clip))[:10]  # the first of two seconds
+    monkeypatch.setattr(video, '_end', lambda path, streams: ends[streams] * (path == clip.path))
+    assert bool(video.write_video(str(tmp_path / 'b.mp4'), frames, clip)) == fault
+
+
+def test_clock_of_long_videos(monkeypatch):
+    printed = Mock(stderr=b'size= 1kB time=00:00:07.5 x\rsize= 2kB time=01:02:03.50 speed=2')
+    monkeypatch.setattr(video, '_ffmpeg', lambda *options: printed)
+    assert video._end('a.mp4', '0') == 3600 + 120 + 3.5
+    printed.stderr = b'nothing'
+    assert video._end('a.mp4', '0') == 0
+    printed.stderr, printed.returncode = b"""
+  Duration: 09:00:00.00, start: 0.000000
+  Stream #0:0: Video: h264, yuv420p, 80x48, 25 fps, 25 tbr
+    Metadata:
+      DURATION        : 01:02:03.500000000
+  Stream #0:0 -> #0:0 (h264 (native) -> wrapped_avframe (native))
+Output #0, null, to 'pipe:':
+  Stream #0:0: Video: wrapped_avframe, yuv420p, 80x48 [SAR 4:3 DAR 16:9]
+""", 0
+    assert video.probe('a.mp4') == video.Clip('a.mp4', 80, 48, Fraction(4, 3), 25, 3723.5, '')
+
+
+def test_failed_writing_leaves_the_former_file(tmp_path, monkeypatch):
     clip = video.probe(make_clip(tmp_path / 'a.mp4'))
     target = tmp_path / 'former.mp4'
     target.write_text('former')
@@ -118,4 +148,7 @@ def test_failed_writing_leaves_the_former_file(tmp_path):
     for frames, fault in ((iter(()), 'no frame of it can be read'), (full(), 'former.mp4: cannot')):
         with pytest.raises(InputError, match=fault):
             video.write_video(str(target), frames, clip)
+    monkeypatch.setattr(video, '_join', lambda *_: False)
+    with pytest.raises(InputError, match='former.mp4: cannot be written; make room'):
+        video.write_video(str(target), video.read_frames(clip), clip)
     assert target.read_text() == 'former' and len(os.listdir(tmp_path)) == 2

@@ -40,6 +40,8 @@ def unpack(archive, root, folder, finish):
             wanted = [m for m in members if m.filename.startswith(f'{root}/') and not m.is_dir()]
             if not wanted:
                 raise Damaged(f'{archive}: holds no folder {root}/')
+            if any(m.header_offset < 0 for m in wanted):  # zipfile lets an OSError out
+                raise Damaged(f'{archive}: the archive is damaged (an offset is negative)')
             total = sum(member.file_size for member in wanted)
             if total > LARGEST:
                 raise Damaged(f'{archive}: {total} bytes unpacked; expected at most {LARGEST}')

@@ -193,7 +193,8 @@ def resumed_settings(args):
 def begin(args, data, vgg, device, log=None):
     """Make the run folder; or, if args.resume is given, check that everything is as it was: Run.
 
-    args are all settings, see resumed_settings; data, vgg and device are a Data, Graph and Device.
+    args are all settings, see resumed_settings; data, vgg and device are a Dataset, Graph and
+    Device.
     log (road.runs.log.Log) is kept in the folder, and locks it before anything there is changed.
     Raises InputError if the name is taken, the run is in use, or has other data or another encoder.
     """
