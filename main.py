@@ -6,18 +6,14 @@
 Loads the frozen VGG16 graph, adds the FCN-8s decoder, trains it with cross-entropy plus L2, prints
 a row of validation scores per epoch, and writes every test image with its road painted green to
 runs/<name>/images/. `python main.py --help` lists the options and the other commands.
-
-Network: Long, Shelhamer, Darrell, "Fully convolutional networks for semantic segmentation" (2015),
-in its "at once" form; the layers have the names of the published network.
 """
 
 from __future__ import annotations  # the annotations would import TensorFlow
 
 import importlib
-import os
 import sys
-import time
 from contextlib import contextmanager
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -26,12 +22,12 @@ import helper
 from road import errors, settings
 from road.data.batches import Batches, PlainBatches, Sample
 from road.data.layouts import open_dataset
-from road.errors import InputError
 from road.files import atomic_folder
 from road.network import surgery
 from road.network.device import find_device
 from road.network.encoder import Encoder
 from road.network.feature_cache import GIB, FeatureCache
+from road.network.peers import find_peers
 from road.network.predictor import Predictor
 from road.network.schedule import make_schedule
 from road.network.tf1 import tf
@@ -68,7 +64,7 @@ def bilinear_kernel(size, num_classes):
 
 
 def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e-3):
-    """Add the FCN-8s decoder.
+    """Add the FCN-8s decoder (Long, Shelhamer, Darrell, CVPR 2015; "at once", with its names).
 
     Args:
         vgg_layer3_out, vgg_layer4_out, vgg_layer7_out: float32 Tensors of shape [n, h/8, w/8, c3],
@@ -109,7 +105,7 @@ def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e
 
 
 def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
-             encoder=(), encoder_factor=1.0, clip_norm=None):
+             encoder=(), encoder_factor=1.0, clip_norm=None, peers=None):
     """Add the loss and Adam for the graph's trainable variables.
 
     Args:
@@ -119,6 +115,7 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
         encoder: the trainable variables that belong to the encoder.
         encoder_factor: their learning rate is learning_rate times this.
         clip_norm: clip the gradients to this global norm; None or 0 does not clip.
+        peers: the processes that share each batch, road.network.peers.Peers; None trains alone.
     Returns:
         (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross-entropy (mean
         over the valid pixels) + summed L2 terms, the two inputs of loss.op in this order.
@@ -136,6 +133,8 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
         loss = tf.add(cross_entropy, tf.add_n(terms) if terms else tf.constant(0.0))
     variables = tf.trainable_variables()
     gradients = tf.gradients(loss, variables)
+    if peers:
+        loss, gradients = peers.mean(loss, gradients, tf.reduce_sum(labels))
     if clip_norm:
         gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
     encoder_names, steps = {v.op.name for v in encoder}, []
@@ -168,8 +167,7 @@ def build_graph(sess, vgg_dir, *, num_classes=2, l2=1e-4, train_encoder='none', 
     """Put the graph together, here and nowhere else: VGG16, decoder, loss, optimizer.
 
     Args:
-        l2, train_encoder: see road.settings.
-        optimizer: keyword arguments of optimize.
+        l2, train_encoder: see road.settings; optimizer: keyword arguments of optimize.
     """
     image_input, keep_prob, *vgg_layers = load_vgg(sess, vgg_dir)
     trained = surgery.freeze_below(train_encoder)
@@ -183,6 +181,8 @@ def build_graph(sess, vgg_dir, *, num_classes=2, l2=1e-4, train_encoder='none', 
     logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, num_classes,
                                       encoder=trained, **optimizer)
     changed = [v for v in tf.global_variables() if v.op.name not in frozen]
+    if optimizer.get('peers'):
+        optimizer['peers'].share(changed)
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss,
                  *loss.op.inputs, train_op, features, dropout_noise,
                  tf.train.Saver(changed, max_to_keep=None),
@@ -190,11 +190,12 @@ def build_graph(sess, vgg_dir, *, num_classes=2, l2=1e-4, train_encoder='none', 
 
 
 @contextmanager
-def open_model(vgg_dir, config=None, *, seed=0, **settings):
+def open_model(vgg_dir, config=None, *, seed=0, peers=None, **settings):
     """Yield (sess, Model): the graph of build_graph(**settings), initialised and finalized."""
-    with tf.Graph().as_default(), tf.Session(config=config) as sess:
+    open_session = peers.session if peers else tf.Session
+    with tf.Graph().as_default(), open_session(config=config) as sess:
         tf.set_random_seed(seed)
-        model = build_graph(sess, vgg_dir, **settings)
+        model = build_graph(sess, vgg_dir, peers=peers, **settings)
         surgery.initialize_missing(sess)
         sess.graph.finalize()  # from here on no step and no image can add to it
         yield sess, model
@@ -206,7 +207,7 @@ def open_model(vgg_dir, config=None, *, seed=0, **settings):
 def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_loss, input_image,
              correct_label, keep_prob, learning_rate, *, learning_rate_at=lambda progress: 1e-3,
              keep_prob_value=0.5, after_epoch=None):
-    """Train, with one progress bar over all epochs.
+    """Train, with one progress bar over all epochs; InputError if a loss is not finite.
 
     Args:
         sess: tf.Session. Variables without a value are initialised, unless the graph is finalized.
@@ -219,8 +220,6 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
         learning_rate_at: the learning rate at a share of the training, 0 to 1.
         keep_prob_value: share of the features that dropout keeps, 0 to 1.
         after_epoch: called as after_epoch(epoch, mean losses, images per second).
-    Raises:
-        InputError: a loss is not finite.
     """
     if not sess.graph.finalized:
         surgery.initialize_missing(sess)
@@ -228,32 +227,31 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
     with tqdm(total=len(batches) * epochs or None, initial=len(batches) * batches.epoch,
               unit='image', dynamic_ncols=True) as bar:
         while batches.epoch < epochs:
-            losses, images, start = [], 0, time.perf_counter()
+            losses, images, start = [], 0, perf_counter()
             for step, (image, label) in enumerate(batches(batch_size), 1):
                 progress = (batches.epoch - 1 + images / (len(batches) or np.inf)) / epochs
                 feed = {input_image: image, correct_label: label, keep_prob: keep_prob_value,
                         learning_rate: learning_rate_at(progress)}
                 _, loss = sess.run([train_op, cross_entropy_loss], feed)
                 if not np.all(np.isfinite(loss)):
-                    frames = ', '.join(batches.names(step, batch_size)) or 'unknown'
-                    raise InputError(
-                        f'epoch {batches.epoch}, step {step}: the loss is {np.sum(loss)} at '
-                        f'learning rate {feed[learning_rate]:g} on the frames {frames}; resume '
-                        'with a smaller --learning-rate. Earlier epochs are kept')
-                losses.append(loss)
-                images += len(label)
-                bar.set_description(f'epoch {batches.epoch}/{epochs}', refresh=False)
-                bar.set_postfix(step=step, loss=f'{np.sum(loss):.4f}', refresh=False)
-                bar.update(len(label))
+                    raise errors.not_finite(batches.epoch, step, np.sum(loss), feed[learning_rate],
+                                            batches.names(step, batch_size))
+                losses.append(loss)  # a label may be one process's share of the batch:
+                size = min(batch_size, len(batches) - images) if len(batches) else len(label)
+                images += size
+                bar.postfix = f'epoch {batches.epoch}, step {step}, loss {np.sum(loss):.4f}'
+                bar.update(size)
             if after_epoch:
-                after_epoch(batches.epoch, np.mean(losses, axis=0),
-                            images / (time.perf_counter() - start))
+                rate = images / (perf_counter() - start)
+                after_epoch(batches.epoch, np.mean(losses, axis=0), rate)
 
 
 def train(args):
     """Train a run, or resume one, and write the test images."""
     with Log() as log:
         device = find_device(args.precision, args.train_encoder)
+        peers = find_peers(args, device)  # None: this process trains alone
+        leads = not (peers and peers.rank)  # the others only take their share of the steps
         if args.sample:
             make_sample(args.dataset_dir, args.vgg_dir)
         if args.download_kitti:
@@ -271,33 +269,34 @@ def train(args):
                           augment=args.augment, seed=args.seed)
         if args.cache:
             samples = batches.all_samples() + [Sample(frame) for frame in data.scored]
-            features.fill(os.path.join(args.data_dir, 'cache'), samples, args.cache_limit * GIB,
+            features.fill(f'{args.data_dir}/cache', samples, args.cache_limit * GIB,
                           encoder=f'{vgg.fingerprint} {device.precision}')
 
         with open_model(vgg.folder, device.config, seed=args.seed, num_classes=len(data.classes),
                         l2=args.l2, train_encoder=args.train_encoder, clip_norm=args.clip_norm,
                         encoder_factor=args.encoder_learning_rate / args.learning_rate,
-                        ) as (sess, model):
+                        peers=peers) as (sess, model):
             predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
                                   args.image_size, encoder)
-            validation = Validation(predictor, features.read, data)
+            validation = Validation(predictor, features.read, data) if leads else None
             learning_rate_at = make_schedule(args.schedule, args.learning_rate)
-            metrics = Metrics(run, sess, model, validation, learning_rate_at)
-            batches.epoch, batches.dropout_noise = metrics.epoch, model.dropout_noise
+            metrics = Metrics(run, sess, model, validation, learning_rate_at) if leads else None
+            batches.epoch, batches.dropout_noise = leads and metrics.epoch, model.dropout_noise
+            if peers:
+                peers.begin(sess, run, batches)
             train_nn(sess, args.epochs, args.batch_size, batches, model.train_op,
                      [model.cross_entropy, model.l2], (*model.features, *model.dropout_noise),
                      model.correct_label, model.keep_prob, model.learning_rate,
                      learning_rate_at=learning_rate_at, keep_prob_value=args.keep_prob,
-                     after_epoch=metrics.add_epoch)
+                     after_epoch=leads and metrics.add_epoch)
+            if not leads:
+                return
             metrics.restore_best()
-            with atomic_folder(os.path.join(run.folder, 'images')) as folder:
+            with atomic_folder(f'{run.folder}/images') as folder:
                 helper.write_test_images(predictor, data.testing, folder, data.classes)
             figures.draw(run, metrics.rows, validation.outputs(data.validation))
             metrics.finish()
         print(run_folder.next_commands(run))
-
-
-# ------------------------------------------------------------------- trained runs, command line
 
 
 class OpenRun(NamedTuple):

@@ -32,6 +32,14 @@ def reason(error):
             or str(error).split('\n')[0] or type(error).__name__)
 
 
+def not_finite(epoch, step, loss, learning_rate, frames):
+    """The InputError for a loss that is not finite; frames are the names of the batch's frames."""
+    return InputError(
+        f'epoch {epoch}, step {step}: the loss is {loss} at learning rate {learning_rate:g} on the '
+        f'frames {", ".join(frames) or "unknown"}; resume with a smaller --learning-rate. Earlier '
+        'epochs are kept')
+
+
 def describe(error, settings):
     """One line for an error that the user can do something about; None for a fault of the program.
 

@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
+# in temporary names: processes of two machines that share a folder may have one process id
+OWN = f'{os.getpid()}{time.time_ns() % 10**6:06d}'
 NO_LOCKS = errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS  # Lustre, some NFS and FUSE
 _print_once = functools.cache(print)
 
@@ -18,7 +21,7 @@ _print_once = functools.cache(print)
 def atomic_path(path):
     """Yield a temporary path beside `path`, which replaces `path` unless an exception is raised."""
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f'.{os.getpid()}.{name}')  # keeps the ending, the format
+    temporary = os.path.join(folder, f'.{OWN}.{name}')  # keeps the ending, the format
     try:
         yield temporary
         os.replace(temporary, path)
@@ -34,7 +37,7 @@ def atomic_folder(folder):
     After an exception the temporary folder is removed and `folder` is as it was. Raises OSError.
     """
     parent, name = os.path.split(os.path.abspath(folder))
-    temporary = os.path.join(parent, f'.{os.getpid()}.{name}')
+    temporary = os.path.join(parent, f'.{OWN}.{name}')
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         os.makedirs(temporary)

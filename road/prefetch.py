@@ -1,8 +1,9 @@
 """Work done ahead in threads, so that reading and writing do not hold up a session's step."""
 
 import os
+import threading
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 THREADS = min(8, os.cpu_count() or 1)
 
@@ -36,3 +37,17 @@ def batched(items, size):
             batch = []
     if batch:
         yield batch
+
+
+def start_thread(function):
+    """The Future of function() in a thread of its own, for which the end of the program does not
+    wait."""
+    def work():
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    future = Future()
+    threading.Thread(target=work, daemon=True).start()
+    return future

@@ -250,6 +250,9 @@ def _add_other(parser):
             help='also write 8-bit maps of images, to DIR/confidence: of confidences, or of ids of '
             'more than two classes')
         add('--full-size', action='store_true', help='run on images at their own size; slow')
+        add('--share', type=share, metavar='I/N',
+            help='paint every N-th input file only, from the I-th on, to divide the work among '
+            'N processes')
         add('--no-sound', action='store_true', help='leave the sound out of videos')
     if name == 'export':
         add('--output', metavar='DIR', help='folder to make (default: RUN/export)')
@@ -291,6 +294,14 @@ def image_size(text):
     if not size or not all(32 <= side <= 8192 for side in size):
         raise ArgumentTypeError(f'{text!r} is not HxW with sides from 32 to 8192, as in 160x576')
     return size
+
+
+def share(text):
+    """An argparse type: I/N, as in 2/4 => (2, 4)."""
+    match = re.fullmatch(r'(\d{1,4})/(\d{1,4})', text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ArgumentTypeError(f'{text!r} is not I/N with I from 1 to N, as in 2/4')
+    return int(match[1]), int(match[2])
 
 
 def augmentations(text):

@@ -1,19 +1,24 @@
 """The feature cache: what it gives back, and what it does when something is in the way."""
 
 import errno
+import multiprocessing
 import os
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+import main
 from road import files
 from road.data import kitti
 from road.data.augmentation import MIRRORED, PLAIN
 from road.data.batches import Sample, read_images
 from road.errors import InputError
 from road.network import feature_cache
+from road.network.device import find_device
+from road.network.encoder import Encoder as NetworkEncoder
 from road.network.feature_cache import FeatureCache
 
 SHAPE, LAYERS = (50, 90), [(8, 4), (16, 6), (32, 8)]  # the network sees 64x96
@@ -119,6 +124,66 @@ def test_a_stopped_fill_goes_on(make, tmp_path, monkeypatch):
     cache = make(encoder)
     assert encoder.images == 6 - written >= 2
     assert all(name.endswith('.bin') for name in os.listdir(cache.folder))
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+@pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
+def test_bytes_do_not_depend_on_the_batch(samples, make, vgg_dir, monkeypatch, precision):
+    """So it does not matter which process has encoded what."""
+    encoder = NetworkEncoder(main.load_vgg, vgg_dir, find_device(precision).encoder_config)
+    caches = []
+    for size in (8, 4, 1):
+        monkeypatch.setattr(feature_cache, 'ENCODER_BATCH', size)
+        caches.append(contents(make(encoder, folder=f'batches of {size}').folder))
+    assert len(caches[0]) == len(samples) and caches[0] == caches[1] == caches[2]
+
+
+class SlowEncoder(Encoder):
+    """Takes half a second per image, and notes each in a file."""
+
+    def __init__(self, note):
+        super().__init__()
+        self.note = note
+
+    def __call__(self, images):
+        time.sleep(0.5 * len(images))
+        with open(self.note, 'a') as file:
+            file.write('.' * len(images))
+        return super().__call__(images)
+
+
+def fill_slowly(samples, folder, digests, note):
+    """In a process of its own."""
+    feature_cache.ENCODER_BATCH = 1
+    FeatureCache(SlowEncoder(note), SHAPE, digests).fill(folder, samples, encoder='vgg float32')
+
+
+def test_processes_share_the_work_and_one_may_be_killed(scenes_dir, make, tmp_path):
+    """Three processes, one of which is killed: the bytes of one process, and little done twice."""
+    frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))
+    samples = [Sample(frame, copy) for frame in frames for copy in (PLAIN, MIRRORED)]
+    alone = contents(make(Encoder(), samples=samples).folder)
+    digests = {path: files.file_digest(path) for sample in samples
+               for path in (sample.frame.image, sample.frame.label)}
+    context, notes = multiprocessing.get_context('forkserver'), [tmp_path / f'{i}' for i in '012']
+    processes = [context.Process(target=fill_slowly, args=(samples, str(tmp_path / 'shared'),
+                                                           digests, note)) for note in notes]
+    for process in processes:
+        process.start()
+    while not notes[0].exists():
+        time.sleep(0.05)
+    processes[0].kill()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [-9, 0, 0]
+    folder, = (tmp_path / 'shared').iterdir()
+    together = {name: data for name, data in contents(folder).items() if name[0] != '.'}
+    assert together == alone
+    computed = sum(note.stat().st_size for note in notes)
+    assert len(samples) <= computed < 2 * len(samples)  # two that share nothing do all twice
 
 
 @pytest.mark.parametrize('factor, complaint', [

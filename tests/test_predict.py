@@ -29,10 +29,11 @@ def network(pairs, full_size=False):
         yield key, image, image[..., 0] / np.float32(255)
 
 
-def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES):
+def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES,
+        options=('--confidence',)):
     """Run the command with the stand-in network."""
     words = ['predict', 'run', *map(str, inputs), '--output', str(output), '--overlay', overlay,
-             '--confidence']
+             *options]
     opened = SimpleNamespace(predictor=SimpleNamespace(predict=network),
                              run=SimpleNamespace(classes=classes))
     predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
@@ -135,6 +136,25 @@ def test_names_do_not_collide_and_inputs_are_never_overwritten(tmp_path):
     assert [target for _, target in jobs] == names and not failures
     with pytest.raises(InputError, match='is an input and would be overwritten; name another'):
         predict.plan([str(tmp_path / 'x' / 'a.png')], str(tmp_path / 'y' / '..' / 'x'))
+
+
+def test_shares_paint_each_file_once_under_its_own_name(tmp_path, capsys):
+    """A missing input is an error of the first process alone."""
+    for i, name in enumerate(('x/a.png', 'x/b.png', 'y/a.png', 'y/c.png', 'y/d.png')):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        iio.imwrite(tmp_path / name, np.roll(scene(), i, axis=1))
+    inputs, whole, parts = (tmp_path / 'x', tmp_path / 'y'), tmp_path / 'whole', tmp_path / 'parts'
+    run(*inputs, output=whole)
+    names = [['a.png', 'a-2.png', 'd.png'], ['b.png', 'c.png']]
+    with pytest.raises(InputError, match='none: no such file'):
+        run(*inputs, tmp_path / 'none', output=parts, options=['--share', '1/2'])
+    assert sorted(os.listdir(parts)) == sorted(names[0])
+    run(*inputs, tmp_path / 'none', output=parts, options=['--share', '2/2'])
+    assert '2 of 2 files are painted' in capsys.readouterr().out
+    assert sorted(os.listdir(parts)) == sorted(names[0] + names[1])
+    for name in os.listdir(parts):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    run(*inputs, output=parts, options=['--share', '9/9'])  # nothing is left for it
 
 
 def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):

@@ -17,7 +17,9 @@ from road import settings
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGES = ['README.md', *sorted(glob.glob('docs/*.md', root_dir=ROOT))]
 TOOLS = sorted(glob.glob('tools/*.py', root_dir=ROOT))
-OTHER_PROGRAMS = ('python3 -m venv', 'pip install', 'python -m pytest', 'curl', '. .venv/', 'ruff')
+OTHER_PROGRAMS = ('python3 -m venv', 'pip install', 'python -m pytest', 'curl', '. .venv/', 'ruff',
+                  'export')
+SLURM_OPTIONS = {'--nodes', '--ntasks-per-node', '--gpus-per-task', '--kill-on-bad-exit'}
 FORMER_OPTIONS = {'--temperature', '--labels', '--variants', '--encoder-l2', '--xla'}
 
 
@@ -67,7 +69,8 @@ def test_commands_parse(page, tool_help, main_options):
         if script == 'main.py':
             settings.parse(words)
         elif script != 'project_tests.py':
-            passed_on = main_options if script == 'tools/experiments.py' else set()
+            passes = script in ('tools/experiments.py', 'tools/launch.py')
+            passed_on = main_options if passes else set()
             assert options(' '.join(words)) <= options(tool_help[script]) | passed_on
 
 
@@ -75,6 +78,7 @@ def test_named_options_exist_and_training_options_are_explained(tool_help, main_
     known = main_options | options(''.join(tool_help.values()))
     for page in PAGES:
         allowed = FORMER_OPTIONS if page in ('docs/experiments.md', 'docs/speed.md') else set()
+        allowed = SLURM_OPTIONS if page == 'docs/several.md' else allowed
         assert options(read(page)) <= known | allowed, page
     training = {f'--{name.replace("_", "-")}' for name in vars(settings.parse_training([]))}
     assert training <= options(read('docs/training.md'))

@@ -91,7 +91,7 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsy
     assert len(samples) == 3 * 2 + 9 and options['encoder'].endswith(' bfloat16')
     assert seen['open_model'][1] == {
         'seed': 11, 'num_classes': 2, 'l2': 0.003, 'train_encoder': 'conv5', 'clip_norm': 4.0,
-        'encoder_factor': 0.05}
+        'encoder_factor': 0.05, 'peers': None}
     config = seen['open_model'][0][1].graph_options.rewrite_options
     assert config.auto_mixed_precision_onednn_bfloat16 == rewrite.ON == 1
     assert seen['Session'][1]['config'] is seen['open_model'][0][1]
@@ -135,7 +135,8 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsy
     assert (len(run.training), len(run.validation)) == (3, 6)
     assert run.settings['learning_rate'] == 0.02 and run.settings['keep_prob'] == 0.7
     # An option that was added since must be tried here too; these are looked at by other tests.
-    elsewhere = {'preset', 'sample', 'download_kitti', 'vgg_weights', 'cache', 'resume', 'debug'}
+    elsewhere = {'preset', 'dataset', 'sample', 'download_kitti', 'vgg_weights', 'cache', 'resume',
+                 'debug'}
     usual = vars(settings.parse_training([]))
     assert {name for name in usual if before[name] == usual[name]} == elsewhere
 

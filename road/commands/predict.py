@@ -39,6 +39,10 @@ CURES = {errno.ENAMETOOLONG: 'rename the input to a shorter name',
 def run(args, open_run):
     """`main.py predict`: paint all inputs; print the failures and raise InputError for the last."""
     jobs, failures = plan(args.inputs, args.output)
+    if args.share:
+        first, step = args.share
+        jobs = jobs[first - 1::step]
+        failures = failures if first == 1 else []  # of inputs, which every process sees
     maps = os.path.join(args.output, 'confidence') if args.confidence else None
     try:
         os.makedirs(maps or args.output, exist_ok=True)

@@ -51,6 +51,9 @@ class Batches:
         seed: of order, augmentation and dropout noise.
     Attributes:
         epoch: the number of epochs begun so far; set it to go on after an epoch.
+        rank, processes: of each batch, yield the part of process `rank` (0, 1, ...) of so many.
+            Noise is drawn for the whole batch. Where the part is empty, an image without a valid
+            pixel is yielded.
         dropout_noise: Tensors [n, h/32, w/32, channels] whose noise is yielded with the inputs, a
             tuple of arrays; none by default. It is drawn here, because the dropout ops of a
             downloaded graph start a new random stream in every session.
@@ -61,6 +64,7 @@ class Batches:
         self.num_classes = num_classes
         self.copies, self.augment = copies, augment
         self.epoch, self.dropout_noise = 0, ()
+        self.rank, self.processes = 0, 1
 
     def __len__(self):
         return len(self.frames)  # per epoch
@@ -69,13 +73,18 @@ class Batches:
         self.epoch += 1
         # the third number keeps the noise apart from the order
         rng = np.random.default_rng([self.seed, self.epoch, 1])
-        for inputs, labels in prefetch(self._read, batched(self._samples(), batch_size)):
+        whole = list(batched(self._samples(), batch_size))
+        parts = [batch[self._own(batch)] for batch in whole]
+        for batch, (inputs, labels) in zip(whole, prefetch(self._read, parts)):
             if self.dropout_noise:
-                n, height, width = labels.shape[:3]
-                shape = n, height // STRIDE, width // STRIDE
+                height, width = labels.shape[1:3]
+                shape = len(batch), height // STRIDE, width // STRIDE
                 inputs = (*inputs, *(rng.random((*shape, noise.shape[-1]), np.float32)
-                                     for noise in self.dropout_noise))
-            yield inputs, labels
+                                     [self._own(batch)] for noise in self.dropout_noise))
+            yield inputs, labels if self.rank < len(batch) else np.zeros_like(labels)
+
+    def _own(self, batch):
+        return slice(self.rank, None, self.processes) if self.rank < len(batch) else slice(1)
 
     def _read(self, samples):
         inputs, labels = self.read(samples)

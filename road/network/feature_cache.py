@@ -10,10 +10,15 @@ their CRC-32. The folder's name stands for what all samples share (encoder, prec
 label rule), the file's name for the bytes of image and label and the augmentation, so a file is
 never out of date. float16 rounds to 11 bits, a relative error of at most 0.05 % for values from
 6e-5 to 65,504; pool3 reaches 20,000 on KITTI.
+
+Any number of processes may fill one cache folder: they share the work. Each takes the samples in an
+order of its own and skips what has appeared meanwhile. The bytes are those of one process: on CPUs
+the features of an image do not depend on the other images of its batch (measured).
 """
 
 import hashlib
 import os
+import random
 import shutil
 import zlib
 
@@ -92,12 +97,12 @@ class FeatureCache:
             free = shutil.disk_usage(self.folder).free
             if len(missing) * self.sample_bytes > free:
                 raise OSError(f'only {free / GIB:.2f} GiB are free')
-            self._compute(missing)
+            computed = self._compute(missing)
         except OSError as error:
             self._mapped.clear()
             print(f'Features are not cached: {size} cannot be written ({error.strerror or error})')
             return
-        print(f'Features: {len(samples)} samples, {size}; {len(missing)} computed now')
+        print(f'Features: {len(samples)} samples, {size}; {computed} computed now')
 
     def find(self, folder, samples, *, encoder):
         """The samples, of a list, that an earlier fill has computed, as a set; `read` reads them.
@@ -142,19 +147,31 @@ class FeatureCache:
         return 'whole'
 
     def _compute(self, samples):
+        """Compute what no other process computes meanwhile; returns the number of samples."""
+        groups = list(batched(samples, ENCODER_BATCH))
+        random.SystemRandom().shuffle(groups)  # whatever the seed: an order of this process alone
+
+        def read(group):
+            missing = [sample for sample in group if self._map(sample) != 'whole']
+            return [(sample, *read_sample(sample, self.image_shape, self.data.read_label))
+                    for sample in missing]
+
         def encoded():
-            loaded = prefetch(lambda sample: (
-                sample, *read_sample(sample, self.image_shape, self.data.read_label)),
-                samples, depth=2 * ENCODER_BATCH)
-            for batch in batched(loaded, ENCODER_BATCH):
-                values = self.encoder(np.stack([image for _, image, _ in batch]))
-                for i, (sample, _, label) in enumerate(batch):
+            for group, items in zip(groups, prefetch(read, groups, depth=2)):
+                items = [item for item in items if self._map(item[0]) != 'whole']
+                bar.update(len(group) - len(items))  # another process has computed these
+                values = self.encoder(np.stack([image for _, image, _ in items])) if items else ()
+                for i, (sample, _, label) in enumerate(items):
                     yield sample, [value[i] for value in values], label
 
-        written = prefetch(lambda item: self._write(*item), encoded(), depth=2 * ENCODER_BATCH)
-        for _ in tqdm(written, total=len(samples), desc='encoder, once', unit='image',
-                      disable=not samples):
-            pass
+        computed = 0
+        with tqdm(total=len(samples), desc='encoder, once', unit='image',
+                  disable=not samples) as bar:
+            written = prefetch(lambda item: self._write(*item), encoded(), depth=2 * ENCODER_BATCH)
+            for _ in written:
+                computed += 1
+                bar.update()
+        return computed
 
     def _write(self, sample, features, label):
         flat = np.concatenate([np.ravel(feature) for feature in features])

@@ -7,6 +7,7 @@ import signal
 import sys
 
 from road.errors import InputError, cannot_write
+from road.network.cluster import read_cluster
 
 try:
     import fcntl
@@ -50,7 +51,9 @@ class Log(io.TextIOBase):
     """
 
     def __init__(self):
-        self.screen, self.copy, self.folder = sys.stdout, io.StringIO(), None
+        # of several processes that train as one, process 0 alone prints
+        self.screen = None if read_cluster()[1] else sys.stdout
+        self.copy, self.folder = io.StringIO(), None
         self.redirection = contextlib.redirect_stdout(self)
 
     def __enter__(self):

@@ -17,6 +17,7 @@ from road.data import kitti, layouts
 from road.data.dataset import Class
 from road.errors import InputError
 from road.network import vgg_folder
+from road.network.cluster import read_cluster
 from road.network.device import environment
 from road.runs import checkpoints
 from road.runs.metrics import are_rows
@@ -160,7 +161,8 @@ def resumed_settings(args):
     paths may be others, --epochs larger, --learning-rate and --batch-size smaller.
     """
     if not args.resume:
-        _refuse_existing(os.path.join(args.runs_dir, args.name))
+        if read_cluster()[1] == 0:  # else process 0 may have made it by now
+            _refuse_existing(os.path.join(args.runs_dir, args.name))
         return args
     run = load(args.resume, begun=False)
     defaults, given = vars(settings.parse_training([])), vars(args)
@@ -202,6 +204,8 @@ def begin(args, data, vgg, device, log=None):
     recorded = {name: value for name, value in vars(args).items() if name not in OF_PROCESS}
     names = ([frame.name for frame in part] for part in (data.training, data.validation))
     run = Run(folder, recorded, vgg.fingerprint, *names, data.classes)
+    if read_cluster()[1]:
+        return run  # process 0 makes the folder
     labels = _label_fingerprint(data.training + data.validation, data.digests.get)
     facts = {**environment(device), 'encoder': vgg.fingerprint, 'labels': labels}
     if not args.resume:

@@ -1,0 +1,111 @@
+"""tools/launch.py: what each process is given, what is shown, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tools import launch
+
+SCRIPT = """
+import os, signal, sys, time
+rank = int(os.environ['CUDA_VISIBLE_DEVICES']) - 4
+print('to stdout', rank, flush=True)
+for line in ('images:  50%|#####     | 1/2 [00:10<00:10,  1.0image/s]', 'to stderr'):
+    print(line, rank, file=sys.stderr, flush=True)
+"""
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """program(lines): what runs in place of main.py, on the GPUs 4 and 5."""
+    monkeypatch.setattr(launch, 'MAIN', str(tmp_path / 'program.py'))
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,5')
+
+    def write(lines):
+        (tmp_path / 'program.py').write_text(SCRIPT + lines)
+    return write
+
+
+def test_each_process_has_a_gpu_and_an_address():
+    made = launch.environments(3, {'PATH': 'x', 'CUDA_VISIBLE_DEVICES': '2,5'})
+    assert [each['CUDA_VISIBLE_DEVICES'] for each in made] == ['2', '5', '']
+    configs = [json.loads(each['TF_CONFIG']) for each in made]
+    assert [each['task']['index'] for each in configs] == [0, 1, 2]
+    workers = configs[0]['cluster']['worker']
+    assert len(set(workers)) == 3 and all(each['cluster']['worker'] == workers for each in configs)
+    made = launch.environments(2, {})
+    assert [each['CUDA_VISIBLE_DEVICES'] for each in made] == ['0', '1']
+
+
+@pytest.mark.parametrize('words', [[], ['x'], ['0', '--sample'], ['2', 'evaluate', 'runs/x']])
+def test_mistakes(words):
+    assert launch.run(words) == 2
+
+
+def test_training_shows_process_0_and_errors_of_the_others(program, capfd):
+    program("sys.exit([0, 3][rank])")
+    assert launch.run(['2', '--seed', '1']) == 3
+    shown = capfd.readouterr()
+    assert shown.out == 'to stdout 0\n' and '50%|#####     | 1/2' in shown.err
+    assert 'to stderr 0\n' in shown.err and 'Process 1: to stderr 1\n' in shown.err
+    assert 'Process 1: images' not in shown.err
+
+
+def test_others_are_ended_after_a_failure(program, monkeypatch):
+    """A process that is killed by signal 9 ends with 137; that of the others does not matter."""
+    monkeypatch.setattr(launch, 'GRACE', 1)
+    program("os.kill(os.getpid(), 9) if rank else time.sleep(1000)")
+    assert launch.run(['2']) == 137
+
+
+@pytest.mark.parametrize('number, code', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_are_passed_on(program, tmp_path, number, code):
+    program(f"""
+def end(*_):
+    sys.exit({code})
+signal.signal({number}, end)
+open({str(tmp_path)!r} + f'/begun-{{rank}}', 'w')
+time.sleep(1000)
+""")
+    call = f'import sys; from tools import launch; launch.MAIN = {launch.MAIN!r}; ' \
+        'sys.exit(launch.run(["2"]))'
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    process = subprocess.Popen([sys.executable, '-c', call], cwd=root)
+    while not all(os.path.exists(tmp_path / f'begun-{rank}') for rank in (0, 1)):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(60) == code
+
+
+def test_prediction_adds_up_the_shares(program, capfd):
+    program("""
+assert 'TF_CONFIG' not in os.environ and sys.argv[-1] == f'--share={rank + 1}/2'
+print(f'{2 + rank} of 3 files are painted, in out')
+sys.exit(2 * (rank == 0))""")
+    assert launch.run(['2', 'predict', 'runs/x', 'folder']) == 2
+    shown = capfd.readouterr()
+    assert shown.out.endswith('5 of 6 files are painted, by 2 processes\n')
+    assert 'to stdout 0' in shown.out and 'to stdout 1' not in shown.out
+    assert 'to stderr 0' in shown.err and 'to stderr 1' in shown.err
+    assert '| 2/4 [' in shown.err and '| 1/2 [' not in shown.err.split('to stderr')[-1]
+
+
+@pytest.mark.slow
+def test_trains_and_predicts(scenes_dir, vgg_dir, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(launch, 'GRACE', 1)
+    words = ['--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(tmp_path),
+             '--runs-dir', str(tmp_path), '--name', 'run', '--image-size', '64x192',
+             '--val-frames', '1', '--train-encoder', 'all', '--epochs', '1']
+    assert launch.run(['2', *words]) == 0
+    assert launch.run(['2', *words]) == 2
+    shown = capfd.readouterr()
+    assert shown.out.count('Best on validation') == 1 and 'there is a run of that name' in shown.err
+    pictures = os.path.join(scenes_dir, 'testing', 'image_2')
+    assert launch.run(['2', 'predict', str(tmp_path / 'run'), pictures]) == 0
+    assert sorted(os.listdir(tmp_path / 'run' / 'predictions')) == sorted(os.listdir(pictures))

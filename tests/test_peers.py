@@ -1,0 +1,312 @@
+"""Several processes train as one: same weights as one process, and each failure is one line."""
+
+import glob
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+import main
+from road.data.batches import Batches
+from road.errors import InputError
+from road.network.cluster import read_cluster
+from road.network.device import find_device
+from road.network.peers import Peers, find_peers
+from road.network.tf1 import tf
+from tests import peer_worker
+from tools import launch, soak
+
+EPOCHS = 5
+slow = pytest.mark.slow
+
+# ------------------------------------------------------------------------ who belongs together
+
+
+def config(index, *addresses, job='worker'):
+    return {'TF_CONFIG': json.dumps({'cluster': {job: addresses},
+                                     'task': {'type': job, 'index': index}})}
+
+
+def test_cluster_from_tf_config_or_slurm(monkeypatch):
+    assert read_cluster(config(1, 'a:1', 'b:2')) == (['a:1', 'b:2'], 1)
+    assert read_cluster({}) == read_cluster(config(0, 'a:1')) == ([], 0)
+    batch = {'SLURM_JOB_ID': '20077', 'SLURM_NTASKS': '5', 'SLURM_PROCID': '0'}
+    assert read_cluster(batch) == ([], 0)  # in a job, but not started by srun
+    step = {'SLURM_STEP_NUM_TASKS': '5', 'SLURM_STEP_NODELIST': 'n[2,10],m',
+            'SLURM_STEP_TASKS_PER_NODE': '2(x2),1', 'SLURM_LOCALID': '1',
+            'SLURMD_NODENAME': 'n10', 'SLURM_PROCID': '3'}
+    for name, value in {**batch, **step}.items():
+        monkeypatch.setenv(name, value)
+    addresses, rank = read_cluster()
+    assert sorted(addresses) == ['m:12077', 'n10:12077', 'n10:12078', 'n2:12077', 'n2:12078']
+    assert addresses[rank] == 'n10:12078'
+
+
+@pytest.mark.parametrize('text', [
+    'no JSON', '[]', '{"cluster": {}}', config(2, 'a:1', 'b:2')['TF_CONFIG'],
+    config(0, 'a', 'b:2')['TF_CONFIG'], '{"cluster": {"worker": ["a:1"]}, "task": {}}'])
+def test_bad_tf_config_is_one_line(text):
+    with pytest.raises(InputError, match='TF_CONFIG: expected .*; correct it or unset it'):
+        read_cluster({'TF_CONFIG': text})
+
+
+def test_frozen_encoder_is_refused_with_the_reason(monkeypatch):
+    args = SimpleNamespace(train_encoder='none')
+    assert find_peers(args, None) is None
+    monkeypatch.setitem(os.environ, 'TF_CONFIG', config(0, 'a:1', 'b:2')['TF_CONFIG'])
+    with pytest.raises(InputError, match='the decoder takes less time than the exchange'):
+        find_peers(args, None)
+
+
+@slow
+def test_only_what_waits_for_others_ends_with_them():
+    """After its last step process 0 goes on alone: an image may take it longer than 5 seconds."""
+    addresses = json.loads(launch.environments(2, {})[0]['TF_CONFIG'])['cluster']['worker']
+    args = SimpleNamespace(runs_dir='none', name='none')
+    peers = Peers(addresses, 0, args, find_device('float32'))
+    peers.seen.add(addresses[1])  # where nobody listens now
+    with tf.Graph().as_default(), peers.session() as sess:
+        last = tf.py_func(lambda: np.float32(time.sleep(8) or 1), [], tf.float32)
+        assert sess.run([last]) == [1]
+        peers.waiting.append(last)
+        with pytest.raises(InputError, match=f'{addresses[1]}: ended, .* with --resume RUN if'):
+            sess.run([tf.constant(1), [last]])
+
+
+# ------------------------------------------------------------------------------ cutting batches
+
+
+@pytest.mark.parametrize('processes', [2, 3])
+def test_parts_of_a_batch_make_the_whole_batch(processes):
+    """Images, labels and noise; a process without an image gets one that counts nowhere."""
+    def parts(rank, processes):
+        frames = [SimpleNamespace(name=str(i)) for i in range(6)]
+
+        def read(samples):
+            numbers = np.array([float(sample.frame.name) for sample in samples])
+            return (numbers,), np.ones((len(samples), 64, 96, 2)) * numbers[:, None, None, None]
+
+        batches = Batches(frames, read, seed=1)
+        batches.dropout_noise = [SimpleNamespace(shape=(None, 2, 3, 5))]
+        batches.rank, batches.processes = rank, processes
+        return [(*inputs, labels) for inputs, labels in batches(4)]
+
+    whole = parts(0, 1)
+    shares = [parts(rank, processes) for rank in range(processes)]
+    assert [len(numbers) for numbers, *_ in whole] == [4, 2]
+    for step, arrays in enumerate(whole):
+        for each, array in enumerate(arrays):
+            for rank, share in enumerate(shares):
+                if rank < len(array):
+                    np.testing.assert_array_equal(share[step][each], array[rank::processes])
+                else:
+                    assert len(share[step][each]) == 1 and not share[step][-1].any()
+
+
+# --------------------------------------------------------------------------- training together
+
+
+@pytest.fixture(scope='module')
+def place(scenes_dir, vgg_dir, tmp_path_factory):
+    """Options of a small training; labels of different frames have other counts of valid pixels."""
+    folder = tmp_path_factory.mktemp('peers')
+    kitti = shutil.copytree(scenes_dir, folder / 'data_road')
+    for i, path in enumerate(sorted(glob.glob(f'{kitti}/training/gt_image_2/*_road_*.png'))):
+        label = iio.imread(path)
+        label[:, :i % 3 * 100] = 0  # black: not valid
+        iio.imwrite(path, label)
+    words = ['--kitti-dir', str(kitti), '--vgg-dir', vgg_dir, '--data-dir', str(folder),
+             '--image-size', '64x192', '--val-frames', '1', '--batch-size', '4',
+             '--augment', 'mirror', '--copies', '2', '--train-encoder', 'conv5',
+             '--encoder-learning-rate', '1e-3', '--clip-norm', '0.01', '--epochs', str(EPOCHS),
+             '--runs-dir', str(folder)]
+    return str(folder), words
+
+
+class Group:
+    """Processes that train a run together; closing it kills those that are left."""
+
+    def __init__(self, place, number, name, *options, own=None, timeout=120,
+                 mean_of_means=False):
+        folder, words = place
+        self.folder, self.outputs, self.processes = f'{folder}/{name}', [], []
+        if '--resume' not in options:
+            options = [*words, '--name', name, '--precision', 'float32', *options]
+        context = multiprocessing.get_context('forkserver')
+        context.set_forkserver_preload(['tests.peer_worker'])
+        for i, environment in enumerate(launch.environments(number, {})):
+            environment['ROAD_TIMEOUT'] = str(timeout)
+            self.outputs.append(f'{folder}/{name}-{i}.txt')
+            self.processes.append(context.Process(target=peer_worker.work, args=(
+                [*options, *(own[i] if own else ())], environment, self.outputs[-1],
+                mean_of_means)))
+            self.processes[-1].start()
+        self.addresses = json.loads(environment['TF_CONFIG'])['cluster']['worker']
+
+    def codes(self, *ranks):
+        """The exit codes, after all of these have ended."""
+        for i in ranks or range(len(self.processes)):
+            self.processes[i].join(120)
+        return [self.processes[i].exitcode for i in ranks or range(len(self.processes))]
+
+    def output(self, rank):
+        with open(self.outputs[rank], encoding='utf-8') as file:
+            return file.read()
+
+    def signal(self, rank, number):
+        os.kill(self.processes[rank].pid, number)
+
+    def wait_for_epoch(self):
+        """Until the first epoch is written; most are still to come."""
+        for _ in range(2400):
+            assert all(process.is_alive() for process in self.processes), self.output(0)
+            time.sleep(0.05)
+            if os.path.exists(f'{self.folder}/metrics.csv') and epochs(self.folder):
+                return
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes:
+            process.kill()
+            process.join()
+
+
+def epochs(folder):
+    with open(f'{folder}/metrics.csv', encoding='utf-8') as file:
+        return len(file.readlines()) - 1
+
+
+def variables(folder):
+    """{name: value} of all variables in the last checkpoint, the optimizers' included."""
+    prefix, = (path[:-6] for path in glob.glob(f'{folder}/checkpoints/last/*.index'))
+    return {name: tf.train.load_variable(prefix, name)
+            for name, _ in tf.train.list_variables(prefix)}
+
+
+def difference(folder, other):
+    ours, theirs = variables(folder), variables(other)
+    assert ours.keys() == theirs.keys() and any('conv5_3' in name for name in ours)
+    return max(np.abs(value - theirs[name]).max() for name, value in ours.items())
+
+
+def printed(folder):
+    """metrics.csv without the columns of times."""
+    with open(f'{folder}/metrics.csv', encoding='utf-8') as file:
+        rows = [line.split(',') for line in file.read().split()]
+    return [row[:8] + row[10:] for row in rows]
+
+
+@pytest.fixture(scope='module')
+def alone(place):
+    """The run of one process."""
+    folder, words = place
+    assert main.main([*words, '--name', 'alone', '--precision', 'float32']) == 0
+    return f'{folder}/alone'
+
+
+@pytest.fixture(scope='module')
+def together(place):
+    """The run of two processes, undisturbed."""
+    with Group(place, 2, 'two') as group:
+        assert group.codes() == [0, 0], group.output(0) + group.output(1)
+        assert 'Best on validation' in group.output(0) and 'epoch ' not in group.output(1)[:-400]
+    return group.folder
+
+
+@slow
+def test_two_and_three_processes_train_as_one(place, alone, together):
+    assert difference(together, alone) < 1e-6
+    assert printed(together) == printed(alone)
+    assert os.listdir(f'{together}/images')
+    with Group(place, 3, 'three') as group:
+        assert group.codes() == [0, 0, 0], group.output(0)
+    assert difference(group.folder, alone) < 1e-6
+    with Group(place, 2, 'wrong', mean_of_means=True) as group:
+        assert group.codes() == [0, 0], group.output(0)
+    assert difference(group.folder, alone) > 1e-4  # the comparison sees a mean of means
+
+
+@slow
+@pytest.mark.parametrize('victim', [0, 1])
+def test_killed_process_ends_the_others_and_resume_is_exact(place, together, victim):
+    with Group(place, 2, f'killed-{victim}') as group:
+        group.wait_for_epoch()
+        group.signal(victim, signal.SIGKILL)
+        assert group.codes(1 - victim) == [2]
+        assert epochs(group.folder) < EPOCHS
+        text = group.output(1 - victim)
+        assert (f'Error: {group.addresses[victim]}: ended, or silent for 120 s; start all '
+                f'processes again, with --resume {group.folder}') in text
+        assert 'Traceback' not in text
+    with Group(place, 2, f'killed-{victim}', '--resume', group.folder) as group:
+        assert group.codes() == [0, 0], group.output(0)
+    assert difference(group.folder, together) == 0
+    assert soak.final(group.folder) == soak.final(together)
+
+
+@slow
+def test_silent_process_ends_the_others(place):
+    with Group(place, 2, 'silent', '--epochs', '200', timeout=25) as group:
+        group.wait_for_epoch()
+        group.signal(1, signal.SIGSTOP)
+        assert group.codes(0) == [2]
+        assert f'Error: {group.addresses[1]}: ended, or silent for 25 s' in group.output(0)
+
+
+@slow
+def test_ctrl_c_while_waiting(place):
+    """Of three processes one is silent: Ctrl-C ends the second, whose end ends the first."""
+    with Group(place, 3, 'interrupted', '--epochs', '200') as group:
+        group.wait_for_epoch()
+        group.signal(2, signal.SIGSTOP)
+        time.sleep(3)
+        group.signal(1, signal.SIGINT)
+        assert group.codes(1, 0) == [130, 2]
+        assert f'Error: {group.addresses[1]}: ended' in group.output(0)
+
+
+@slow
+def test_bfloat16_and_processes_that_differ(place):
+    """Two processes in bfloat16; then the second with another batch size."""
+    with Group(place, 2, 'bfloat16', '--precision', 'bfloat16', '--epochs', '1') as group:
+        assert group.codes() == [0, 0], group.output(0)
+    differing = ['--batch-size', '4'], ['--batch-size', '3']
+    with Group(place, 2, 'differing', own=differing) as group:
+        assert group.codes() == [2, 2]
+        assert all('Error: the processes differ in' in group.output(i) for i in (0, 1))
+
+
+@slow
+def test_second_process_alone_ends_by_timeout_or_ctrl_c(place):
+    """In real processes, whose interpreters end too."""
+    code = f"""
+import sys, main
+sys.exit(main.main({[*place[1], '--name', 'nothing']}))"""
+    environment = {**os.environ, **launch.environments(2, {})[1]}
+
+    def start(timeout):
+        return subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True,
+                                env={**environment, 'ROAD_TIMEOUT': str(timeout)})
+
+    with start(5) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 2 and 'ended, or silent for 5 s' in errors
+    with start(300) as process:
+        for line in process.stderr:
+            if 'waits for the others' in line:
+                break
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert not os.path.exists(f'{place[0]}/nothing')
