@@ -1,5 +1,6 @@
 """Fixtures for pytest: main.py's functions for project_tests.py, drawn data, a trained run."""
 
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 import main as main_module
+from road.runs import run_folder
 
 # The same examples in every run, so that a failure in CI can be repeated.
 settings.register_profile('repeatable', derandomize=True, deadline=None, max_examples=25)
@@ -137,22 +139,31 @@ def encoder_run(train_run):
 
 
 @pytest.fixture(scope='session')
-def _opened_run(trained_run):
+def _open_once():
     # in a thread of its own, because a default graph that stays open is in the way of other tests
     with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
-        opened = pool.submit(stack.enter_context, main_module.open_run(trained_run)).result()
-        yield opened
+        open_run = main_module.open_run  # tests replace it
+        yield functools.cache(lambda folder: pool.submit(
+            stack.enter_context, open_run(folder)).result())
         pool.submit(stack.close).result()
 
 
 @pytest.fixture
-def opened_run(_opened_run, monkeypatch):
-    """trained_run as main.OpenRun, opened once; main.open_run gives it for copies of the run."""
+def opened_run(_open_once, trained_run, request, monkeypatch):
+    """trained_run as main.OpenRun, opened once; so main.open_run gives copies of it.
+
+    Copies of classes_run are opened once too.
+    """
+    opened = _open_once(trained_run)
+
     def open_run(folder, *_):
-        return nullcontext(_opened_run._replace(run=_opened_run.run._replace(folder=str(folder))))
+        run, like = run_folder.load(str(folder)), opened
+        if len(run.classes) > 2:
+            like = _open_once(request.getfixturevalue('classes_run'))
+        return nullcontext(like._replace(run=run))
 
     monkeypatch.setattr(main_module, 'open_run', open_run)
-    return _opened_run
+    return opened
 
 
 @pytest.fixture

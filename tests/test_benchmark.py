@@ -27,6 +27,7 @@ def test_command(scenes_dir, vgg_dir, monkeypatch, capsys):
     assert '30 epochs of ' in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('train_encoder', ['none', 'all'])
 def test_plain_loop_trains_what_it_says(scenes_dir, vgg_dir, monkeypatch, train_encoder):
     monkeypatch.setattr(benchmark, 'SHAPE', (32, 64))

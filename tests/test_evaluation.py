@@ -1,5 +1,6 @@
 """evaluate: the table, the JSON and the PNG of a run that knows its frames' labels."""
 
+import copy
 import json
 import os
 import shutil
@@ -12,10 +13,12 @@ import pytest
 import main
 from road.commands import evaluate
 from road.data import camvid, images, kitti
+from road.data.batches import Sample
 from road.data.calibration import read_calibration
 from road.data.dataset import Frame
 from road.errors import InputError
-from road.files import read_json, write_json
+from road.files import file_digest, read_json, write_json
+from road.network.feature_cache import FeatureCache
 from road.runs import run_folder
 from road.scoring import evaluation, scores
 from road.scoring.birdseye import to_birdseye
@@ -116,7 +119,9 @@ def test_rows_of_classes_are_counted_pixel_by_pixel(tmp_path):
     assert written['confusion'][0] == [2, 2, *[0] * 9] and written['IoU']['pole'] == 0
 
 
-@pytest.mark.parametrize('split, frames', [('validation', 2), ('train', 4), ('test', 1)])
+@pytest.mark.usefixtures('opened_run')
+@pytest.mark.parametrize('split, frames', [
+    ('validation', 2), ('test', 1), pytest.param('train', 4, marks=pytest.mark.slow)])
 def test_evaluate_run_of_classes(classes_run, tmp_path, capsys, split, frames):
     run_dir = str(shutil.copytree(classes_run, tmp_path / 'run'))
     assert main.main(['evaluate', run_dir, '--split', split]) == 0
@@ -134,10 +139,10 @@ def test_evaluate_run_of_classes(classes_run, tmp_path, capsys, split, frames):
 
 
 @pytest.mark.parametrize('kind', ['trained_run', 'classes_run'])
-def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, kind):
-    folder = request.getfixturevalue(kind)
-    with main.open_run(folder) as opened:
-        data, predictor = run_folder.find_dataset(opened.run), opened.predictor
+def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, opened_run, kind):
+    with main.open_run(request.getfixturevalue(kind)) as opened:
+        data, predictor = run_folder.find_dataset(opened.run), copy.copy(opened.predictor)
+        opened = opened._replace(predictor=predictor)
         frames, encode, encoded = data.named(opened.run.validation), predictor.encode, []
         expected = list(predictor.predict(images.read_frames(frames)))
 
@@ -162,16 +167,24 @@ def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, kin
             np.testing.assert_array_equal(confidence, exact)
 
 
-def test_images_of_other_proportions_are_encoded_though_they_are_cached(camvid_dir, vgg_dir,
-                                                                       tmp_path, capsys):
-    assert main.main(['--dataset-dir', camvid_dir, '--vgg-dir', vgg_dir, '--data-dir',
-                      str(tmp_path), '--runs-dir', str(tmp_path), '--name', 'run', '--image-size',
-                      '32x128', '--epochs', '1', '--precision', 'float32']) == 0
-    assert os.listdir(tmp_path / 'cache')
-    assert main.main(['evaluate', str(tmp_path / 'run')]) == 0
-    assert 'images are read from' not in capsys.readouterr().out
+@pytest.mark.usefixtures('opened_run')
+@pytest.mark.parametrize('size, cached', [((96, 128), True), ((32, 128), False)])
+def test_images_of_other_proportions_are_encoded_though_they_are_cached(classes_run, tmp_path,
+                                                                       capsys, size, cached):
+    with main.open_run(classes_run) as opened:
+        data = run_folder.find_dataset(opened.run)
+        digests = {path: file_digest(path) for frame in data.validation for path in frame[1:3]}
+        opened.predictor.image_shape, usual = size, opened.predictor.image_shape
+        opened.run.settings.update(data_dir=str(tmp_path), image_size=size)
+        cache = FeatureCache(opened.predictor.encode, size, data._replace(digests=digests))
+        cache.fill(str(tmp_path / 'cache'), list(map(Sample, data.validation)),
+                   encoder=f'{opened.run.encoder} {opened.precision}')
+        assert len(list(evaluate.predict(opened, data, data.validation))) == 2
+        opened.predictor.image_shape = usual
+    assert ('images are read from' in capsys.readouterr().out) == cached
 
 
+@pytest.mark.usefixtures('opened_run')
 def test_test_labels_of_kitti_are_not_public(trained_run, capsys):
     assert main.main(['evaluate', trained_run, '--split', 'test']) == 2
     error = capsys.readouterr().err.rstrip('\n').split('\n')[-1]
@@ -179,6 +192,7 @@ def test_test_labels_of_kitti_are_not_public(trained_run, capsys):
                           'send the maps of `submit` to its server')
 
 
+@pytest.mark.usefixtures('opened_run')
 def test_run_of_an_earlier_version_is_of_road(trained_run, tmp_path, capsys):
     run_dir = shutil.copytree(trained_run, tmp_path / 'run')
     config = read_json(run_dir / 'config.json')

@@ -51,7 +51,7 @@ assert not {'main', 'helper', 'road'} & set(sys.modules)
 """
 
 
-@pytest.fixture(params=['trained encoder', pytest.param('frozen', marks=pytest.mark.slow)])
+@pytest.fixture(params=['trained encoder', 'frozen'])
 def run_dir(request, train_run, encoder_run):
     if request.param == 'trained encoder':
         return encoder_run[0]
@@ -66,6 +66,7 @@ def export_twice(run_dir, folder, capsys):
     assert 'exists already; name another' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_export_gives_what_predict_gives_in_another_process(run_dir, scenes_dir, tmp_path, capsys,
                                                             monkeypatch):
     folder = str(tmp_path / 'exported/model')
@@ -106,6 +107,7 @@ def test_resizing_is_pillows_to_one_grey_level(shape, new_shape):
     np.testing.assert_allclose(smooth[..., 0], expected, atol=1e-4)
 
 
+@pytest.mark.usefixtures('opened_run')
 def test_export_of_classes_gives_what_predict_gives(classes_run, camvid_dir, tmp_path):
     run_dir, folder = shutil.copytree(classes_run, tmp_path / 'run'), str(tmp_path / 'model')
     assert main.main(['evaluate', str(run_dir)]) == 0
@@ -135,6 +137,24 @@ def test_export_of_classes_gives_what_predict_gives(classes_run, camvid_dir, tmp
     for words in ('float32 [n, height, width, 11]', '      0  sky, RGB (128, 128, 128)\n',
                   '     10  bicyclist, RGB', 'mean IoU ', 'accuracy ', 'IoU: sky '):
         assert words in readme
+
+
+@pytest.mark.usefixtures('opened_run')
+def test_export_of_road_gives_what_predict_gives(trained_run, scenes_dir, tmp_path, capsys):
+    """At the trained size, at another one, and at other proportions."""
+    export_twice(trained_run, str(tmp_path / 'model'), capsys)
+    frame = kitti.testing_frames(os.path.join(scenes_dir, 'testing'))[0]
+    batches = [np.stack([Image.open(frame.image).resize(size)] * 2)
+               for size in ((192, 64), (310, 94), (90, 120))]
+    with main.open_run(trained_run) as opened:
+        expected = [np.stack([found for *_, found in opened.predictor.predict(enumerate(batch))])
+                    for batch in batches]
+    with tf.Graph().as_default(), tf.Session() as sess:
+        tf.saved_model.loader.load(sess, ['serve'], str(tmp_path / 'model'))
+        for batch, confidence in zip(batches, expected):
+            got = sess.run('confidence:0', {'images:0': batch})
+            assert np.ptp(confidence) > 0.05 and got.dtype == np.float32
+            np.testing.assert_allclose(got, confidence, atol=5e-3)
 
 
 def test_readme_has_the_scores(tmp_path):

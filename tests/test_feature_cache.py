@@ -149,31 +149,32 @@ class SlowEncoder(Encoder):
         self.note = note
 
     def __call__(self, images):
-        time.sleep(0.5 * len(images))
+        time.sleep(0.2 * len(images))
         with open(self.note, 'a') as file:
             file.write('.' * len(images))
         return super().__call__(images)
 
 
-def fill_slowly(samples, folder, digests, note):
+def fill_slowly(samples, folder, data, note):
     """In a process of its own."""
     feature_cache.ENCODER_BATCH = 1
-    FeatureCache(SlowEncoder(note), SHAPE, digests).fill(folder, samples, encoder='vgg float32')
+    FeatureCache(SlowEncoder(note), SHAPE, data).fill(folder, samples, encoder='vgg float32')
 
 
+@pytest.mark.slow
 def test_processes_share_the_work_and_one_may_be_killed(scenes_dir, make, tmp_path):
     """Three processes, one of which is killed: the bytes of one process, and little done twice."""
     frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))
     samples = [Sample(frame, copy) for frame in frames for copy in (PLAIN, MIRRORED)]
-    alone = contents(make(Encoder(), samples=samples).folder)
-    digests = {path: files.file_digest(path) for sample in samples
-               for path in (sample.frame.image, sample.frame.label)}
+    one = make(Encoder(), samples=samples)
+    alone = contents(one.folder)
     context, notes = multiprocessing.get_context('forkserver'), [tmp_path / f'{i}' for i in '012']
     processes = [context.Process(target=fill_slowly, args=(samples, str(tmp_path / 'shared'),
-                                                           digests, note)) for note in notes]
+                                                           one.data, note)) for note in notes]
     for process in processes:
         process.start()
     while not notes[0].exists():
+        assert processes[0].is_alive()
         time.sleep(0.05)
     processes[0].kill()
     for process in processes:

@@ -14,13 +14,11 @@ from road import settings
 from road.data.batches import Batches
 from road.data.layouts import open_dataset
 from road.errors import InputError
-from road.files import read_json
 from road.network import surgery
 from road.network.device import find_device
 from road.network.encoder import Encoder
 from road.network.feature_cache import FeatureCache
 from road.network.tf1 import tf
-from road.runs import run_folder
 
 
 @pytest.fixture(scope='module')
@@ -132,9 +130,10 @@ def test_l2_is_the_sum_over_the_decoder_kernels_alone(vgg_dir):
 
 @pytest.mark.parametrize('block, trained, features, strides', [
     ('none', (), ['pool3', 'pool4', 'fc6/Relu'], [8, 16, 32]),
-    ('conv5', ('conv5', 'fc'), ['pool3', 'pool4'], [8, 16]),
+    pytest.param('conv5', ('conv5', 'fc'), ['pool3', 'pool4'], [8, 16], marks=pytest.mark.slow),
     ('conv4', ('conv4', 'conv5', 'fc'), ['pool3'], [8]),
-    ('conv3', ('conv3', 'conv4', 'conv5', 'fc'), ['pool2'], [4]),
+    pytest.param('conv3', ('conv3', 'conv4', 'conv5', 'fc'), ['pool2'], [4],
+                 marks=pytest.mark.slow),
     ('all', ('conv', 'fc'), ['image_input'], [1])])
 def test_training_changes_the_named_block_and_all_above(vgg_dir, block, trained, features, strides):
     """To the bit; and feeding the features gives the loss that the image gives.
@@ -238,7 +237,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
 # ------------------------------------------------------------------------------------- the run
 
 
-@pytest.mark.parametrize('block', ['none', 'conv4'])
+@pytest.mark.parametrize('block', ['conv4', pytest.param('none', marks=pytest.mark.slow)])
 def test_the_cache_changes_the_time_and_nothing_else(scenes_dir, vgg_dir, tmp_path, block):
     """Two steps on computed and on cached features, dropout and augmentation included."""
     data, _ = open_dataset(settings.parse_training(['--dataset-dir', scenes_dir, '--data-dir',
@@ -262,20 +261,6 @@ def test_the_cache_changes_the_time_and_nothing_else(scenes_dir, vgg_dir, tmp_pa
             cache.fill(str(tmp_path / 'cache'), batches.all_samples(), encoder='narrow')
     np.testing.assert_allclose(losses[2:], losses[:2], rtol=2e-3)  # float16
     assert losses[0] != losses[1] and losses[2:] != losses[:2]
-
-
-def test_a_trained_encoder_belongs_to_the_run(encoder_run):
-    """evaluate, in a graph of its own, gives the scores of training: the checkpoint holds the
-    trained blocks, and the blocks below are those of the graph in --vgg-dir."""
-    folder, _ = encoder_run
-    scores = read_json(os.path.join(folder, 'evaluation-validation.json'))
-    best = read_json(os.path.join(folder, 'metrics.json'))['best']
-    for name in ('MaxF', 'AP', 'IoU'):
-        score = 100 * scores['perspective']['URBAN'][name]
-        assert score == pytest.approx(best[f'val_{name}'], abs=1e-6)
-    prefix = run_folder.load(folder).best_checkpoint
-    saved = [name for name, _ in tf.train.list_variables(prefix)]
-    assert 'conv5_3/filter' in saved and 'conv4_3/filter' not in saved
 
 
 def test_a_run_paints_every_test_image(trained_run, scenes_dir):

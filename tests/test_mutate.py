@@ -54,6 +54,7 @@ def test_every_kind_of_fault_is_planted_and_nothing_else(program):
     assert set(found) == FAULTS and len(set(found.values())) == len(FAULTS)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='forks')
 def test_noticed_faults_are_counted_and_the_others_named(program):
     def run(*options):
@@ -61,7 +62,8 @@ def test_noticed_faults_are_counted_and_the_others_named(program):
                 'sys.exit(mutate.run(sys.argv[2:], pathlib.Path(sys.argv[1])))')
         result = subprocess.run([sys.executable, '-c', code, str(program), *options, 'main.py'],
                                 cwd=mutate.ROOT, capture_output=True, text=True,
-                                env={**os.environ, 'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1'})
+                                env={**os.environ, 'PYTEST_DISABLE_PLUGIN_AUTOLOAD': '1',
+                                     'PYTEST_PLUGINS': 'xdist.plugin'})
         return result.returncode, result.stdout, result.stderr
 
     planted = [line for *_, line in mutate.faults(program, ['main.py'], random.Random(0))]

@@ -8,7 +8,8 @@ import pytest
 
 import main
 from road.files import read_json
-from road.runs import checkpoints
+from road.network.tf1 import tf
+from road.runs import checkpoints, run_folder
 from road.scoring.validation import Validation
 from tools import soak
 
@@ -68,3 +69,17 @@ def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_scenes, tm
     assert 'learning_rate was 0.01 and is 0.001 from here on' in printed
     assert read_json(f'{folder}/config.json')['settings'].items() >= options.items()
     assert checkpoints.read(f'{folder}/checkpoints/last')[1]['rows'][3]['learning_rate'] == 0.001
+
+
+def test_a_trained_encoder_belongs_to_the_run(encoder_run):
+    """evaluate, in a graph of its own, gives the scores of training: the checkpoint holds the
+    trained blocks, and the blocks below are those of the graph in --vgg-dir."""
+    folder, _ = encoder_run
+    scores = read_json(os.path.join(folder, 'evaluation-validation.json'))
+    best = read_json(os.path.join(folder, 'metrics.json'))['best']
+    for name in ('MaxF', 'AP', 'IoU'):
+        score = 100 * scores['perspective']['URBAN'][name]
+        assert score == pytest.approx(best[f'val_{name}'], abs=1e-6)
+    prefix = run_folder.load(folder).best_checkpoint
+    saved = [name for name, _ in tf.train.list_variables(prefix)]
+    assert 'conv5_3/filter' in saved and 'conv4_3/filter' not in saved

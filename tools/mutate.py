@@ -126,7 +126,7 @@ def start(program, tests, path=None, source=None):
         output = os.open('output.txt', os.O_WRONLY | os.O_CREAT)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os._exit(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', *tests]))
+        os._exit(pytest.main(['-x', '-q', '-n', '0', '-p', 'no:cacheprovider', *tests]))
     finally:
         os._exit(70)
 
