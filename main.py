@@ -2,10 +2,10 @@
 
     python main.py --sample     # drawn scenes, no download; half a minute on 2 cores
     python main.py              # KITTI Road in data/data_road; downloads VGG16 if it is missing
+    python main.py --dataset-dir mine        # other data sets and own pictures, two classes or many
 
-Loads the frozen VGG16 graph, adds the FCN-8s decoder, trains it with cross-entropy plus L2, prints
-a row of validation scores per epoch, and writes every test image with its road painted green to
-runs/<name>/images/. `python main.py --help` lists the options and the other commands.
+Loads the frozen VGG16 graph, adds the FCN-8s decoder, trains it, prints a row of validation scores
+per epoch, and paints every test image into runs/<name>/images/. --help lists the options.
 """
 
 from __future__ import annotations  # the annotations would import TensorFlow
@@ -236,7 +236,7 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
                 if not np.all(np.isfinite(loss)):
                     raise errors.not_finite(batches.epoch, step, np.sum(loss), feed[learning_rate],
                                             batches.names(step, batch_size))
-                losses.append(loss)  # a label may be one process's share of the batch:
+                losses.append(loss)  # of several processes, each has a share of the label:
                 size = min(batch_size, len(batches) - images) if len(batches) else len(label)
                 images += size
                 bar.postfix = f'epoch {batches.epoch}, step {step}, loss {np.sum(loss):.4f}'

@@ -122,6 +122,14 @@ def test_labels_without_meaning_are_refused(copied_scenes, tmp_path, rule, compl
         assert any('label' in fault for fault in check_kitti(copied_scenes).faults)
 
 
+@pytest.mark.parametrize('size', [(150, 90), (310, 40), (900, 94), (310, 200)])
+def test_image_of_another_size_is_noted(copied_scenes, size):
+    """Narrower, lower, wider or higher than the others, which have 310x94."""
+    resave(os.path.join(copied_scenes, TEST), lambda image: image.resize(size))
+    note, = check_kitti(copied_scenes).notes
+    assert '{}x{} pixels, where 30'.format(*size) in note and '(1 such images)' in note
+
+
 def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     """All faults at once and exit code 2; without faults exit code 0 and the counts."""
     words = ['check', '--kitti-dir', copied_scenes, '--data-dir', str(tmp_path / 'data')]
@@ -171,7 +179,8 @@ def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch)
     for damage in (good | {image: [None, 7]}, good | {label: nested}, [], None):
         checked.write_text(json.dumps(damage))
         assert open_data(copied_scenes, tmp_path) == first
-    check.look([os.path.join(copied_scenes, TEST)], [], str(checked))  # keeps what is remembered
+    # what is remembered of other files is kept
+    check.look([os.path.join(copied_scenes, TEST)], [], str(checked), trust=False)
     resave(image, with_pixel((1, 2, 3)))
     read.clear()
     changed = open_data(copied_scenes, tmp_path).digests
@@ -179,3 +188,8 @@ def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch)
     assert read == [image]
     check.check(layouts.find_dataset('kitti', copied_scenes, 0), str(checked))
     assert len(read) == 1 + 21  # the command reads all
+
+
+def test_what_was_found_is_kept_in_a_folder_that_is_made(copied_scenes, tmp_path):
+    open_data(copied_scenes, tmp_path / 'new' / 'data')
+    assert (tmp_path / 'new' / 'data' / 'checked.json').exists()

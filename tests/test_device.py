@@ -46,3 +46,10 @@ def test_a_full_disk_is_not_called_out_of_memory():
     error = tf.errors.ResourceExhaustedError(None, None, 'x; No space left on device')
     assert 'disk is full' in errors.describe(error, {})
     assert errors.describe(ValueError('a fault of the program'), {}) is None
+
+
+def test_environment_records_what_scores_may_depend_on():
+    found = device.environment(device.Device(None, None, 'GPU (X)', 'bfloat16'))
+    assert found['device'] == 'GPU (X)' and found['precision'] == 'bfloat16'
+    assert found['tensorflow'] == tf.version.VERSION and {
+        'commit', 'dirty', 'python', 'cuda', 'numpy', 'processor', 'system'} < found.keys()

@@ -38,9 +38,10 @@ def ranges():
 
 
 @pytest.mark.parametrize('how', ['cut', 'stall', 'nolength', 'other', 'wrongrange', 'weak'])
-def test_file_is_complete_in_the_end(served, tmp_path, how):
+def test_file_is_complete_in_the_end(served, tmp_path, capsys, how):
     assert get(f'{served}/{how}/file.bin', tmp_path) == (DATA[::-1] if how == 'other' else DATA)
     if how == 'cut':
+        assert capsys.readouterr().out.count('; trying again') == 2
         first, second, third = ranges()
         assert first is None and 250_000 < int(second[6:-1]) < int(third[6:-1]) < 700_001
 

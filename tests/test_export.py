@@ -155,6 +155,9 @@ def test_export_of_road_gives_what_predict_gives(trained_run, scenes_dir, tmp_pa
             got = sess.run('confidence:0', {'images:0': batch})
             assert np.ptp(confidence) > 0.05 and got.dtype == np.float32
             np.testing.assert_allclose(got, confidence, atol=5e-3)
+    size, seconds = export.size_and_speed(str(tmp_path / 'model'))
+    files = [path for path in (tmp_path / 'model').rglob('*') if path.is_file()]
+    assert size == sum(path.stat().st_size for path in files) and 0 < seconds < size
 
 
 def test_readme_has_the_scores(tmp_path):

@@ -361,3 +361,22 @@ def test_check_from_another_working_directory(mine, tmp_path, monkeypatch, capsy
     assert main.main(words) == 2
     shown = capsys.readouterr()
     assert shown.out.count('Fault  ../my pictures é/') == 2 and 'faults found: 2;' in shown.err
+
+
+def test_grey_masks_are_read_by_their_ids(tmp_path):
+    """0 and 1 as well as 0 and 255, with the ids in what is said about them."""
+    for high in (1, 255):
+        rule = find(write_folder(tmp_path / str(high), grey(0, high))).rule
+        assert not rule.by_colour and rule.indices == {0: 0, high: 1}
+        assert f'0 for background and {high} for target' in rule.text
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='links need rights on Windows')
+def test_linked_folders_are_followed(mine, tmp_path):
+    for part in ('images', 'masks'):
+        (mine / part).rename(tmp_path / part)
+        (mine / part).mkdir()
+        os.symlink(tmp_path / part, mine / part / 'linked')
+    data = find(mine)
+    assert [frame.name for frame in data.training + data.validation] == [
+        f'linked/{name}' for name in sorted(NAMES)] and not data.faults

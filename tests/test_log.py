@@ -61,3 +61,13 @@ def test_a_pipe_that_is_no_longer_read_ends_nothing(tmp_path):
                                stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.stderr.read() == b'' and process.wait() == 0
+
+
+def test_full_disk_is_named_with_the_log(tmp_path):
+    with Log() as kept:
+        kept.keep_in(str(tmp_path))
+        kept.copy.close()
+        kept.copy = Mock(write=Mock(side_effect=OSError(28, 'No space left on device')))
+        kept.copy.name = 'runs/x/log.txt'
+        with pytest.raises(InputError, match='^runs/x/log.txt: .*No space left on device'):
+            print('text')

@@ -18,10 +18,11 @@ import pytest
 import main
 from road.data.batches import Batches
 from road.errors import InputError
-from road.network.cluster import read_cluster
+from road.network.cluster import read_cluster, read_timeout
 from road.network.device import find_device
 from road.network.peers import Peers, find_peers
 from road.network.tf1 import tf
+from road.runs.run_folder import Run
 from tests import peer_worker
 from tools import launch, soak
 
@@ -57,6 +58,59 @@ def test_cluster_from_tf_config_or_slurm(monkeypatch):
 def test_bad_tf_config_is_one_line(text):
     with pytest.raises(InputError, match='TF_CONFIG: expected .*; correct it or unset it'):
         read_cluster({'TF_CONFIG': text})
+
+
+def test_sums_keep_the_shapes(monkeypatch):
+    monkeypatch.setattr(tf.raw_ops, 'CollectiveReduceV2', lambda input, **_: 3 * input)
+    peers = object.__new__(Peers)
+    peers.addresses, peers.waiting, peers.timeout = ['a:1', 'b:2'], [], 9
+    with tf.Graph().as_default(), tf.Session() as sess:
+        matrix, number = sess.run(peers._sum([tf.constant([[1.0, 2.0, 3.0]]), tf.constant(4.0)]))
+    assert matrix.tolist() == [[3, 6, 9]] and number == 12
+
+
+def test_processes_begin_alike_or_not_at_all():
+    """Paths may differ; settings, frames and precision may not."""
+    def begin(precision='float32', frames=('a', 'b'), other=0, **settings):
+        settings = {'schedule': 'cosine', 'l2': 0.1, 'data_dir': 'x'} | settings
+        run = Run('folder', settings, 'encoder', *frames)
+        peers, sent, batches = object.__new__(Peers), [], SimpleNamespace(epoch=0)
+        peers.addresses, peers.rank, peers.precision = ['a:1', 'b:2'], 1, precision
+        peers.seen, peers.sent, peers.waiting = set(), 'sent', ['received']
+
+        def answer(_, feed):
+            sent.extend(feed['sent'])
+            return [7, feed['sent'][2] + other, feed['sent'][2]]
+
+        peers.begin(SimpleNamespace(run=answer), run, batches)
+        assert (batches.epoch, batches.rank, batches.processes) == (7, 1, 2) and sent[:2] == [0, 0]
+        return sent[2]
+
+    usual = begin()
+    assert usual == begin(data_dir='y') and 0 < usual < 2**24
+    others = {begin('bfloat16'), begin(frames='ac'), begin(l2=0.2), begin(schedule='constant')}
+    assert len({usual, *others}) == 5
+    with pytest.raises(InputError, match='differ in settings, frames or encoder; start all'):
+        begin(other=1)
+
+
+def test_mean_of_equal_processes_is_that_of_one():
+    """Two processes with the same batch; the loss keeps cross-entropy and L2 apart."""
+    peers = object.__new__(Peers)
+    peers.waiting, peers._sum = [], lambda tensors: [2 * tensor for tensor in tensors]
+    with tf.Graph().as_default(), tf.Session() as sess:
+        loss = tf.add(tf.constant(3.0), tf.constant(0.5))
+        mean, gradients = peers.mean(loss, [tf.constant([1.0, 2.0]), None], tf.constant(7.0))
+        *parts, whole, gradient = sess.run([*mean.op.inputs, mean, gradients[0]])
+    assert parts == [3, 0.5] and whole == 3.5
+    assert gradient.tolist() == [1, 2] and gradients[1] is None
+
+
+def test_time_limit_is_a_number_of_seconds():
+    assert read_timeout({}) == 1800 and read_timeout({'ROAD_TIMEOUT': '7'}) == 7
+    for text in ('soon', '0', '-3', ''):
+        with pytest.raises(InputError, match=f'ROAD_TIMEOUT={text}: is not a whole number'):
+            read_timeout({'ROAD_TIMEOUT': text})
 
 
 def test_frozen_encoder_is_refused_with_the_reason(monkeypatch):

@@ -102,3 +102,13 @@ def test_files_that_are_named_exist():
         named += re.findall(r'`(\w+\.(?:py|txt|toml|yml))`', read(page))
     missing = {path for path in named if not os.path.exists(os.path.join(ROOT, path))}
     assert missing <= {'classes.txt', 'val.txt'}  # of people's own pictures
+
+
+def test_run_folder_holds_what_the_readme_lists(trained_run):
+    listing, = (block for block in blocks('README.md', '') if block.startswith('runs/'))
+    for name in ('command.txt', 'config.json', 'environment.json', 'log.txt', 'metrics.csv',
+                 'metrics.json', 'checkpoints/last', 'checkpoints/best', 'events', 'curves.png',
+                 'contact_sheet.png', 'road.gif', 'images/um_000000.png'):
+        assert os.path.basename(name) in listing
+        path = os.path.join(trained_run, name)
+        assert os.listdir(path) if os.path.isdir(path) else os.path.exists(path)

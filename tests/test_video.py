@@ -115,7 +115,7 @@ def test_only_what_was_there_and_could_not_be_read_is_a_fault(tmp_path, monkeypa
     clip = video.probe(make_clip(tmp_path / 'a.mp4'))
     frames = list(video.read_frames(clip))[:10]  # the first of two seconds
     monkeypatch.setattr(video, '_end', lambda path, streams: ends[streams] * (path == clip.path))
-    assert bool(video.write_video(str(tmp_path / 'b.mp4'), frames, clip)) == fault
+    assert bool(video.write_video(str(tmp_path / 'b.mp4'), frames, clip, True)) == fault
 
 
 def test_clock_of_long_videos(monkeypatch):
@@ -147,8 +147,8 @@ def test_failed_writing_leaves_the_former_file(tmp_path, monkeypatch):
 
     for frames, fault in ((iter(()), 'no frame of it can be read'), (full(), 'former.mp4: cannot')):
         with pytest.raises(InputError, match=fault):
-            video.write_video(str(target), frames, clip)
+            video.write_video(str(target), frames, clip, True)
     monkeypatch.setattr(video, '_join', lambda *_: False)
     with pytest.raises(InputError, match='former.mp4: cannot be written; make room'):
-        video.write_video(str(target), video.read_frames(clip), clip)
+        video.write_video(str(target), video.read_frames(clip), clip, True)
     assert target.read_text() == 'former' and len(os.listdir(tmp_path)) == 2

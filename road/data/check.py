@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 SEEN_TYPES = list(Seen.__annotations__.values())
 
 
-def look(images, labels, checked_path=None, trust=False):
+def look(images, labels, checked_path, trust):
     """Look at image files and label files: ({path: Seen}, {path: fault}).
 
     Args:

@@ -86,7 +86,7 @@ def image_endings():
             if kind in Image.OPEN} | {'.heic', '.heif'}
 
 
-def list_images(folder, suffix=''):
+def list_images(folder, suffix):
     """The image files in a folder and the folders in it: {name: path}, sorted by name.
 
     A name is the path below `folder` without `suffix` and ending, with / between its parts. Files

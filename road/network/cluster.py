@@ -30,6 +30,14 @@ def read_cluster(environ=os.environ):
     return (addresses, rank) if len(addresses) > 1 else ([], 0)
 
 
+def read_timeout(environ=os.environ, default=1800):
+    """Seconds to wait for other processes: longer than process 0's validation takes."""
+    text = environ.get('ROAD_TIMEOUT', str(default))
+    if not text.isdigit() or not int(text):
+        raise InputError(f'ROAD_TIMEOUT={text}: is not a whole number of seconds; correct it')
+    return int(text)
+
+
 def answers(address):
     """Whether a process listens at HOST:PORT."""
     with suppress(OSError), socket.create_connection(address.rsplit(':', 1), timeout=5):

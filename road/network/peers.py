@@ -8,11 +8,9 @@ from concurrent import futures
 from functools import partial
 
 from road.errors import InputError
-from road.network.cluster import answers, read_cluster
+from road.network.cluster import answers, read_cluster, read_timeout
 from road.network.tf1 import tf
 from road.prefetch import start_thread
-
-TIMEOUT = 1800  # seconds; must outlast process 0's validation. ROAD_TIMEOUT changes it
 
 
 def find_peers(args, device):
@@ -31,7 +29,7 @@ class Peers:
     def __init__(self, addresses, rank, args, device):
         self.addresses, self.rank, self.seen, self.waiting = addresses, rank, set(), []
         self.folder, self.precision = os.path.join(args.runs_dir, args.name), device.precision
-        self.timeout = int(os.environ.get('ROAD_TIMEOUT', TIMEOUT))
+        self.timeout = read_timeout()
         self.config = tf.ConfigProto.FromString(device.config.SerializeToString())
         self.config.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
         self.config.device_filters.append(f'/job:worker/task:{rank}')

@@ -1,7 +1,7 @@
 """Videos: read frame by frame, and written as .mp4 files that browsers and phones play.
 
     clip = probe('drive.mov')
-    write_video('out/drive.mp4', read_frames(clip), clip)  # H.264, with the sound of drive.mov
+    write_video('out/drive.mp4', read_frames(clip), clip, sound=True)  # H.264
 
 The output has the duration, the pixels' aspect ratio and the sound of the source. Its frame rate is
 constant: at a variable rate frames are repeated, so that each is shown when it was in the source.
@@ -90,7 +90,7 @@ def read_frames(clip):
             process.kill()
 
 
-def write_video(path, frames, clip, sound=True):
+def write_video(path, frames, clip, sound):
     """Write an .mp4, complete or not at all, with the rate, pixels and sound of a clip.
 
     `frames` yields (repeats, image uint8 [h, w, 3]). Returns a line for each fault of the source;
