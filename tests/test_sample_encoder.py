@@ -39,6 +39,7 @@ def test_shipped_weights_are_complete_finite_and_small():
     check_file()
 
 
+@pytest.mark.slow
 def test_shipped_encoder_has_pools_of_the_size_that_the_decoder_expects():
     images, _ = training.draw(4, seed=1)
     pools = pools_of(encoder.read_weights(), images)

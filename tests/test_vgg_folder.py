@@ -40,6 +40,7 @@ def test_fault_is_named_and_nothing_touched(vgg_dir, tmp_path, name, change, com
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_other_models_are_named(tmp_path, monkeypatch):
     folder, wider, weights = tmp_path / 'vgg', tmp_path / 'wider', vgg16.random_weights()
     vgg_folder.save(weights, str(folder))
