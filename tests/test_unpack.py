@@ -64,8 +64,8 @@ def test_any_archive_is_unpacked_inside_the_folder_or_refused(tmp_path_factory, 
     assert os.listdir(tmp_path) == ['in'] and {*os.listdir(tmp_path / 'in')} <= {'a.zip', 'set'}
 
 
-@given(st.dictionaries(st.sampled_from(['a', 'b/c', 'b/d', 'é.txt', 'x y']), st.binary(max_size=99),
-                       min_size=1))
+@given(st.dictionaries(st.sampled_from(['a', 'b/c', 'b/d', 'é.txt', 'x y']),
+                       st.binary(max_size=99), min_size=1))
 def test_good_archives_are_unpacked_to_the_byte(tmp_path_factory, contents):
     tmp_path = tmp_path_factory.mktemp('good')
     path = archive(tmp_path, [('set/', ''), ('other/a', b'x'),
