@@ -1,6 +1,6 @@
 """Train FCN-8s on a frozen VGG16 to label the road in KITTI images.
 
-    python main.py --sample     # drawn scenes, no download; half a minute on 2 cores
+    python main.py --sample     # drawn scenes, no download; less than a minute on 2 cores
     python main.py              # KITTI Road in data/data_road; downloads VGG16 if it is missing
     python main.py --dataset-dir mine        # other data sets and own pictures, two classes or many
 
