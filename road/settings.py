@@ -94,8 +94,8 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
     def __init__(self, prog):
         super().__init__(prog, max_help_position=32, width=100)
 
-    def _get_help_string(self, action):  # a default of None or False says nothing
-        silent = action.default is None or action.default is False
+    def _get_help_string(self, action):  # a default of None, False or no text says nothing
+        silent = action.default is None or action.default is False or action.default == ''
         return action.help if silent else super()._get_help_string(action)
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from road.data import kitti
 from road.data.calibration import Calibration
+from road.data.dataset import Frame
 from road.errors import InputError
 from road.scoring.birdseye import frame_calibration, lookup, to_birdseye
 from tests.test_calibration import TEXT
@@ -77,7 +77,7 @@ def test_first_and_last_pixel_are_inside():
 def test_calibration_must_fit_the_image(tmp_path):
     path = tmp_path / 'um_000001.txt'
     path.write_text(TEXT)
-    frame = kitti.Frame('um_000001', 'um_000001.png', None, str(path))
+    frame = Frame('um_000001', 'um_000001.png', None, str(path))
     for shape in ((200, 640), (216, 660)):
         np.testing.assert_array_equal(frame_calibration(frame, shape).P2, PLAIN.P2)
     for height, width in ((100, 320), (400, 1280), (200, 500), (280, 640)):

@@ -1,6 +1,6 @@
 """Draw the pictures in imgs/ from the program itself.
 
-    python tools/figures.py                 # trains on the sample first; two minutes on 2 cores
+    python tools/figures.py                 # trains on the sample first; two minutes or less
     python tools/figures.py --run runs/x    # of a complete run
 
 Shapes, kernels and numbers of weights are read from graphs that the program builds. Publish
@@ -48,7 +48,7 @@ def network(image_shape):
     with tf.Graph().as_default() as graph:
         vgg16.build_graph(weights)
         layers = (graph.get_tensor_by_name(name) for name in vgg16.TENSORS[2:])
-        main.layers(*layers, main.NUM_CLASSES)
+        main.layers(*layers, 2)
         variables = {v.op.name: tuple(v.shape.as_list()) for v in tf.trainable_variables()}
     with tf.Graph().as_default() as sized:  # the same graph behind an image of known size
         image = tf.placeholder(tf.float32, [1, *image_shape, 3], name='image')

@@ -27,7 +27,7 @@ OFF_CENTRE = 0.06
 
 
 def frame_calibration(frame, shape):
-    """The Calibration of a road.data.kitti.Frame, whose image has the shape (height, width).
+    """The Calibration of a road.data.dataset.Frame, whose image has the shape (height, width).
 
     Raises InputError if it is missing or damaged, or does not fit an image of this size (resized on
     disk): its principal point is not near the centre.

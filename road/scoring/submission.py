@@ -20,7 +20,7 @@ def write_submission(outputs, frames, path):
     """Write the zip of 8-bit grey PNGs of 800x400.
 
     Args:
-        outputs: yields (kitti.Frame, image, confidence), confidence float32 [h, w] in [0, 1] of the
+        outputs: yields (Frame, image, confidence), confidence float32 [h, w] in [0, 1] of the
             image's own size.
         frames: the frames in `outputs`.
     Raises:
