@@ -1,21 +1,26 @@
 """Work done ahead in threads, so that reading and writing do not hold up a session's step."""
 
+import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 
 THREADS = min(8, os.cpu_count() or 1)
 
 
-def prefetch(function, items, depth=2 * THREADS, threads=THREADS):
+def prefetch(function, items, depth=2 * THREADS, pool=None):
     """Yield function(item) in order, computed in threads at most `depth` items ahead.
 
     Image decoders and encoders release the interpreter's lock, so threads run side by side. An
     exception in `function` is raised where its result would have been yielded; work that has not
     started is then dropped.
+
+    Args:
+        pool: what computes, as `processes` returns; shut down at the end.
     """
-    pool, waiting = ThreadPoolExecutor(threads), deque()
+    pool, waiting = pool or ThreadPoolExecutor(THREADS), deque()
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
@@ -25,6 +30,24 @@ def prefetch(function, items, depth=2 * THREADS, threads=THREADS):
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def processes():
+    """A pool of as many processes as threads, for functions that hold the interpreter's lock.
+
+    Each takes half a second to start. Functions, arguments and results are pickled.
+    """
+    # A forked copy of a process with threads, as TensorFlow has, may hang.
+    return ProcessPoolExecutor(THREADS, multiprocessing.get_context('spawn'), _begin_process)
+
+
+def _begin_process():
+    def end_with_parent():  # which, killed, could not end it
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the pool
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def batched(items, size):

@@ -98,3 +98,15 @@ def test_data_set_is_kept_replaced_or_refused(tmp_path, monkeypatch):
     (folder / 'drawn.txt').unlink()
     with pytest.raises(InputError, match='sample: holds something other than drawn scenes'):
         scenes.write_dataset(folder, **TINY)
+
+
+def test_processes_draw_the_same_bytes(tmp_path):
+    scenes.write_dataset(tmp_path / 'set', **TINY | {'training': 6, 'testing': 1})
+    alone = tmp_path / 'alone'
+    for name in ('image_2', 'gt_image_2', 'calib'):
+        (alone / 'training' / name).mkdir(parents=True)
+    scenes.write_frame(alone, 3, 64, 208, ('training', 'uu', 5))
+    drawn = {path.relative_to(alone): path.read_bytes()
+             for path in alone.rglob('*') if path.is_file()}
+    assert len(drawn) == 3
+    assert drawn == {path: (tmp_path / 'set' / path).read_bytes() for path in drawn}

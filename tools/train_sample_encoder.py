@@ -12,6 +12,7 @@ filters and biases.
 """
 
 import argparse
+import functools
 import os
 import sys
 
@@ -26,9 +27,9 @@ from road.data.kitti import CATEGORIES
 from road.files import atomic_path
 from road.network import vgg16
 from road.network.tf1 import tf
-from road.prefetch import prefetch
+from road.prefetch import prefetch, processes
 from road.progress import tqdm
-from road.sample import encoder, props, scenes
+from road.sample import encoder, scenes
 from road.settings import SAMPLE_DEFAULTS
 
 SHAPE = SAMPLE_DEFAULTS['image_size']  # roads then have the size that the encoder knows
@@ -59,17 +60,18 @@ def main(argv=None):
 
 def draw(count, seed):
     """Draw scenes: uint8 images [count, *SHAPE, 3] and one-hot labels [count, *SHAPE, 2]."""
-    def example(number):
-        # the sample's own frames have 0 or 1 as second number, see scenes.write_frame
-        rng = np.random.default_rng([seed, 2, number])
-        image, label, *_ = scenes.draw_scene(rng, CATEGORIES[number % 3])
-        road, valid = label[..., 2] > 0, label[..., 0] > 0
-        classes = np.where(valid, road, NOT_VALID).astype(np.uint8)
-        return resize_image(image, SHAPE), one_hot(resize_label(classes, SHAPE), 2)
-
-    props.make_textures()
-    examples = prefetch(example, range(count))
+    examples = prefetch(functools.partial(draw_one, seed), range(count), pool=processes())
     return tuple(map(np.stack, zip(*tqdm(examples, 'Drawing scenes', count))))
+
+
+def draw_one(seed, number):
+    """Draw one scene: uint8 image [*SHAPE, 3] and one-hot label [*SHAPE, 2]."""
+    # the sample's own frames have 0 or 1 as second number, see scenes.write_frame
+    rng = np.random.default_rng([seed, 2, number])
+    image, label, *_ = scenes.draw_scene(rng, CATEGORIES[number % 3])
+    road, valid = label[..., 2] > 0, label[..., 0] > 0
+    classes = np.where(valid, road, NOT_VALID).astype(np.uint8)
+    return resize_image(image, SHAPE), one_hot(resize_label(classes, SHAPE), 2)
 
 
 def train(images, labels, steps, batch_size, seed):

@@ -87,11 +87,6 @@ def crown(number, mirrored, small):
     return [layer.reduce(4) for layer in pair] if small else pair
 
 
-def make_textures():
-    """Make what all scenes share. Call it before threads draw, or each of them makes it."""
-    noise_tile(), soft_tile(), crowns()
-
-
 class Canvas:
     """A scene's picture at twice its size, and beside it codes of what hides the road.
 
