@@ -17,6 +17,7 @@ from road.errors import InputError
 
 NAMES = 'a', 'b c', 'sub/d.1', 'sub/é', 'sub/f', 'g', 'h'  # the last of them is sub/é
 ROAD = np.tri(20, 30, dtype=bool)
+LINKS = pytest.mark.skipif(os.name == 'nt', reason='links need rights on Windows')
 
 
 def save(path, picture, **options):
@@ -202,6 +203,7 @@ def test_masks_of_one_value_photographs_and_jpegs_are_refused(tmp_path):
     assert '(JPEG changes values; save labels as PNG); write' in faults_of(jpeg)[0]
 
 
+@LINKS
 def test_images_of_any_format_and_masks_pair_by_stem(tmp_path):
     folder = tmp_path / 'mine'
     for name in ('a.JPG', 'b.jpeg', 'c.webp', 'd.bmp', 'e.TIF', 'f.gif', 'g.png'):
@@ -317,7 +319,8 @@ FAULTS = {
                       'masks/test/a.png: there is no image')}
 
 
-@pytest.mark.parametrize('name', FAULTS)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=LINKS if 'link' in name else ()) for name in FAULTS])
 def test_a_folder_with_one_fault(mine, name):
     """Found by check and by a training, and nothing else is called a fault."""
     assert faults_of(mine) == []
@@ -371,7 +374,7 @@ def test_grey_masks_are_read_by_their_ids(tmp_path):
         assert f'0 for background and {high} for target' in rule.text
 
 
-@pytest.mark.skipif(os.name == 'nt', reason='links need rights on Windows')
+@LINKS
 def test_linked_folders_are_followed(mine, tmp_path):
     for part in ('images', 'masks'):
         (mine / part).rename(tmp_path / part)
