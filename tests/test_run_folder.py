@@ -31,6 +31,7 @@ def resumed(run, *options):
         settings.parse_training(['--resume', str(run), *map(str, options)]))
 
 
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has no fcntl: run folders are not locked')
 def test_run_of_the_same_name_or_in_use_is_not_changed(broken, monkeypatch):
     config, vgg = read_json(broken / 'config.json'), SimpleNamespace(fingerprint='x')
     data = SimpleNamespace(training=[], validation=[], digests={}, classes=())
