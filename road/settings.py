@@ -29,7 +29,7 @@ class DefaultSize(tuple):
 
 # Defaults of --sample: 20 frames per category, small images, and an encoder with few channels.
 SAMPLE_DEFAULTS = {
-    'val_frames': 5, 'image_size': DefaultSize((96, 320)), 'epochs': 20, 'batch_size': 1,
+    'val_frames': 5, 'image_size': DefaultSize((96, 320)), 'epochs': 10, 'batch_size': 1,
     'learning_rate': 0.1, 'keep_prob': 0.9, 'l2': 1e-5}
 # KITTI's cars drive on the right: mirrored images cost more than they teach.
 UNMIRRORED = tuple(name for name in AUGMENTATIONS if name != 'mirror')

@@ -1,6 +1,6 @@
 """Train the encoder of `main.py --sample` and write road/sample/encoder.npz.
 
-    python tools/train_sample_encoder.py     # two to three minutes on 2 cores
+    python tools/train_sample_encoder.py     # about 15 minutes on 2 cores
 
 The file in the repository was made by this command. Run it again when the drawn scenes change.
 
@@ -46,8 +46,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description='Train the encoder of main.py --sample.')
     add = parser.add_argument
     add('--output', default=encoder.WEIGHTS, metavar='FILE', help='the .npz file to write')
-    add('--scenes', type=int, default=180, metavar='N', help='number of scenes to train on')
-    add('--steps', type=int, default=550, metavar='N', help='number of training steps')
+    add('--scenes', type=int, default=720, metavar='N', help='number of scenes to train on')
+    add('--steps', type=int, default=2000, metavar='N', help='number of training steps')
     add('--batch-size', type=int, default=8, metavar='N', help='images per step')
     add('--seed', type=int, default=0, metavar='N', help='seed of initial weights and scenes')
     args = parser.parse_args(argv)
