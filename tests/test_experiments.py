@@ -47,7 +47,8 @@ def test_every_setting_with_every_seed(scenes_dir, vgg_dir, tmp_path, capsys, mo
     metrics = runs_dir / 'plain-seed0' / 'metrics.json'
     finished = os.stat(metrics).st_mtime_ns
 
-    os.remove(runs_dir / 'mirrored-seed0' / 'metrics.json')  # as after a kill
+    for name in ('metrics', 'minutes'):  # as after a kill
+        os.remove(runs_dir / 'mirrored-seed0' / f'{name}.json')
     assert experiments.run([*command, '2']) == 0
     printed = capsys.readouterr().out
     with open(runs_dir / 'experiments.csv', newline='') as file:
@@ -61,6 +62,8 @@ def test_every_setting_with_every_seed(scenes_dir, vgg_dir, tmp_path, capsys, mo
     values = [float(row['MaxF']) for row in rows if row['name'] == 'plain']
     assert f'{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}' in printed
     assert values[0] != values[1]
+    assert [float(row['minutes']) > 0 for row in rows] == [True, False, True, True]  # resumed: nan
+    assert all(0.1 < float(row['peak_memory_gib']) < 100 for row in rows)
 
     path.write_text('plain: --l2 0.1')
     assert experiments.run([*command, '2']) == 2

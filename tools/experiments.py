@@ -13,17 +13,19 @@ stop: finished runs are skipped, a stopped run is resumed.
 
 import argparse
 import csv
+import math
 import os
 import shlex
 import subprocess
 import sys
+import time
 
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from road import errors, settings
 from road.errors import InputError
-from road.files import atomic_path, read_json
+from road.files import atomic_path, read_json, write_json
 from road.runs import run_folder
 from road.runs.log import Terminated, stoppable
 from road.tables import table
@@ -33,7 +35,9 @@ MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 # classes; nan is what a run does not have.
 SCORES = ('MaxF', 'AP', 'IoU', 'mean_IoU', 'accuracy')
 COLUMNS = ('name', 'seed', *SCORES, *(f'best_{score}' for score in SCORES), 'best_epoch', 'seconds',
-           'commit', 'options')  # best_: after the best epoch; seconds: of all epochs
+           'minutes', 'peak_memory_gib', 'commit', 'options')
+# best_: after the best epoch; seconds: of all epochs; minutes: of the whole command, nan where it
+# was stopped and resumed; peak_memory_gib: with mapped files
 OWN = ('--name', '--seed', '--runs-dir', '--resume')  # given to every run, not by the list
 
 
@@ -98,12 +102,15 @@ def refuse_other_options(folder, words):
 
 
 def train(folder, words):
-    words = ['--resume', folder] if os.path.isdir(folder) else words
+    new, start = not os.path.isdir(folder), time.perf_counter()
+    words = words if new else ['--resume', folder]
     code = subprocess.run([sys.executable, MAIN, *words]).returncode
     if code in (130, 143):
         raise KeyboardInterrupt
     if code:
         raise InputError(f'{folder}: the training ended with exit code {code}, see above')
+    if new:
+        write_json(f'{folder}/minutes.json', {'minutes': (time.perf_counter() - start) / 60})
 
 
 def results(folder):
@@ -114,12 +121,15 @@ def results(folder):
     commit, best = read_json(f'{folder}/environment.json').get('commit') or '', metrics['best']
     scores = [row.get(f'val_{score}') for row in (metrics['last'], best) for score in SCORES]
     texts = ('nan' if score is None else f'{score:.4f}' for score in scores)
-    return *texts, str(best['epoch']), f'{metrics["seconds"]:.1f}', commit[:7]
+    minutes = read_json(f'{folder}/minutes.json').get('minutes', math.nan)
+    return (*texts, str(best['epoch']), f'{metrics["seconds"]:.1f}', f'{minutes:.2f}',
+            str(metrics.get('peak_memory_gib') or math.nan), commit[:7])
 
 
 def summary(rows, names):
     """The rows as text: per setting the mean and the standard deviation over its seeds."""
-    columns = ('MaxF', 'AP', 'mean_IoU', 'best_MaxF', 'best_AP', 'best_mean_IoU', 'seconds')
+    columns = ('MaxF', 'AP', 'IoU', 'mean_IoU', 'best_MaxF', 'best_AP', 'best_mean_IoU', 'seconds',
+               'minutes', 'peak_memory_gib')
     columns = [column for column in columns if any(row[column] != 'nan' for row in rows)]
     lines = [('setting', 'seeds', *columns)]
     for name in names:

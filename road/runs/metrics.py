@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import time
 from contextlib import suppress
 
@@ -10,6 +11,11 @@ from road.data.dataset import evenly_spaced
 from road.errors import InputError
 from road.progress import tqdm
 from road.runs import checkpoints, events
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None
 
 # The columns of metrics.csv and of the screen, and their formats. Scores are in per cent; train_*
 # are of a few training frames, val_* of the validation frames.
@@ -61,6 +67,17 @@ def best_of(rows):
     """The row with the highest score_of, the first of equals; the last if all are NaN."""
     scored = [row for row in rows if not math.isnan(score_of(row))]
     return max(scored, key=score_of) if scored else rows[-1]
+
+
+def peak_memory():
+    """The most memory that this process has had at a time, GiB, mapped files included.
+
+    None on Windows, where the figure cannot be had from the standard library.
+    """
+    if resource is None:
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(largest / (2**30 if sys.platform == 'darwin' else 2**20), 2)  # bytes there, or KiB
 
 
 class Metrics:
@@ -149,7 +166,8 @@ class Metrics:
         path = os.path.join(self.run.folder, 'metrics.json')
         with checkpoints.writing(path):
             files.write_json(path, {'epochs': self.epoch, 'best': best, 'last': last,
-                                    'seconds': sum(row['seconds'] for row in self.rows)})
+                                    'seconds': sum(row['seconds'] for row in self.rows),
+                                    'peak_memory_gib': peak_memory()})
         classes = self.run.classes
         if score_of(best) is None:
             what = f'is {classes[1].name}' if len(classes) == 2 else 'is there'
