@@ -17,6 +17,14 @@ def test_figures_of_a_run_are_drawn(trained_run, tmp_path, monkeypatch):
     figures.draw_network(image, confidences[-1])
     figures.draw_conv1x1(image)
     figures.draw_upsampling()
+    figures.draw_minutes(figures.read_minutes(figures.EXPERIMENTS))
     figures.draw_skips(*shown)
     assert sorted(os.listdir(tmp_path)) == [
-        'conv1x1.png', 'network.png', 'skips.png', 'upsampling.png']
+        'conv1x1.png', 'minutes.png', 'network.png', 'skips.png', 'upsampling.png']
+
+
+def test_the_table_with_minutes_is_found(tmp_path):
+    (tmp_path / 'page.md').write_text(
+        '| setting | MaxF |\n| --- | --- |\n| x | 1 |\n\n| setting | MaxF | AP | minutes |\n'
+        '| --- | --- | --- | --- |\n| a: b | 91.5 | 90 | 3 |\n| c | 96 | | |\n\n| d | 1 |\n')
+    assert figures.read_minutes(tmp_path / 'page.md') == [('a: b', 91.5, 3), ('c', 96, None)]

@@ -9,8 +9,10 @@ pictures of `main.py --sample` only.
 
 import argparse
 import glob
+import itertools
 import math
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +35,7 @@ from road.scoring import scores
 
 plt.switch_backend('Agg')  # draws into files, without a screen
 IMGS = os.path.join(os.path.dirname(main.__file__), 'imgs')
+EXPERIMENTS = os.path.join(os.path.dirname(main.__file__), 'docs', 'experiments.md')
 IMAGE_SHAPE = (160, 576)  # of the image in network.png and conv1x1.png
 
 INK, GREY = '#1f2933', '#616e7c'
@@ -292,6 +295,38 @@ def draw_skips(image, label, road, confidences, ious, frames):
     save('skips.png')
 
 
+def read_minutes(path):
+    """The first table of docs/experiments.md with minutes: [(setting, MaxF, minutes or None)]."""
+    with open(path, encoding='utf-8') as file:
+        lines = itertools.dropwhile(
+            lambda line: not re.fullmatch(r'\| setting .* minutes \|\n', line), file)
+        lines = list(itertools.takewhile(str.strip, lines))[2:]
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines]
+    return [(name, float(MaxF), float(cells[-1]) if cells[-1] else None)
+            for name, MaxF, *cells in rows]
+
+
+def draw_minutes(rows):
+    figure, ax = plt.subplots(figsize=(9, 4), dpi=150, facecolor='white')
+    for setting, MaxF, minutes in rows:
+        if minutes is None:
+            ax.axhline(MaxF, color=GREY, linewidth=1, linestyle='--')
+            below = MaxF == min(row[1] for row in rows if row[2] is None)
+            ax.text(1.05, MaxF + (-0.06 if below else 0.04), f'{setting}: {MaxF:.2f}', size=8,
+                    color=GREY, va='top' if below else 'bottom')
+        else:
+            ax.plot(minutes, MaxF, 'o', color=WINDOW)
+            ax.annotate(f'{setting}: {MaxF:.2f}', (minutes, MaxF), (-8, 0), size=8, color=INK,
+                        textcoords='offset points', ha='right', va='center')
+    ax.set(xscale='log', xlim=(1, 100), xticks=[1, 3, 6, 20, 47, 100], ylim=(91, 96.5),
+           xticklabels=[1, 3, 6, 20, 47, 100], xlabel='minutes on 2 CPU cores, the whole command',
+           ylabel='MaxF, per cent')
+    ax.minorticks_off()
+    ax.spines[['top', 'right']].set_visible(False)
+    figure.tight_layout()
+    save('minutes.png')
+
+
 def draw_results(painted):  # a folder
     paths = evenly_spaced(sorted(glob.glob(f'{painted}/*')), 6)
     tiles = [Image.open(path).resize((496, 150), Image.Resampling.LANCZOS) for path in paths]
@@ -312,6 +347,7 @@ if __name__ == '__main__':
         draw_network(image, confidences[-1])
         draw_conv1x1(image)
         draw_upsampling()
+        draw_minutes(read_minutes(EXPERIMENTS))
         draw_skips(*shown)
         draw_results(f'{run}/images')
         shutil.copyfile(f'{run}/road.gif', os.path.join(IMGS, 'semantic_segmantation.gif'))
