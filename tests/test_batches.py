@@ -1,6 +1,8 @@
 """Batches: which frames and copies an epoch visits, its dropout noise, and that it can resume."""
 
 import os
+import threading
+from queue import Queue
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,6 +70,25 @@ def test_dropout_noise_depends_on_seed_and_epoch_alone(frames):
     np.testing.assert_array_equal(first[3], noise(7, 0)[3])
     assert (first[0] != first[1]).all() and (first[0] != noise(7, 1)[0]).all()
     assert (first[0] != noise(8, 0)[0]).all()
+
+
+def test_dropout_noise_is_drawn_before_it_is_asked_for(frames):
+    """While a batch trains, the noise of the next one is drawn, in another thread."""
+    drawn = Queue()
+
+    class Noise:
+        @property
+        def shape(self):
+            drawn.put(threading.current_thread())
+            return None, 2, 3, 5
+
+    batches = Batches(frames, lambda samples: ((), echo(samples)[1]))
+    batches.dropout_noise = [Noise()]
+    steps = batches(3)
+    next(steps)
+    threads = [drawn.get(timeout=60) for _ in range(2)]
+    assert threads[0] is threads[1] is not threading.current_thread()
+    assert len(list(steps)) == 2 and drawn.qsize() == 1
 
 
 def test_read_images_gives_images_and_labels(frames):

@@ -102,4 +102,4 @@ def relight(image, augmentation):
     levels = (np.arange(256) - mean) * augmentation.contrast + mean + augmentation.brightness
     levels = 255 * (levels.clip(0, 255) / 255) ** augmentation.gamma
     table = np.rint(np.multiply.outer(augmentation.colour, levels).clip(0, 255)).astype(np.uint8)
-    return np.stack([table[c][image[..., c]] for c in range(3)], axis=-1)
+    return np.asarray(Image.fromarray(image).point(table.ravel().tolist()))

@@ -8,6 +8,7 @@
 All that is random depends on (seed, epoch) alone, so that a resumed run sees the same batches.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -75,13 +76,19 @@ class Batches:
         rng = np.random.default_rng([self.seed, self.epoch, 1])
         whole = list(batched(self._samples(), batch_size))
         parts = [batch[self._own(batch)] for batch in whole]
-        for batch, (inputs, labels) in zip(whole, prefetch(self._read, parts)):
+
+        def add_noise(item):
+            batch, (inputs, labels) = item
             if self.dropout_noise:
                 height, width = labels.shape[1:3]
                 shape = len(batch), height // STRIDE, width // STRIDE
                 inputs = (*inputs, *(rng.random((*shape, noise.shape[-1]), np.float32)
                                      [self._own(batch)] for noise in self.dropout_noise))
-            yield inputs, labels if self.rank < len(batch) else np.zeros_like(labels)
+            return inputs, labels if self.rank < len(batch) else np.zeros_like(labels)
+
+        # Noise for fc6 and fc7 takes long enough to hold up a GPU. One thread keeps its order.
+        yield from prefetch(add_noise, zip(whole, prefetch(self._read, parts)), depth=1,
+                            pool=ThreadPoolExecutor(1))
 
     def _own(self, batch):
         return slice(self.rank, None, self.processes) if self.rank < len(batch) else slice(1)

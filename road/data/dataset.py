@@ -71,7 +71,7 @@ class Dataset(NamedTuple):
 
 def one_hot(labels, num_classes):
     """uint8 classes [...] => one-hot [..., num_classes]; zeros where a pixel is not valid."""
-    return (labels[..., np.newaxis] == np.arange(num_classes, dtype=np.uint8)).astype(np.uint8)
+    return np.eye(256, num_classes, dtype=np.uint8).take(labels, axis=0)  # faster than comparing
 
 
 def evenly_spaced(items, count):
