@@ -24,9 +24,10 @@ from road.data.batches import Batches, PlainBatches, Sample
 from road.data.layouts import open_dataset
 from road.files import atomic_folder
 from road.network import surgery
-from road.network.device import find_device
+from road.network.device import enable_determinism, find_device
 from road.network.encoder import Encoder
 from road.network.feature_cache import GIB, FeatureCache
+from road.network.loss_scale import LossScale
 from road.network.peers import find_peers
 from road.network.predictor import Predictor
 from road.network.schedule import make_schedule
@@ -48,10 +49,8 @@ POOL3_SCALE, POOL4_SCALE = 0.0001, 0.01  # "at once" FCN-8s: make the skips as l
 def load_vgg(sess, vgg_path):
     """Load the frozen VGG16 graph and its weights from a SavedModel into the session.
 
-    Returns:
-        float32 Tensors image_input [n, h, w, 3] (RGB, 0 to 255), keep_prob (scalar),
-        layer3_out [n, h/8, w/8, 256], layer4_out [n, h/16, w/16, 512],
-        layer7_out [n, h/32, w/32, 4096 or fewer].
+    Returns float32 Tensors image_input [n, h, w, 3] (RGB, 0 to 255), keep_prob (scalar), layer3_out
+    [n, h/8, w/8, 256], layer4_out [n, h/16, w/16, 512], layer7_out [n, h/32, w/32, up to 4096].
     """
     tf.saved_model.loader.load(sess, ['vgg16'], vgg_path)
     return tuple(sess.graph.get_tensor_by_name(name) for name in TENSORS)
@@ -70,8 +69,7 @@ def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e
         vgg_layer3_out, vgg_layer4_out, vgg_layer7_out: float32 Tensors of shape [n, h/8, w/8, c3],
             [n, h/16, w/16, c4], [n, h/32, w/32, c7], each size rounded up.
         l2: weight of each kernel's L2 term, which goes into REGULARIZATION_LOSSES.
-    Returns:
-        logits, float32 Tensor of shape [n, h, w, num_classes]; h, w rounded up to multiples of 8.
+    Returns logits, float32 Tensor [n, h, w, num_classes]; h, w rounded up to multiples of 8.
     """
     def kernel_variable(shape, initializer):
         return tf.get_variable('kernel', shape, initializer=initializer,
@@ -105,7 +103,7 @@ def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e
 
 
 def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
-             encoder=(), encoder_factor=1.0, clip_norm=None, peers=None):
+             encoder=(), encoder_factor=1.0, clip_norm=None, peers=None, scale_loss=False):
     """Add the loss and Adam for the graph's trainable variables.
 
     Args:
@@ -116,9 +114,9 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
         encoder_factor: their learning rate is learning_rate times this.
         clip_norm: clip the gradients to this global norm; None or 0 does not clip.
         peers: the processes that share each batch, road.network.peers.Peers; None trains alone.
-    Returns:
-        (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross-entropy (mean
-        over the valid pixels) + summed L2 terms, the two inputs of loss.op in this order.
+        scale_loss: scale the gradients of a trained encoder, which float16 needs.
+    Returns (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross-entropy (mean
+    over the valid pixels) + summed L2 terms, the two inputs of loss.op in this order.
     """
     logits = tf.reshape(nn_last_layer, [-1, num_classes], name='logits')
     labels = tf.reshape(correct_label, [-1, num_classes])
@@ -132,9 +130,12 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
         terms = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, scope='decoder/')
         loss = tf.add(cross_entropy, tf.add_n(terms) if terms else tf.constant(0.0))
     variables = tf.trainable_variables()
-    gradients = tf.gradients(loss, variables)
+    scale = LossScale() if scale_loss and encoder else None
+    gradients = (scale or tf).gradients(loss, variables)
     if peers:
         loss, gradients = peers.mean(loss, gradients, tf.reduce_sum(labels))
+    if scale:
+        gradients = scale.only_finite(gradients)
     if clip_norm:
         gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
     encoder_names, steps = {v.op.name for v in encoder}, []
@@ -166,8 +167,7 @@ class Model(NamedTuple):
 def build_graph(sess, vgg_dir, *, num_classes=2, l2=1e-4, train_encoder='none', **optimizer):
     """Put the graph together, here and nowhere else: VGG16, decoder, loss, optimizer.
 
-    Args:
-        l2, train_encoder: see road.settings; optimizer: keyword arguments of optimize.
+    l2, train_encoder: see road.settings; optimizer: keyword arguments of optimize.
     """
     image_input, keep_prob, *vgg_layers = load_vgg(sess, vgg_dir)
     trained = surgery.freeze_below(train_encoder)
@@ -213,8 +213,7 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
         sess: tf.Session. Variables without a value are initialised, unless the graph is finalized.
         get_batches_fn: get_batches_fn(batch_size) yields the (image, label) pairs of an epoch. With
             road.data.batches.Batches training goes on after its epoch, and errors name frames.
-        train_op: run in every step.
-        cross_entropy_loss: scalar Tensor, or a list of them whose sum is the loss.
+        train_op: run in every step; cross_entropy_loss: scalar Tensor, or a list of them to sum.
         input_image, correct_label, keep_prob, learning_rate: fed in every step. input_image may be
             a tuple of Tensors; get_batches_fn then yields tuples of arrays for it.
         learning_rate_at: the learning rate at a share of the training, 0 to 1.
@@ -261,7 +260,8 @@ def train(args):
                                                    weights=args.vgg_weights)
         run = run_folder.begin(args, data, vgg, device, log)
         settings.show(args)
-
+        if args.deterministic:  # not earlier: what makes and tries out VGG16 draws without a seed
+            enable_determinism()
         # The frozen part of VGG16 gives the same features in every epoch: compute them once.
         encoder = Encoder(load_vgg, vgg.folder, device.encoder_config, args.train_encoder)
         features = FeatureCache(encoder, args.image_size, data)
@@ -275,9 +275,9 @@ def train(args):
         with open_model(vgg.folder, device.config, seed=args.seed, num_classes=len(data.classes),
                         l2=args.l2, train_encoder=args.train_encoder, clip_norm=args.clip_norm,
                         encoder_factor=args.encoder_learning_rate / args.learning_rate,
-                        peers=peers) as (sess, model):
+                        peers=peers, scale_loss=args.precision == 'float16') as (sess, model):
             predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
-                                  args.image_size, encoder)
+                                  args.image_size, encoder, model.dropout_noise)
             validation = Validation(predictor, features.read, data) if leads else None
             learning_rate_at = make_schedule(args.schedule, args.learning_rate)
             metrics = Metrics(run, sess, model, validation, learning_rate_at) if leads else None
@@ -320,7 +320,7 @@ def open_run(folder, vgg_dir=None):
                     train_encoder=train_encoder) as (sess, model):
         checkpoints.restore(model.weights_saver, sess, run.best_checkpoint)
         yield OpenRun(run, Predictor(sess, model.logits, model.keep_prob, model.features,
-                                     run.settings['image_size'], encoder),
+                                     run.settings['image_size'], encoder, model.dropout_noise),
                       sess, model, device.precision)
 
 

@@ -154,7 +154,10 @@ def _add_training(parser):
         help='seed of initial weights, order, augmentation and dropout')
     add = parser.add_argument_group('speed').add_argument
     add('--precision', choices=PRECISIONS, default='auto',
-        help='precision of the encoder; auto: bfloat16 if the processor has it, else float32')
+        help='precision of the encoder; auto: bfloat16 if the processor has it, else float32; '
+        'float16 is for GPUs, bfloat16 for CPUs')
+    add('--deterministic', action='store_true',
+        help='compute on a GPU so that the same seed gives the same losses; slower')
     add('--cache', action=argparse.BooleanOptionalAction, default=True,
         help='run the frozen encoder once per image and cache its outputs in <data-dir>/cache')
     add('--cache-limit', type=number(float, 0, 1e6), default=20.0, metavar='GIB',
@@ -189,9 +192,6 @@ def _parse_training(parser, argv):
     if args.sample or args.preset:
         parser.set_defaults(**(SAMPLE_DEFAULTS if args.sample else PRESETS[args.preset]))
         args = parser.parse_args(argv)
-    if args.train_encoder != 'none' and args.precision == 'float16':
-        parser.error('--precision float16 is for a frozen encoder, because gradients are too small '
-                     'for float16; leave out --train-encoder, or use --precision bfloat16')
     if not args.augment and getattr(args, 'copies', 1) != 1:
         parser.error(f'--copies {args.copies} needs --augment: without it all copies are the same')
     if args.sample:

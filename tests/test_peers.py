@@ -146,10 +146,10 @@ def test_parts_of_a_batch_make_the_whole_batch(processes):
         frames = [SimpleNamespace(name=str(i)) for i in range(6)]
 
         def read(samples):
-            numbers = np.array([float(sample.frame.name) for sample in samples])
-            return (numbers,), np.ones((len(samples), 64, 96, 2)) * numbers[:, None, None, None]
+            numbers = np.array([int(sample.frame.name) for sample in samples], np.uint8)
+            return (numbers,), np.ones((64, 96), np.uint8) * numbers[:, None, None]
 
-        batches = Batches(frames, read, seed=1)
+        batches = Batches(frames, read, 6, seed=1)
         batches.dropout_noise = [SimpleNamespace(shape=(None, 2, 3, 5))]
         batches.rank, batches.processes = rank, processes
         return [(*inputs, labels) for inputs, labels in batches(4)]
@@ -332,9 +332,11 @@ def test_ctrl_c_while_waiting(place):
 
 @slow
 def test_bfloat16_and_processes_that_differ(place):
-    """Two processes in bfloat16; then the second with another batch size."""
-    with Group(place, 2, 'bfloat16', '--precision', 'bfloat16', '--epochs', '1') as group:
-        assert group.codes() == [0, 0], group.output(0)
+    """Two processes in bfloat16, and with a loss scale; then the second has another batch size."""
+    for precision in ('bfloat16', 'float16'):
+        with Group(place, 2, precision, '--precision', precision, '--epochs', '1') as group:
+            assert group.codes() == [0, 0], group.output(0)
+    assert variables(f'{place[0]}/float16')['loss_scale/good_steps'] > 0
     differing = ['--batch-size', '4'], ['--batch-size', '3']
     with Group(place, 2, 'differing', own=differing) as group:
         assert group.codes() == [2, 2]

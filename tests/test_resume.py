@@ -57,6 +57,26 @@ def test_resume_with_trained_encoder(train_run, encoder_run, stop):
     assert soak.final(folder) == soak.final(alone)
 
 
+def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
+    """The scale goes on where it was, and belongs to training alone. On a CPU, --precision float16
+    computes in float32: the losses are those without a scale."""
+    alone, options = encoder_run
+    stop(signal.SIGTERM)
+    code, folder = train_run('scaled', *options, '--precision', 'float16')
+    assert code == 143
+    last = tf.train.load_checkpoint(checkpoints.read(f'{folder}/checkpoints/last')[0])
+    steps = last.get_tensor('loss_scale/good_steps')
+    assert main.main(['--resume', folder]) == 0
+    last = tf.train.load_checkpoint(checkpoints.read(f'{folder}/checkpoints/last')[0])
+    assert last.get_tensor('loss_scale/good_steps') == 2 * steps > 0
+    assert last.get_tensor('loss_scale/current_loss_scale') == 2 ** 15
+    best, _ = checkpoints.read(f'{folder}/checkpoints/best')
+    assert not any('loss_scale' in name for name, _ in tf.train.list_variables(best))
+    losses, expected = ([float(row['cross_entropy']) for row in soak.read_rows(run)]
+                        for run in (folder, alone))
+    assert losses == pytest.approx(expected, rel=1e-3)
+
+
 def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_scenes, tmp_path, capsys,
                                                   monkeypatch):
     monkeypatch.setattr(main.figures, 'draw', lambda *_: None)

@@ -61,8 +61,10 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(main, 'train_nn', train_nn)
     monkeypatch.setattr(main.figures, 'draw', draw)
     monkeypatch.setattr(main.helper, 'write_test_images', write_test_images)
+    determinism = Mock(side_effect=lambda: seen.update(before_determinism={*seen}))
+    monkeypatch.setattr(main, 'enable_determinism', determinism)  # it would stay on
     args = settings.parse_training([
-        '--dataset', 'kitti',
+        '--dataset', 'kitti', '--deterministic',
         '--data-dir', str(tmp_path / 'data'), '--dataset-dir', scenes_dir, '--target', 'road',
         '--vgg-dir', vgg_dir, '--val-frames', '2', '--image-size', '70x130', '--epochs', '7',
         '--batch-size', '3', '--learning-rate', '0.02', '--schedule', 'constant',
@@ -75,6 +77,9 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsy
     assert vars(args) == before  # settings are never written to
 
     assert seen['find_device'][0] == ('bfloat16', 'conv5')
+    determinism.assert_called_once_with()  # after VGG16 was tried out, before anything is computed
+    assert 'maybe_download_pretrained_vgg' in seen['before_determinism']
+    assert not {'Encoder', 'open_model'} & seen['before_determinism']
     assert seen['open_dataset'][0] == (args,)
     vgg = seen['maybe_download_pretrained_vgg'][1]
     assert vgg == {'vgg_dir': vgg_dir, 'weights': None}
@@ -91,7 +96,7 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsy
     assert len(samples) == 3 * 2 + 9 and options['encoder'].endswith(' bfloat16')
     assert seen['open_model'][1] == {
         'seed': 11, 'num_classes': 2, 'l2': 0.003, 'train_encoder': 'conv5', 'clip_norm': 4.0,
-        'encoder_factor': 0.05, 'peers': None}
+        'encoder_factor': 0.05, 'peers': None, 'scale_loss': False}
     config = seen['open_model'][0][1].graph_options.rewrite_options
     assert config.auto_mixed_precision_onednn_bfloat16 == rewrite.ON == 1
     assert seen['Session'][1]['config'] is seen['open_model'][0][1]

@@ -27,7 +27,8 @@ def find_device(precision='auto', train_encoder='none'):
     Args:
         precision: of road.settings.PRECISIONS; 'auto' is bfloat16 on a processor with instructions
             for it and float32 elsewhere (on recent GPUs TensorFlow then multiplies in TF32).
-            TensorFlow's rewriter for bfloat16 changes CPU nodes only, so a GPU takes float32.
+            TensorFlow's rewriter for bfloat16 changes CPU nodes only, the one for float16 GPU nodes
+            only; elsewhere they are float32.
         train_encoder: if it is not 'none', the training session runs blocks of the encoder, in the
             same precision.
     """
@@ -41,6 +42,10 @@ def find_device(precision='auto', train_encoder='none'):
     if precision == 'bfloat16' and gpus:
         print('Note: --precision bfloat16 is for CPUs alone; this GPU computes in float32 (or '
               'float16, if you give that)')
+        precision = 'float32'
+    if precision == 'float16' and not gpus:
+        print('Note: --precision float16 is for GPUs alone; this CPU computes in float32 (or '
+              'bfloat16, if you give that)')
         precision = 'float32'
     config, encoder_config = tf.ConfigProto(), tf.ConfigProto()
     for each in (config, encoder_config):
@@ -59,6 +64,16 @@ def find_device(precision='auto', train_encoder='none'):
     if not gpus:
         print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')
     return Device(config, encoder_config, name, precision)
+
+
+def enable_determinism():
+    """From here on, run only operations that give the same bits again, in the whole process.
+
+    Random operations without a seed then raise, also when they are only added to a graph.
+    """
+    _ = tf.version  # imports TensorFlow quietly; the next line would do it loudly
+    import tensorflow  # tensorflow.compat.v1 has no such function
+    tensorflow.config.experimental.enable_op_determinism()
 
 
 def cpu_has_bfloat16():

@@ -65,9 +65,11 @@ class Peers:
     def share(self, variables):
         """Add to the graph what `begin` runs: all processes take process 0's variables."""
         self.sent = tf.placeholder(tf.float32, [1 + len(self.addresses)])
-        own = [tf.zeros(v.shape) if self.rank else tf.identity(v) for v in variables]
+        own = [tf.zeros(v.shape) if self.rank else tf.cast(tf.identity(v), tf.float32)
+               for v in variables]  # the count of a loss scale is an integer
         received, *values = self._sum([self.sent, *own])
-        with tf.control_dependencies([tf.assign(*pair) for pair in zip(variables, values)]):
+        with tf.control_dependencies([tf.assign(v, tf.cast(value, v.dtype.base_dtype))
+                                      for v, value in zip(variables, values)]):
             self.waiting.append(tf.identity(received))
 
     def begin(self, sess, run, batches):
