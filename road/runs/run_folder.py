@@ -2,8 +2,8 @@
 
 README.md lists their files; metrics.json and the pictures are there once the run is complete.
 Everything random depends on (seed, epoch) alone. A stopped run continues after its last finished
-epoch and ends with the same metrics (on a CPU; a GPU's sums are not exactly repeatable, or need
---deterministic, which was not tried on one).
+epoch and ends with the same metrics on a CPU. A GPU needs --deterministic for it, which was not
+tried.
 """
 
 import argparse
