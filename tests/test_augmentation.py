@@ -29,10 +29,10 @@ def test_a_change_is_drawn_alone_and_its_absence_leaves_the_others(seed, name):
 def test_ranges_are_filled():
     drawn = [draw(seed, AUGMENTATIONS) for seed in range(1000)]
     for low, high, values in (
-            (-3, 3, [a.angle for a in drawn]), (-30, 30, [a.brightness for a in drawn]),
-            (0.7, 1.3, [a.contrast for a in drawn]), (0.7, 1, [a.box[3] - a.box[1] for a in drawn]),
-            (np.exp(-0.4), np.exp(0.4), [a.gamma for a in drawn]),
-            (0.9, 1.1, [factor for a in drawn for factor in a.colour])):
+            (-5, 5, [a.angle for a in drawn]), (-40, 40, [a.brightness for a in drawn]),
+            (0.6, 1.4, [a.contrast for a in drawn]), (0.5, 1, [a.box[3] - a.box[1] for a in drawn]),
+            (np.exp(-0.5), np.exp(0.5), [a.gamma for a in drawn]),
+            (0.87, 1.13, [factor for a in drawn for factor in a.colour])):
         assert [min(values), max(values)] == pytest.approx([low, high], abs=0.05 * (high - low))
     assert all(0 <= edge <= 1.0001 for a in drawn for edge in a.box)
     assert 0.4 < np.mean([a.mirrored for a in drawn]) < 0.6

@@ -113,8 +113,8 @@ def test_run_of_an_earlier_version_is_read(broken, scenes_dir):
 @pytest.mark.parametrize('options, third', [
     ([], ['--dataset-dir', 'my data', '--preset', 'laptop']),
     (['--preset', 'laptop', '--target', 'car'],
-     ['--dataset-dir', 'my data', '--target', 'car', '--preset', 'full']),
-    (['--preset', 'full'], None), (['--sample'], ['--download-kitti', '--preset', 'laptop'])])
+     ['--dataset-dir', 'my data', '--target', 'car', '--preset', 'best']),
+    (['--preset', 'full'], None), (['--sample'], ['--download-kitti', '--preset', 'quick'])])
 def test_next_commands_can_be_run_as_they_stand(options, third):
     words = options if '--sample' in options else [*options, '--dataset-dir', 'my data']
     args = settings.parse_training(words)

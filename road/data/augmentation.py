@@ -15,14 +15,14 @@ from PIL import Image
 
 from road.data import NOT_VALID
 
-# How far each change goes: what shadows, over-exposure and hills do to a road.
-BRIGHTNESS = 30.0  # grey levels, up or down
-CONTRAST = 0.3  # share by which distances from the mean grey level grow or shrink
-GAMMA = 0.4  # of the exponent's natural logarithm, up or down
-COLOUR = 0.1  # share by which each of red, green and blue grows or shrinks
-SCALE = 0.7  # the smallest share of height and width that a crop keeps
-ASPECT = 0.1  # of the natural logarithm of width over height, up or down
-ROTATION = 3.0  # degrees, either way
+# How far each change goes: what shadows, over-exposure, hills and other cameras do to a road.
+BRIGHTNESS = 40.0  # grey levels, up or down
+CONTRAST = 0.4  # share by which distances from the mean grey level grow or shrink
+GAMMA = 0.5  # of the exponent's natural logarithm, up or down
+COLOUR = 0.13  # share by which each of red, green and blue grows or shrinks
+SCALE = 0.5  # the smallest share of height and width that a crop keeps
+ASPECT = 0.17  # of the natural logarithm of width over height, up or down
+ROTATION = 5.0  # degrees, either way
 
 OUTSIDE = (124, 117, 104)  # RGB that VGG16's mean subtraction makes about zero
 

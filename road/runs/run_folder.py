@@ -225,12 +225,12 @@ def begin(args, data, vgg, device, log=None):
 def next_commands(run):
     """What people do after a training, as text: evaluate, predict, a preset that scores higher."""
     values, defaults = run.settings, vars(settings.parse_training([]))
-    higher = {None: 'laptop', 'laptop': 'full'}.get(values['preset'])
+    higher = {'laptop': 'best', 'best': 'full', 'full': None}.get(values['preset'], 'laptop')
     words = [word for name in ('data_dir', 'dataset_dir', 'target', 'vgg_dir', 'val_frames')
              if values[name] != defaults[name]
              for word in settings.option_text(name, values[name])]
     if values['sample']:  # real images come next
-        words, higher = ['--download-kitti'], 'laptop'
+        words, higher = ['--download-kitti'], 'quick'
     commands = [(['evaluate', run.folder], 'scores of the validation frames'),
                 (['predict', run.folder, 'PICTURES'], 'paint your own images, folders or videos')]
     if higher:
