@@ -35,7 +35,7 @@ SAMPLE_DEFAULTS = {
 UNMIRRORED = tuple(name for name in AUGMENTATIONS if name != 'mirror')
 _TRAINED = {'clip_norm': 1.0, 'encoder_learning_rate': 1e-4, 'augment': UNMIRRORED}
 PRESETS = {
-    'quick': {**_TRAINED, 'train_encoder': 'conv5', 'epochs': 8, 'batch_size': 2, 'copies': 3},
+    'quick': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 3, 'batch_size': 2, 'copies': 2},
     'laptop': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 6, 'batch_size': 2, 'copies': 3,
                'image_size': DefaultSize((288, 960))},
     'best': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 12, 'copies': 6,
