@@ -76,6 +76,7 @@ def test_a_gradient_that_is_not_finite_skips_the_step_and_halves_the_scale(bad):
     assert (last[SCALE], last[COUNT]) == (2 ** 14, 1)
 
 
+@pytest.mark.slow
 def test_without_a_trained_encoder_nothing_is_scaled(vgg_dir, tmp_path):
     def names(**options):
         with main.open_model(vgg_dir, **options) as (sess, model):

@@ -49,6 +49,7 @@ def report(_):
 
 
 @pytest.mark.skipif(os.name != 'posix', reason='SIGKILL is of Unix')
+@pytest.mark.slow
 def test_processes_end_when_their_parent_is_killed(tmp_path):
     (tmp_path / 'parent.py').write_text(PARENT)
     here = os.path.dirname(__file__)

@@ -57,6 +57,7 @@ def test_resume_with_trained_encoder(train_run, encoder_run, stop):
     assert soak.final(folder) == soak.final(alone)
 
 
+@pytest.mark.slow
 def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
     """The scale goes on where it was, and belongs to training alone. On a CPU, --precision float16
     computes in float32: the losses are those without a scale."""

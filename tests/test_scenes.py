@@ -100,6 +100,7 @@ def test_data_set_is_kept_replaced_or_refused(tmp_path, monkeypatch):
         scenes.write_dataset(folder, **TINY)
 
 
+@pytest.mark.slow
 def test_processes_draw_the_same_bytes(tmp_path):
     scenes.write_dataset(tmp_path / 'set', **TINY | {'training': 6, 'testing': 1})
     alone = tmp_path / 'alone'

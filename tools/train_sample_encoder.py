@@ -60,18 +60,18 @@ def main(argv=None):
 
 def draw(count, seed):
     """Draw scenes: uint8 images [count, *SHAPE, 3] and one-hot labels [count, *SHAPE, 2]."""
-    examples = prefetch(functools.partial(draw_one, seed), range(count), pool=processes())
+    examples = prefetch(functools.partial(draw_one, seed, SHAPE), range(count), pool=processes())
     return tuple(map(np.stack, zip(*tqdm(examples, 'Drawing scenes', count))))
 
 
-def draw_one(seed, number):
-    """Draw one scene: uint8 image [*SHAPE, 3] and one-hot label [*SHAPE, 2]."""
+def draw_one(seed, shape, number):
+    """Draw one scene: uint8 image [*shape, 3] and one-hot label [*shape, 2]."""
     # the sample's own frames have 0 or 1 as second number, see scenes.write_frame
     rng = np.random.default_rng([seed, 2, number])
     image, label, *_ = scenes.draw_scene(rng, CATEGORIES[number % 3])
     road, valid = label[..., 2] > 0, label[..., 0] > 0
     classes = np.where(valid, road, NOT_VALID).astype(np.uint8)
-    return resize_image(image, SHAPE), one_hot(resize_label(classes, SHAPE), 2)
+    return resize_image(image, shape), one_hot(resize_label(classes, shape), 2)
 
 
 def train(images, labels, steps, batch_size, seed):
