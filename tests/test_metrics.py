@@ -131,3 +131,12 @@ def test_rows_of_two_kinds_are_no_rows():
     assert not metrics.are_rows([two, more]) and not metrics.are_rows([{**two, **more}])
     assert not metrics.are_rows([{**more, 'epoch': 1.5}]) and not metrics.are_rows([])
     assert metrics.columns(2)[3:8] == list(metrics.TWO_CLASSES)
+
+
+def test_peak_memory_is_that_of_this_process(monkeypatch):
+    if os.path.exists('/proc/self/status'):  # the kernel's own figure, in KiB
+        with open('/proc/self/status') as file:
+            peak = next(int(line.split()[1]) for line in file if line.startswith('VmHWM'))
+        assert metrics.peak_memory() == pytest.approx(peak / 2**20, abs=0.05)
+    monkeypatch.setattr(metrics, 'resource', None)  # as on Windows
+    assert metrics.peak_memory() is None
