@@ -126,6 +126,7 @@ def rewritten(model, graph):
     return made
 
 
+@pytest.mark.slow
 def test_the_rewriter_for_gpus_keeps_loss_and_division_in_float32(vgg_dir, tmp_path):
     """And the graph that it makes trains: in float16, on the CPU."""
     rng = np.random.default_rng(0)

@@ -48,6 +48,7 @@ def test_stopped_run_ends_as_if_never_stopped(train_run, trained_run, stop, caps
     assert read_json(f'{folder}/config.json')['settings']['epochs'] == 3
 
 
+@pytest.mark.slow
 def test_resume_with_trained_encoder(train_run, encoder_run, stop):
     """SIGTERM, with a cosine schedule and augmented copies that are drawn anew in every epoch."""
     alone, options = encoder_run
