@@ -14,6 +14,7 @@ from road.network.vgg_weights import BLUE_MINUS_RED, LAYERS, is_rgb, read_weight
 def keras():
     _ = tf.version  # imports TensorFlow quietly
     import keras
+    keras.utils.set_random_seed(1)  # the same weights in every run
     return keras
 
 
