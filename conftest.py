@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 
@@ -11,6 +12,8 @@ from hypothesis import settings
 import main as main_module
 from road.runs import run_folder
 
+# A job in a shell's background ignores Ctrl-C, and so would all processes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # The same examples in every run, so that a failure in CI can be repeated.
 settings.register_profile('repeatable', derandomize=True, deadline=None, max_examples=25)
 settings.load_profile('repeatable')

@@ -1,4 +1,4 @@
-"""Work done ahead in threads, so that reading and writing do not hold up a session's step."""
+"""Work done ahead in threads or processes, so that it does not hold up a session's step."""
 
 import multiprocessing
 import os

@@ -72,9 +72,8 @@ signal.signal({number}, end)
 open({str(tmp_path)!r} + f'/begun-{{rank}}', 'w')
 time.sleep(1000)
 """)
-    # a job in a shell's background ignores SIGINT, and so do the processes that it starts
-    call = 'import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); ' \
-        f'from tools import launch; launch.MAIN = {launch.MAIN!r}; sys.exit(launch.run(["2"]))'
+    call = f'import sys; from tools import launch; launch.MAIN = {launch.MAIN!r}; ' \
+        'sys.exit(launch.run(["2"]))'
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     process = subprocess.Popen([sys.executable, '-c', call], cwd=root)
     while not all(os.path.exists(tmp_path / f'begun-{rank}') for rank in (0, 1)):

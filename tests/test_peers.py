@@ -347,8 +347,7 @@ def test_bfloat16_and_processes_that_differ(place):
 def test_second_process_alone_ends_by_timeout_or_ctrl_c(place):
     """In real processes, whose interpreters end too."""
     code = f"""
-import signal, sys, main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
+import sys, main
 sys.exit(main.main({[*place[1], '--name', 'nothing']}))"""
     environment = {**os.environ, **launch.environments(2, {})[1]}
 

@@ -20,8 +20,6 @@ pytestmark = pytest.mark.skipif(os.name == 'nt', reason='os.kill ends a process 
 def stop(monkeypatch):
     """stop(number): send signal `number` at the second call of Validation.scores from here on."""
     monkeypatch.setattr(main.figures, 'draw', lambda *_: None)  # takes a second
-    # a shell starts background jobs with Ctrl-C ignored
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     scores, calls = Validation.scores, []
 
     def stop(number):
@@ -31,8 +29,7 @@ def stop(monkeypatch):
                 os.kill(os.getpid(), number)
             return scores(self)
         monkeypatch.setattr(Validation, 'scores', stopped)
-    yield stop
-    signal.signal(signal.SIGINT, before)
+    return stop
 
 
 def test_stopped_run_ends_as_if_never_stopped(train_run, trained_run, stop, capsys):

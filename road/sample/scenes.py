@@ -1,6 +1,6 @@
 """Road scenes drawn by the program: a sample data set in KITTI Road's layout, no download.
 
-    write_dataset('data/sample/data_road')       # 78 scenes, 188x621, about 8 s on 2 cores
+    write_dataset('data/sample/data_road')       # 78 scenes, 188x621, about 10 s on 2 cores
 
 writes `training/{image_2,gt_image_2,calib}` and `testing/{image_2,calib}` with KITTI's names,
 label colours and calibration files. `draw_scene(np.random.default_rng(0), 'um')` draws one scene.
