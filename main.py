@@ -23,7 +23,7 @@ from road import errors, settings
 from road.data.batches import Batches, PlainBatches, Sample
 from road.data.layouts import open_dataset
 from road.files import atomic_folder
-from road.network import surgery
+from road.network import conv_gradient, surgery
 from road.network.device import enable_determinism, find_device
 from road.network.encoder import Encoder
 from road.network.feature_cache import GIB, FeatureCache
@@ -131,7 +131,7 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
         loss = tf.add(cross_entropy, tf.add_n(terms) if terms else tf.constant(0.0))
     variables = tf.trainable_variables()
     scale = LossScale() if scale_loss and encoder else None
-    gradients = (scale or tf).gradients(loss, variables)
+    gradients = (scale or conv_gradient).gradients(loss, variables)
     if peers:
         loss, gradients = peers.mean(loss, gradients, tf.reduce_sum(labels))
     if scale:

@@ -67,6 +67,14 @@ def test_tensorflow_is_heard_where_it_fails_or_is_to_be_heard(run_loud):
     assert (code, printed, errors) == (0, 'level 0\n', 'noise of a libraryheard\n')
 
 
+@pytest.mark.parametrize('chosen, used', [({}, '1'), ({'TF_ENABLE_ONEDNN_OPTS': '0'}, '0')])
+def test_onednn_is_on_unless_the_user_turns_it_off(run_loud, monkeypatch, chosen, used):
+    monkeypatch.delenv('TF_ENABLE_ONEDNN_OPTS', raising=False)
+    see = LOUD + "\nprint('seen', os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
+    code, printed, _ = run_loud('import main; main.tf.Session()', see, **chosen)
+    assert code == 0 and f'seen {used}\n' in printed
+
+
 @pytest.mark.slow
 def test_tensorflow_prints_nothing():
     assert run_program('import main; main.tf.Session()') == (0, '', '')

@@ -1,19 +1,23 @@
-"""Measure how much the feature cache saves on this device, side by side with the plain loop.
+"""Measure how fast this device trains and paints, side by side with the plain loop.
 
     python tools/benchmark.py --kitti-dir DIR --vgg-dir DIR
     python tools/benchmark.py --quick                         # about a minute
 
 The plain loop reads, resizes and feeds the images at every step, runs the whole network in float32,
 and takes one image at a time at test time. Both take turns in one process, so that other load on
-the device slows both. A first call, which compiles, is left out.
+the device slows both. A first call, which compiles, is left out. "everything trained" compares the
+arithmetic of training all layers with that of one large convolution, in the encoder's precision.
 """
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
+from contextlib import ExitStack, contextmanager
 from statistics import median
+from unittest import mock
 
 from scipy.special import softmax
 from tqdm import tqdm
@@ -32,6 +36,7 @@ from road.network.device import find_device
 from road.network.encoder import Encoder
 from road.network.feature_cache import FeatureCache
 from road.network.predictor import Predictor
+from road.network.tf1 import tf
 from road.runs.painting import paint, write_png
 from road.sample import scenes
 from road.tables import table
@@ -58,16 +63,27 @@ def benchmark(device, vgg_dir, kitti_dir, folder, quick):
     frames = kitti.training_frames(os.path.join(kitti_dir, 'training'))
     encoder = Encoder(main.load_vgg, vgg_dir, device.encoder_config)
     some, repeats = frames[:40], 2 if quick else 5
-    with main.open_model(vgg_dir, device.config) as frozen, \
-            main.open_model(vgg_dir, device.config, train_encoder='all') as whole:
+    float32 = tf.ConfigProto(gpu_options=device.config.gpu_options)
+    with ExitStack() as stack:
+        def opened(config, train_encoder):
+            return stack.enter_context(
+                main.open_model(vgg_dir, config, train_encoder=train_encoder))
+
+        frozen, ours = opened(float32, 'none'), opened(device.config, 'all')
+        with mock.patch.object(main.conv_gradient, 'gradients', tf.gradients):
+            plain, whole = opened(float32, 'all'), opened(device.config, 'all')
+        convolve = stack.enter_context(convolution(device.config))
         data = kitti.find_dataset(kitti_dir, 0)
         cached(encoder, data, some[:BATCH], f'{folder}/first')
         features, encoder_seconds = cached(encoder, data, some, f'{folder}/cache')
         training = {'plain, decoder only': plain_step(frozen, frames),
-                    'plain, everything': plain_step(whole, frames),
+                    'plain, everything': plain_step(plain, frames),
                     'ours': lambda: train_epochs(frozen, features, some, 2)}
         painted = painting(frozen, encoder, os.path.join(kitti_dir, 'testing'), folder)
+        everything = {"TensorFlow's gradients": whole_step(whole, frames),
+                      'ours': whole_step(ours, frames), 'one large convolution': convolve}
         measured = {'training, images/s': rates(training, repeats),
+                    'everything trained, GFLOP/s': rates(everything, repeats),
                     'PNG to painted PNG, images/s': rates(painted, repeats)}
         epoch_seconds = len(some) / median(measured['training, images/s']['ours'])
         return {'rates': measured, 'seconds': (len(some), encoder_seconds, epoch_seconds)}
@@ -83,6 +99,40 @@ def plain_step(opened, frames):
         train(opened, opened[1].image_input, inputs, one_hot(labels, 2))
         return BATCH
     return step
+
+
+def whole_step(opened, frames):
+    """A function that trains all layers on BATCH images already read; returns their GFLOP."""
+    inputs, labels = read_images([Sample(frame) for frame in frames[:BATCH]], SHAPE,
+                                 kitti.read_label)
+    pixels = BATCH * SHAPE[0] * SHAPE[1]
+    gflop = 0
+    for variable in opened[0].graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES):
+        found = re.match(r'conv(\d)_\d/filter|fc\d/weights', variable.op.name)
+        if found:  # block 2 is at half the size; forward, and the gradients of input and kernel
+            block = int(found[1] or 6)
+            gflop += 3 * 2e-9 * variable.shape.num_elements() * pixels / 4 ** (block - 1)
+
+    def step():
+        train(opened, opened[1].image_input, inputs, one_hot(labels, 2))
+        return gflop
+    return step
+
+
+@contextmanager
+def convolution(config):
+    """Yield a function that convolves as conv4_2 of KITTI images does; returns its GFLOP."""
+    with tf.Graph().as_default(), tf.Session(config=config) as sess:
+        x = tf.get_variable('x', [BATCH, 48, 156, 512])
+        kernel = tf.get_variable('kernel', [3, 3, 512, 512])
+        # what is fetched stays in float32, so it is not the convolution
+        fetched = tf.reduce_sum(tf.nn.relu(tf.nn.conv2d(x, kernel, 1, 'SAME')))
+        sess.run(tf.global_variables_initializer())
+
+        def convolve():
+            sess.run(fetched)
+            return 2e-9 * BATCH * 48 * 156 * kernel.shape.num_elements()
+        yield convolve
 
 
 def train(opened, tensors, inputs, labels):
@@ -155,7 +205,7 @@ def run(argv=None):
         help='encoder precision (default: auto)')
     add('--quick', action='store_true', help='fewer repeats; about a minute')
     args = parser.parse_args(argv)
-    device = find_device(args.precision)
+    device = find_device(args.precision, 'all')
     with tempfile.TemporaryDirectory() as folder:
         kitti_dir, vgg_dir = args.kitti_dir or f'{folder}/data', args.vgg_dir or f'{folder}/vgg'
         if not args.kitti_dir:

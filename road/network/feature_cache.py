@@ -160,7 +160,10 @@ class FeatureCache:
             for group, items in zip(groups, prefetch(read, groups, depth=2)):
                 items = [item for item in items if self._map(item[0]) != 'whole']
                 bar.update(len(group) - len(items))  # another process has computed these
-                values = self.encoder(np.stack([image for _, image, _ in items])) if items else ()
+                images = [image for _, image, _ in items]
+                if len(images) == 1:
+                    images *= 2  # oneDNN adds up in another order for a single image
+                values = self.encoder(np.stack(images)) if items else ()
                 for i, (sample, _, label) in enumerate(items):
                     yield sample, [value[i] for value in values], label
 

@@ -4,6 +4,7 @@
 
 Importing TensorFlow takes seconds, which --help and usage errors must not wait for. Set
 TF_CPP_MIN_LOG_LEVEL (0 shows all) to see what TensorFlow prints; nothing is hidden then.
+TF_ENABLE_ONEDNN_OPTS=0 turns off oneDNN, Intel's library of operations for processors.
 """
 
 import importlib
@@ -22,6 +23,8 @@ class _LazyModule:
 
 
 def _import_quietly():
+    # Faster on every processor that was tried; TensorFlow itself turns it on for the newest only.
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
     if not sys.stderr or {'tensorflow', 'TF_CPP_MIN_LOG_LEVEL'} & {*sys.modules, *os.environ}:
         return importlib.import_module('tensorflow.compat.v1')
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # must stand before the import
