@@ -6,6 +6,7 @@ import pytest
 
 import main
 from road.data import kitti
+from road.network import vgg16
 from tools import benchmark
 
 
@@ -18,6 +19,16 @@ def test_report_shows_ratios_and_runs():
     # an encoder pass and 30 epochs; 150 images at 3 and at 1 image per second
     assert last == ('30 epochs of 5 images: 17.0 s (encoder pass 2.0 s, epoch 0.5 s); plain, '
                     'decoder only 50.0 s; plain, everything 150.0 s')
+
+
+def test_arithmetic_of_a_training_step():
+    """One 3x3 convolution of 8 x 16 pixels at block 2, counted by hand, and all of VGG16."""
+    shapes = {'conv2_1/filter': (3, 3, 5, 7), 'conv2_1/biases': (7,), 'decoder/kernel': (1, 1, 2)}
+    multiplications = 2 * (8 // 2) * (16 // 2) * 9 * 5 * 7
+    assert benchmark.training_gflop(shapes, 2, (8, 16)) == pytest.approx(6e-9 * multiplications)
+    # VGG16 at 224x224: 15.3 billion multiplications (He and others, Deep residual learning, 2016)
+    whole = benchmark.training_gflop(vgg16.shapes(False), 1, (224, 224))
+    assert whole == pytest.approx(6 * 15.3, rel=0.01)
 
 
 @pytest.mark.slow

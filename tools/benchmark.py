@@ -10,6 +10,7 @@ arithmetic of training all layers with that of one large convolution, in the enc
 """
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -102,21 +103,32 @@ def plain_step(opened, frames):
 
 
 def whole_step(opened, frames):
-    """A function that trains all layers on BATCH images already read; returns their GFLOP."""
+    """A function that trains all layers on BATCH images already read; returns its GFLOP."""
+    sess, model = opened
     inputs, labels = read_images([Sample(frame) for frame in frames[:BATCH]], SHAPE,
                                  kitti.read_label)
-    pixels = BATCH * SHAPE[0] * SHAPE[1]
-    gflop = 0
-    for variable in opened[0].graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES):
-        found = re.match(r'conv(\d)_\d/filter|fc\d/weights', variable.op.name)
-        if found:  # block 2 is at half the size; forward, and the gradients of input and kernel
-            block = int(found[1] or 6)
-            gflop += 3 * 2e-9 * variable.shape.num_elements() * pixels / 4 ** (block - 1)
+    variables = sess.graph.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
+    gflop = training_gflop({v.op.name: v.shape.as_list() for v in variables}, BATCH, SHAPE)
 
     def step():
-        train(opened, opened[1].image_input, inputs, one_hot(labels, 2))
+        train(opened, model.image_input, inputs, one_hot(labels, 2))
         return gflop
     return step
+
+
+def training_gflop(shapes, batch, image_shape):
+    """GFLOP of VGG16's convolutions in a training step: forward, and two gradients of the same.
+
+    Args:
+        shapes: name of each variable => shape, as road.network.vgg16.shapes.
+    """
+    flop = 0
+    for name, shape in shapes.items():
+        found = re.match(r'conv(\d)_\d/filter|fc\d/weights', name)
+        if found:
+            stride = 2 ** (int(found[1] or 6) - 1)
+            flop += 2 * math.prod(shape) * batch * math.prod(image_shape) / stride**2
+    return 3 * flop / 1e9
 
 
 @contextmanager
