@@ -23,7 +23,7 @@ class _LazyModule:
 
 
 def _import_quietly():
-    # Faster on every processor that was tried; TensorFlow itself turns it on for the newest only.
+    # TensorFlow itself turns it on for the newest processors only; see docs/speed.md.
     os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
     if not sys.stderr or {'tensorflow', 'TF_CPP_MIN_LOG_LEVEL'} & {*sys.modules, *os.environ}:
         return importlib.import_module('tensorflow.compat.v1')
