@@ -30,6 +30,11 @@ def samples(scenes_dir):
     return [Sample(frame, copy) for frame in frames for copy in (PLAIN, MIRRORED)]
 
 
+def different(images):
+    """How many: a single image comes twice."""
+    return len(np.unique(images, axis=0))
+
+
 class Encoder:
     """Stands for the encoder: means of the image's blocks, times a factor; counts the images."""
 
@@ -40,7 +45,7 @@ class Encoder:
 
     def __call__(self, images):
         n = len(images)
-        self.images += len(np.unique(images, axis=0))  # a single image may come twice
+        self.images += different(images)
         means = [images.reshape(n, 64 // s, s, 96 // s, s, 3).mean((2, 4, 5)) for s, _ in LAYERS]
         return tuple((mean[..., None] * self.factor * (1 + np.arange(c) / 7)).astype(np.float32)
                      for mean, (_, c) in zip(means, LAYERS))
@@ -149,9 +154,9 @@ class SlowEncoder(Encoder):
         self.note = note
 
     def __call__(self, images):
-        time.sleep(0.2 * len(images))
+        time.sleep(0.2 * different(images))
         with open(self.note, 'a') as file:
-            file.write('.' * len(images))
+            file.write('.' * different(images))
         return super().__call__(images)
 
 
