@@ -7,7 +7,7 @@ def gradients(loss, variables):
     """As tf.gradients, a list of Tensors and None.
 
     On a CPU, the gradient of a convolution's kernel becomes a few matrix products: TensorFlow's
-    operation for it takes two to six times as long as the convolution itself (docs/speed.md).
+    operation for it took two to nine times as long as the convolution itself (docs/speed.md).
     """
     convolutions = {} if tf.config.list_physical_devices('GPU') else _convolutions(loss.graph)
     kernels = [v for v in variables if v.op.name in convolutions]
