@@ -1,7 +1,7 @@
 """Measure how fast this device trains and paints, side by side with the plain loop.
 
     python tools/benchmark.py --kitti-dir DIR --vgg-dir DIR
-    python tools/benchmark.py --quick                         # about a minute
+    python tools/benchmark.py --quick                         # about three minutes on 2 cores
 
 The plain loop reads, resizes and feeds the images at every step, runs the whole network in float32,
 and takes one image at a time at test time. Both take turns in one process, so that other load on
@@ -215,7 +215,7 @@ def run(argv=None):
     add('--vgg-dir', metavar='DIR', help='the VGG16 graph; if not given, one of random weights')
     add('--precision', choices=settings.PRECISIONS, default='auto',
         help='encoder precision (default: auto)')
-    add('--quick', action='store_true', help='fewer repeats; about a minute')
+    add('--quick', action='store_true', help='fewer repeats; about three minutes on 2 CPU cores')
     args = parser.parse_args(argv)
     device = find_device(args.precision, 'all')
     with tempfile.TemporaryDirectory() as folder:
