@@ -77,6 +77,7 @@ def test_export_gives_what_predict_gives_in_another_process(run_dir, scenes_dir,
         export_twice(run_dir, folder, capsys)
         for i, size in enumerate(SIZES):
             batch = np.stack([Image.open(each.image).resize(size[::-1]) for each in frames])
+            batch[1] //= 4  # a dark image
             arrays[f'images{i}'] = batch
             outputs = opened.predictor.predict(enumerate(batch))
             arrays[f'confidence{i}'] = np.stack([confidence for *_, confidence in outputs])
@@ -105,6 +106,15 @@ def test_resizing_is_pillows_to_one_grey_level(shape, new_shape):
     assert np.mean(got != expected) < 0.02
     expected = [images.resize_confidence(each, new_shape) for each in maps]
     np.testing.assert_allclose(smooth[..., 0], expected, atol=1e-4)
+
+
+def test_brightening_is_that_of_the_other_commands():
+    rng = np.random.default_rng(0)
+    batch = np.stack([rng.integers(0, top + 1, (33, 47, 3)) for top in (0, 3, 40, 90, 180, 255)])
+    with tf.Graph().as_default(), tf.Session() as sess:
+        got = sess.run(export.brighten(tf.constant(batch, tf.float32)))
+    np.testing.assert_array_equal(got, [images.brighten(image) for image in np.uint8(batch)])
+    assert np.mean(got != batch) > 0.5
 
 
 @pytest.mark.usefixtures('opened_run')

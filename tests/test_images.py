@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from road.data import images
+from road.data.augmentation import MIRRORED, PLAIN
 from road.errors import InputError
 
 
@@ -18,12 +19,39 @@ def test_resized_labels_mix_no_classes():
 
 def test_sizes_that_32_does_not_divide_are_rounded_up():
     """The last rows are those of the image, and label and image stay together."""
-    rows = np.arange(37, dtype=np.uint8)[:, None].repeat(70, 1)
+    rows = np.arange(100, 137, dtype=np.uint8)[:, None].repeat(70, 1)
     image = images.resize_image(np.dstack([rows] * 3), (37, 70))
-    label = images.resize_label(np.uint8(rows >= 18), (37, 70))
+    label = images.resize_label(np.uint8(rows >= 118), (37, 70))
     assert image.shape == (64, 96, 3) and label.shape == (64, 96)
-    assert (image[-1] == 36).all() and (np.diff(image[:, 0, 0].astype(int)) <= 1).all()
-    assert abs((image[:, 0, 0] >= 18).sum() - label[:, 0].sum()) <= 1
+    assert (image[-1] == 136).all() and (np.diff(image[:, 0, 0].astype(int)) <= 1).all()
+    assert abs((image[:, 0, 0] >= 118).sum() - label[:, 0].sum()) <= 1
+
+
+def log_average(image):
+    return np.exp(np.mean(np.log((image + 0.5) / 256)))
+
+
+def test_dark_roads_are_brightened_as_far_as_bright_ones():
+    rng = np.random.default_rng(0)
+    sky, road = rng.integers(180, 256, (40, 60, 3)), rng.integers(10, 60, (40, 60, 3))
+    image = images.resize_image(np.uint8(np.vstack([sky, road])), (64, 64))
+    assert log_average(image[32:]) == pytest.approx(images.LIGHT, rel=0.01)
+    np.testing.assert_array_equal(images.brighten(image[::-1]), image[::-1])  # a dark sky stays
+
+
+def test_augmented_copies_are_brightened_unless_their_light_is_drawn():
+    image = np.random.default_rng(0).integers(0, 60, (32, 64, 3)).astype(np.uint8)
+    mirrored = images.resize_image(image, (32, 64), MIRRORED)
+    np.testing.assert_array_equal(mirrored, images.brighten(image)[:, ::-1])
+    darker = images.resize_image(image, (32, 64), PLAIN._replace(brightness=-5.0))
+    np.testing.assert_array_equal(darker, image.clip(5) - 5)
+
+
+@pytest.mark.parametrize('level, expected', [(0, 11), (10, 51), (40, 66), (66, 66), (255, 255)])
+def test_brightening_has_its_limits(level, expected):
+    """Grey that is brightened reaches 66, but black gets the square root of its share of white."""
+    image = np.full((8, 8, 3), level, np.uint8)
+    assert (images.brighten(image) == expected).all()
 
 
 def test_confidence_stays_in_range_and_keeps_its_size():

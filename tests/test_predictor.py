@@ -38,12 +38,14 @@ def brightness():
 def test_images_of_any_shape_give_their_own_softmax_in_order(brightness, full_size):
     predictor, seen = brightness
     shapes = [(64, 96)] * 5 + [(90, 40), (33, 50), (33, 50), (1, 1)]
-    pairs = [(i, np.full((*shape, 3), 20 * i, np.uint8)) for i, shape in enumerate(shapes)]
+    levels = [20, *range(80, 240, 20)]  # the first image is dark, so it is brightened
+    pairs = [(i, np.full((*shape, 3), level, np.uint8))
+             for i, (shape, level) in enumerate(zip(shapes, levels))]
     outputs = list(predictor.predict(pairs, full_size))
     assert [key for key, *_ in outputs] == list(range(9))
     for (key, image), (_, same, confidence) in zip(pairs, outputs):
         assert same is image and confidence.shape == image.shape[:2]
-        expected = 1 / (1 + np.exp(4 - 20 * key / 32))
+        expected = 1 / (1 + np.exp(4 - max(levels[key], 66) / 32))
         np.testing.assert_allclose(confidence, expected, rtol=1e-4)
     if full_size:
         assert seen == [(1, shape) for shape in shapes]
@@ -77,13 +79,13 @@ def test_more_than_two_classes_give_all_probabilities():
         keep_prob = tf.placeholder(tf.float32, [])
         logits = tf.reshape(image * keep_prob / 64, [-1, 3])
         predictor = Predictor(sess, logits, keep_prob, image, (64, 96))
-        pairs = [(i, np.full((*shape, 3), (60, 20 * i, 100), np.uint8))
+        pairs = [(i, np.full((*shape, 3), (160, 100 + 20 * i, 200), np.uint8))
                  for i, shape in enumerate([(64, 96), (90, 40), (80, 100)])]
         outputs = list(predictor.predict(pairs))
         assert predictor.confidences(np.zeros([2, 64, 96, 3])).shape == (2, 64, 96, 3)
     for (key, image), (_, _, probabilities) in zip(pairs, outputs):
         assert probabilities.shape == image.shape and probabilities.dtype == np.float32
-        expected = np.exp(np.divide((60, 20 * key, 100), 64))
+        expected = np.exp(np.divide((160, 100 + 20 * key, 200), 64))
         np.testing.assert_allclose(probabilities[5, 7], expected / expected.sum(), rtol=1e-4)
         np.testing.assert_allclose(probabilities.sum(axis=2), 1, atol=1e-5)
 

@@ -37,6 +37,11 @@ class Augmentation(NamedTuple):
     gamma: float = 1.0  # exponent of the grey levels' share of 255
     colour: tuple = (1.0, 1.0, 1.0)  # factors of red, green and blue
 
+    @property
+    def relights(self):
+        """Whether it changes light or colour."""
+        return self[3:] != PLAIN[3:]
+
 
 PLAIN = Augmentation()
 MIRRORED = Augmentation(mirrored=True)
@@ -95,8 +100,6 @@ def resize(plane, shape, augmentation, resample):
 
 def relight(image, augmentation):
     """Change contrast, brightness, gamma and colour of a uint8 image [h, w, 3]."""
-    if augmentation[3:] == PLAIN[3:]:
-        return image
     mean = image.mean()
     # A table of 256 grey levels per channel: whatever the image's size, this is the arithmetic.
     levels = (np.arange(256) - mean) * augmentation.contrast + mean + augmentation.brightness

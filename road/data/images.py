@@ -12,6 +12,7 @@ from road.errors import InputError
 from road.prefetch import prefetch
 
 STRIDE = 32  # VGG16 halves the image five times
+LIGHT = 0.26  # of the lower half, where the road is: the median over KITTI Road's images
 # what Pillow raises on damaged bytes is not documented as one type
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, zlib.error,
            IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
@@ -108,9 +109,27 @@ def _fit_pixels(shape, pixels):
 
 
 def resize_image(image, shape, augmentation=PLAIN):
-    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3]: bilinear, area-weighted to shrink."""
-    shape = network_shape(shape)
-    return relight(resize(image, shape, augmentation, Image.Resampling.BILINEAR), augmentation)
+    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3], as the network sees it.
+
+    Bilinear, area-weighted to shrink. Then it is brightened, unless `augmentation` draws its light:
+    so a network is trained on darker roads than it will see.
+    """
+    resized = resize(image, network_shape(shape), augmentation, Image.Resampling.BILINEAR)
+    return relight(resized, augmentation) if augmentation.relights else brighten(resized)
+
+
+def brighten(image):
+    """Brighten a uint8 image [h, w, 3] by a gamma if its lower half is darker than LIGHT.
+
+    The measure is the log-average of the lower half, the geometric mean of its grey levels as a
+    share of white (Reinhard et al., "Photographic Tone Reproduction for Digital Images", SIGGRAPH
+    2002). A gamma moves it exactly to LIGHT. No gamma is below 0.5, or black borders would decide.
+    """
+    logs = np.log((np.arange(256) + 0.5) / 256)  # neither black nor white is 0 or 1
+    lower = np.bincount(image[len(image) // 2:].ravel(), minlength=256)
+    gamma = np.clip(np.log(LIGHT) * lower.sum() / (logs @ lower), 0.5, 1)
+    levels = np.rint(256 * np.exp(gamma * logs) - 0.5).astype(np.uint8)
+    return np.asarray(Image.fromarray(image).point(levels.tolist() * 3))
 
 
 def resize_label(label, shape, augmentation=PLAIN):

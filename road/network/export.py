@@ -4,7 +4,7 @@
     save(frozen, (160, 576), 'out/model', 'text of README.txt')
 
 Weights are constants, and images may have any size. The exported graph does what `main.py predict`
-does: it resizes the image, runs the network, and resizes the confidence back.
+does: it resizes the image and brightens it, runs the network, and resizes the confidence back.
 """
 
 from __future__ import annotations  # so that annotations do not import TensorFlow
@@ -16,7 +16,7 @@ import timeit
 import numpy as np
 
 from road import files
-from road.data.images import STRIDE, network_shape
+from road.data.images import LIGHT, STRIDE, network_shape
 from road.errors import cannot_write
 from road.network import surgery
 from road.network.tf1 import tf
@@ -59,6 +59,15 @@ def resize_images(images, shape):
     return images
 
 
+def brighten(images):
+    """road.data.images.brighten for a float32 Tensor of whole grey levels [n, h, w, 3]."""
+    logs = tf.math.log((tf.cast(images, tf.float64) + 0.5) / 256)
+    lower = logs[:, tf.shape(images)[1] // 2:]
+    mean = tf.reduce_mean(lower, axis=[1, 2, 3], keepdims=True)
+    gamma = tf.clip_by_value(np.log(LIGHT) / mean, 0.5, 1)
+    return tf.cast(tf.round(256 * tf.exp(gamma * logs) - 0.5), tf.float32)
+
+
 def fit_shape(size, trained_shape):
     """road.data.images.fit_shape for an int32 Tensor [2], (height, width); returns the same."""
     height, width = tf.unstack(tf.cast(size, tf.float64))
@@ -85,7 +94,7 @@ def build_graph(frozen, image_shape):
     images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
     size = tf.shape(images)[1:3]
     shape = tf.unstack(fit_shape(size, image_shape))
-    small = resize_images(images, shape)
+    small = brighten(resize_images(images, shape))
     logits, = tf.import_graph_def(frozen, {'image_input:0': small}, ['logits:0'], name='fcn8s')
     probabilities = tf.nn.softmax(logits)
     if logits.shape[-1] == 2:
