@@ -46,9 +46,8 @@ def gen_batch_function(data_folder, image_shape):
         data_folder: KITTI Road's `training` folder.
         image_shape: (height, width) that images are resized to.
     Yields:
-        images: uint8 [n, h, w, 3], RGB, dark ones brightened (road.data.images.brighten);
-        labels: uint8 [n, h, w, 2], one-hot (not road, road), (0, 0) where a pixel is not valid.
-        The last batch may be smaller.
+        images: uint8 [n, h, w, 3], RGB; labels: uint8 [n, h, w, 2], one-hot (not road, road),
+        (0, 0) where a pixel is not valid. The last batch may be smaller.
     """
     frames = kitti.training_frames(data_folder)
     return Batches(frames, lambda samples: read_images(samples, image_shape, kitti.read_label))

@@ -268,7 +268,7 @@ def train(args):
         batches = Batches(data.training, features.read, len(data.classes), copies=args.copies,
                           augment=args.augment, seed=args.seed)
         if args.cache:
-            samples = batches.all_samples() + [Sample(frame) for frame in data.scored]
+            samples = batches.all_samples() + [Sample(frame, run.seen) for frame in data.scored]
             features.fill(f'{args.data_dir}/cache', samples, args.cache_limit * GIB,
                           encoder=f'{vgg.fingerprint} {device.precision}')
 
@@ -277,7 +277,7 @@ def train(args):
                         encoder_factor=args.encoder_learning_rate / args.learning_rate,
                         peers=peers, scale_loss=args.precision == 'float16') as (sess, model):
             predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
-                                  args.image_size, encoder, model.dropout_noise)
+                                  args.image_size, encoder, model.dropout_noise, run.seen)
             validation = Validation(predictor, features.read, data) if leads else None
             learning_rate_at = make_schedule(args.schedule, args.learning_rate)
             metrics = Metrics(run, sess, model, validation, learning_rate_at) if leads else None
@@ -320,8 +320,8 @@ def open_run(folder, vgg_dir=None):
                     train_encoder=train_encoder) as (sess, model):
         checkpoints.restore(model.weights_saver, sess, run.best_checkpoint)
         yield OpenRun(run, Predictor(sess, model.logits, model.keep_prob, model.features,
-                                     run.settings['image_size'], encoder, model.dropout_noise),
-                      sess, model, device.precision)
+                                     run.settings['image_size'], encoder, model.dropout_noise,
+                                     run.seen), sess, model, device.precision)
 
 
 def main(argv=None):

@@ -84,4 +84,4 @@ def test_light_changes_by_the_formula(seed):
     levels = (image - image.mean()) * copy.contrast + image.mean() + copy.brightness
     levels = 255 * (levels.clip(0, 255) / 255) ** copy.gamma * copy.colour
     np.testing.assert_allclose(augmentation.relight(image, copy), levels.clip(0, 255), atol=0.51)
-    np.testing.assert_array_equal(augmentation.relight(image, PLAIN), image)
+    assert augmentation.relight(image, PLAIN) is image

@@ -13,6 +13,7 @@ import pytest
 import main
 from road.commands import evaluate
 from road.data import camvid, images, kitti
+from road.data.augmentation import PLAIN
 from road.data.batches import Sample
 from road.data.calibration import read_calibration
 from road.data.dataset import Frame
@@ -39,7 +40,7 @@ def test_evaluate_prints_and_writes_the_scores(scenes_dir, copied_scenes, tmp_pa
     run = SimpleNamespace(folder=str(tmp_path), settings=settings, encoder='', training=names[:2],
                           validation=names[2::3], best_checkpoint='best', classes=kitti.CLASSES)
     predictor = SimpleNamespace(
-        encode=SimpleNamespace(layers=[(8, 4)]),
+        encode=SimpleNamespace(layers=[(8, 4)]), seen=PLAIN,
         predict=lambda pairs: ((frame, image, guess(frame)) for frame, image in pairs))
     opened = SimpleNamespace(run=run, predictor=predictor, precision='float32')
 
@@ -177,7 +178,8 @@ def test_images_of_other_proportions_are_encoded_though_they_are_cached(classes_
         opened.predictor.image_shape, usual = size, opened.predictor.image_shape
         opened.run.settings.update(data_dir=str(tmp_path), image_size=size)
         cache = FeatureCache(opened.predictor.encode, size, data._replace(digests=digests))
-        cache.fill(str(tmp_path / 'cache'), list(map(Sample, data.validation)),
+        samples = [Sample(frame, opened.run.seen) for frame in data.validation]
+        cache.fill(str(tmp_path / 'cache'), samples,
                    encoder=f'{opened.run.encoder} {opened.precision}')
         assert len(list(evaluate.predict(opened, data, data.validation))) == 2
         opened.predictor.image_shape = usual
@@ -196,7 +198,8 @@ def test_test_labels_of_kitti_are_not_public(trained_run, capsys):
 def test_run_of_an_earlier_version_is_of_road(trained_run, tmp_path, capsys):
     run_dir = shutil.copytree(trained_run, tmp_path / 'run')
     config = read_json(run_dir / 'config.json')
-    del config['classes'], config['settings']['dataset'], config['settings']['target']
+    del config['classes'], config['light']
+    del config['settings']['dataset'], config['settings']['target']
     config['settings']['kitti_dir'] = config['settings'].pop('dataset_dir')
     write_json(run_dir / 'config.json', config)
     assert main.main(['evaluate', str(run_dir)]) == 0

@@ -112,8 +112,8 @@ def test_brightening_is_that_of_the_other_commands():
     rng = np.random.default_rng(0)
     batch = np.stack([rng.integers(0, top + 1, (33, 47, 3)) for top in (0, 3, 40, 90, 180, 255)])
     with tf.Graph().as_default(), tf.Session() as sess:
-        got = sess.run(export.brighten(tf.constant(batch, tf.float32)))
-    np.testing.assert_array_equal(got, [images.brighten(image) for image in np.uint8(batch)])
+        got = sess.run(export.brighten(tf.constant(batch, tf.float32), 0.26))
+    np.testing.assert_array_equal(got, [images.brighten(image, 0.26) for image in np.uint8(batch)])
     assert np.mean(got != batch) > 0.5
 
 

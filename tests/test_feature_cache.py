@@ -91,11 +91,8 @@ def test_a_second_fill_computes_only_what_is_missing(samples, make, capsys):
     np.testing.assert_array_equal(labels, expected_labels)
 
 
-def test_another_encoder_size_or_image_is_not_mistaken(samples, make, tmp_path, monkeypatch):
+def test_another_encoder_size_or_image_is_not_mistaken(samples, make, tmp_path):
     first = make(Encoder())
-    with monkeypatch.context() as changed:
-        changed.setattr(feature_cache, 'LIGHT', 0.3)
-        assert make(Encoder()).folder != first.folder
     encoder = Encoder()
     assert make(encoder, 'vgg bfloat16').folder != first.folder and encoder.images == len(samples)
     frame, changed, encoder = samples[0].frame, tmp_path / 'um_000000.png', Encoder()

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from road.data import images
-from road.data.augmentation import MIRRORED, PLAIN
+from road.data.augmentation import PLAIN
+from road.data.dataset import Frame
 from road.errors import InputError
 
 
@@ -31,27 +32,34 @@ def log_average(image):
     return np.exp(np.mean(np.log((image + 0.5) / 256)))
 
 
-def test_dark_roads_are_brightened_as_far_as_bright_ones():
+def test_dark_roads_are_brightened_as_far_as_asked():
     rng = np.random.default_rng(0)
     sky, road = rng.integers(180, 256, (40, 60, 3)), rng.integers(10, 60, (40, 60, 3))
-    image = images.resize_image(np.uint8(np.vstack([sky, road])), (64, 64))
-    assert log_average(image[32:]) == pytest.approx(images.LIGHT, rel=0.01)
-    np.testing.assert_array_equal(images.brighten(image[::-1]), image[::-1])  # a dark sky stays
-
-
-def test_augmented_copies_are_brightened_unless_their_light_is_drawn():
-    image = np.random.default_rng(0).integers(0, 60, (32, 64, 3)).astype(np.uint8)
-    mirrored = images.resize_image(image, (32, 64), MIRRORED)
-    np.testing.assert_array_equal(mirrored, images.brighten(image)[:, ::-1])
-    darker = images.resize_image(image, (32, 64), PLAIN._replace(brightness=-5.0))
-    np.testing.assert_array_equal(darker, image.clip(5) - 5)
+    image = np.uint8(np.vstack([sky, road]))
+    np.testing.assert_array_equal(images.brighten(image, 0), image)
+    bright = images.brighten(image, 0.26)
+    assert log_average(bright[40:]) == pytest.approx(0.26, rel=0.01)
+    np.testing.assert_array_equal(images.brighten(bright, 0.25), bright)
+    np.testing.assert_array_equal(images.brighten(image[::-1], 0.26), image[::-1])  # a dark sky
+    copy = images.resize_image(image, (64, 64), PLAIN._replace(light=0.26, mirrored=True))
+    plain = images.resize_image(image, (64, 64))
+    np.testing.assert_array_equal(copy, images.brighten(plain, 0.26)[:, ::-1])
 
 
 @pytest.mark.parametrize('level, expected', [(0, 11), (10, 51), (40, 66), (66, 66), (255, 255)])
 def test_brightening_has_its_limits(level, expected):
     """Grey that is brightened reaches 66, but black gets the square root of its share of white."""
     image = np.full((8, 8, 3), level, np.uint8)
-    assert (images.brighten(image) == expected).all()
+    assert (images.brighten(image, 0.26) == expected).all()
+
+
+@pytest.mark.parametrize('count', [1, 30, 250])
+def test_a_quarter_of_the_frames_is_darker_than_low_light(tmp_path, count):
+    levels = np.linspace(0, 255, count).astype(np.uint8)
+    frames = [Frame(str(level), str(tmp_path / f'{level}.png')) for level in levels]
+    for level in levels:
+        Image.fromarray(np.full((2, 2, 3), level, np.uint8)).save(tmp_path / f'{level}.png')
+    assert images.low_light(frames) == pytest.approx(0.25 if count > 1 else 0.002, abs=0.004)
 
 
 def test_confidence_stays_in_range_and_keeps_its_size():

@@ -10,6 +10,7 @@ import pytest
 
 import main
 from road import settings
+from road.data.images import low_light
 from road.errors import InputError
 from road.files import read_json, write_json
 from road.runs import run_folder
@@ -36,6 +37,7 @@ def test_run_of_the_same_name_or_in_use_is_not_changed(broken, monkeypatch):
     config, vgg = read_json(broken / 'config.json'), SimpleNamespace(fingerprint='x')
     data = SimpleNamespace(training=[], validation=[], digests={}, classes=())
     monkeypatch.setattr(run_folder, 'environment', lambda device: {})
+    monkeypatch.setattr(run_folder, 'low_light', lambda frames: 0.2)
     args = settings.parse_training(['--runs-dir', str(broken.parent), '--name', 'broken'])
     with pytest.raises(InputError, match='a run of that name already; .*--resume .* --name'):
         run_folder.begin(args, data, vgg, None)
@@ -82,6 +84,15 @@ def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'there')
     args = resumed(broken, '--data-dir', '../moved/data', '--vgg-dir', 'other')
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
+
+
+def test_light_of_the_training_images_is_recorded(trained_run, broken):
+    run = run_folder.load(trained_run)
+    training = run_folder.find_dataset(run).named(run.training)
+    assert run.light == run.seen.light == low_light(training) > 0
+    edit(broken / 'config.json', light='bright')
+    with pytest.raises(InputError, match='config.json: damaged'):
+        run_folder.load(str(broken))
 
 
 def test_labels_and_encoder_are_compared(trained_run, copied_scenes, capsys):

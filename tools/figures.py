@@ -263,7 +263,8 @@ def predict_without_skips(folder):
         skips = list(map(sess.graph.get_tensor_by_name, names))
         for frame in frames:
             image, label = images.read_image(frame.image), data.read_label(frame.label)
-            values = predictor.encode(images.resize_image(image, predictor.image_shape)[np.newaxis])
+            small = images.resize_image(image, predictor.image_shape, predictor.seen)
+            values = predictor.encode(small[np.newaxis])
             zeros = [0 * value for value in sess.run(skips, {model.features: values})]
             confidences = []
             for i in range(3):  # how many skips are used; zeros replace the others

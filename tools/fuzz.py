@@ -109,7 +109,7 @@ def run_kinds(folder, opened):
     """The files of a run (main.OpenRun), and of the feature cache."""
     run, predictor, sess, model, *_ = opened
     data = run_folder.find_dataset(run)
-    best, sample = run.best_checkpoint, [Sample(data.training[0])]
+    best, sample = run.best_checkpoint, [Sample(data.training[0], run.seen)]
     data = data._replace(digests={path: file_digest(path) for path in sample[0].frame[1:3]})
 
     def read_checkpoint():

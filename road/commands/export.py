@@ -11,7 +11,7 @@ README = """{title}: FCN-8s on VGG16, as a TensorFlow SavedModel with the tag '{
 Signature serving_default
 {outputs}
 The model resizes images to {height}x{width} (height x width), and {output} back. Images of
-other proportions keep them and are resized to as many pixels.
+other proportions keep them and are resized to as many pixels. Dark ones are brightened.
 
     import tensorflow as tf
     model = tf.saved_model.load(folder)  # keep `model`: the signature alone does not keep it alive
@@ -45,7 +45,7 @@ def run(args, open_run):
                          'move it away')
     with open_run(args.run, args.vgg_dir) as opened:
         run, frozen = opened.run, freeze(opened.sess, opened.model)
-    save(frozen, tuple(run.settings['image_size']), args.output, readme(run))
+    save(frozen, tuple(run.settings['image_size']), run.light, args.output, readme(run))
     size, seconds = size_and_speed(args.output)
     print(f'{args.output}: {size / 1e6:.0f} MB, {1000 * seconds:.0f} ms on this device for an '
           'image of 375x1242, in float32')

@@ -32,15 +32,11 @@ class Augmentation(NamedTuple):
     angle: float = 0.0  # degrees, counter-clockwise
     box: tuple = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom of the crop, as shares
     mirrored: bool = False
+    light: float = 0.0  # a darker image is brightened to it, see road.data.images.brighten
     contrast: float = 1.0  # around the mean grey level
     brightness: float = 0.0  # added, in grey levels
     gamma: float = 1.0  # exponent of the grey levels' share of 255
     colour: tuple = (1.0, 1.0, 1.0)  # factors of red, green and blue
-
-    @property
-    def relights(self):
-        """Whether it changes light or colour."""
-        return self[3:] != PLAIN[3:]
 
 
 PLAIN = Augmentation()
@@ -100,6 +96,8 @@ def resize(plane, shape, augmentation, resample):
 
 def relight(image, augmentation):
     """Change contrast, brightness, gamma and colour of a uint8 image [h, w, 3]."""
+    if augmentation[4:] == PLAIN[4:]:
+        return image
     mean = image.mean()
     # A table of 256 grey levels per channel: whatever the image's size, this is the arithmetic.
     levels = (np.arange(256) - mean) * augmentation.contrast + mean + augmentation.brightness

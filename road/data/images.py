@@ -12,7 +12,6 @@ from road.errors import InputError
 from road.prefetch import prefetch
 
 STRIDE = 32  # VGG16 halves the image five times
-LIGHT = 0.26  # of the lower half, where the road is: the median over KITTI Road's images
 # what Pillow raises on damaged bytes is not documented as one type
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, zlib.error,
            IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
@@ -109,25 +108,39 @@ def _fit_pixels(shape, pixels):
 
 
 def resize_image(image, shape, augmentation=PLAIN):
-    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3], as the network sees it.
-
-    Bilinear, area-weighted to shrink. Then it is brightened, unless `augmentation` draws its light:
-    so a network is trained on darker roads than it will see.
-    """
-    resized = resize(image, network_shape(shape), augmentation, Image.Resampling.BILINEAR)
-    return relight(resized, augmentation) if augmentation.relights else brighten(resized)
+    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3]: bilinear, area-weighted to shrink."""
+    image = resize(image, network_shape(shape), augmentation, Image.Resampling.BILINEAR)
+    return relight(brighten(image, augmentation.light), augmentation)
 
 
-def brighten(image):
-    """Brighten a uint8 image [h, w, 3] by a gamma if its lower half is darker than LIGHT.
+def _light(image):
+    """(light, logs): the light of a uint8 image [h, w, 3], the logarithm of each grey level.
 
-    The measure is the log-average of the lower half, the geometric mean of its grey levels as a
-    share of white (Reinhard et al., "Photographic Tone Reproduction for Digital Images", SIGGRAPH
-    2002). A gamma moves it exactly to LIGHT. No gamma is below 0.5, or black borders would decide.
+    The light is the log-average (geometric mean) of the lower half, where the road is, as a share
+    of white (Reinhard et al., "Photographic Tone Reproduction for Digital Images", SIGGRAPH 2002).
     """
     logs = np.log((np.arange(256) + 0.5) / 256)  # neither black nor white is 0 or 1
     lower = np.bincount(image[len(image) // 2:].ravel(), minlength=256)
-    gamma = np.clip(np.log(LIGHT) * lower.sum() / (logs @ lower), 0.5, 1)
+    return np.exp(logs @ lower / lower.sum()), logs
+
+
+def low_light(frames):
+    """The light that a quarter of the frames do not reach, of at most 200: for `brighten`."""
+    some = frames[::-(-len(frames) // 200)]
+    lights = [_light(image)[0] for _, image in read_frames(some)]
+    return round(float(np.quantile(lights, 0.25)), 4)
+
+
+def brighten(image, light):
+    """Brighten a uint8 image [h, w, 3] that is darker than `light`, see _light, by a gamma.
+
+    Networks miss most of a road that is darker than those they were trained on. A gamma moves the
+    log-average exactly. It is never below 0.5, or black borders would decide.
+    """
+    if not light:
+        return image
+    own, logs = _light(image)
+    gamma = np.clip(np.log(light) / np.log(own), 0.5, 1)
     levels = np.rint(256 * np.exp(gamma * logs) - 0.5).astype(np.uint8)
     return np.asarray(Image.fromarray(image).point(levels.tolist() * 3))
 

@@ -1,7 +1,7 @@
 """A trained network as one SavedModel that needs nothing of this project.
 
     frozen = freeze(sess, model)
-    save(frozen, (160, 576), 'out/model', 'text of README.txt')
+    save(frozen, (160, 576), 0.2, 'out/model', 'text of README.txt')
 
 Weights are constants, and images may have any size. The exported graph does what `main.py predict`
 does: it resizes the image and brightens it, runs the network, and resizes the confidence back.
@@ -16,7 +16,7 @@ import timeit
 import numpy as np
 
 from road import files
-from road.data.images import LIGHT, STRIDE, network_shape
+from road.data.images import STRIDE, network_shape
 from road.errors import cannot_write
 from road.network import surgery
 from road.network.tf1 import tf
@@ -59,12 +59,14 @@ def resize_images(images, shape):
     return images
 
 
-def brighten(images):
+def brighten(images, light):
     """road.data.images.brighten for a float32 Tensor of whole grey levels [n, h, w, 3]."""
+    if not light:
+        return images
     logs = tf.math.log((tf.cast(images, tf.float64) + 0.5) / 256)
     lower = logs[:, tf.shape(images)[1] // 2:]
     mean = tf.reduce_mean(lower, axis=[1, 2, 3], keepdims=True)
-    gamma = tf.clip_by_value(np.log(LIGHT) / mean, 0.5, 1)
+    gamma = tf.clip_by_value(np.log(light) / mean, 0.5, 1)
     return tf.cast(tf.round(256 * tf.exp(gamma * logs) - 0.5), tf.float32)
 
 
@@ -79,12 +81,13 @@ def fit_shape(size, trained_shape):
                     tf.maximum(blocks, 1) * STRIDE)
 
 
-def build_graph(frozen, image_shape):
+def build_graph(frozen, image_shape, light):
     """Add everything from images to confidences to the default graph.
 
     Args:
         frozen: the GraphDef from freeze.
         image_shape: (height, width) the network was trained at.
+        light: to which darker images are brightened, see road.data.images.brighten.
     Returns:
         the Tensor images, uint8 [n, h, w, 3], RGB, and a dict of Tensors, softmax(logits) resized
         to the images' size: of two classes 'confidence', float32 [n, h, w], the probability of
@@ -94,7 +97,7 @@ def build_graph(frozen, image_shape):
     images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
     size = tf.shape(images)[1:3]
     shape = tf.unstack(fit_shape(size, image_shape))
-    small = brighten(resize_images(images, shape))
+    small = brighten(resize_images(images, shape), light)
     logits, = tf.import_graph_def(frozen, {'image_input:0': small}, ['logits:0'], name='fcn8s')
     probabilities = tf.nn.softmax(logits)
     if logits.shape[-1] == 2:
@@ -110,14 +113,14 @@ def build_graph(frozen, image_shape):
     return images, {'probabilities': probabilities, 'classes': classes}
 
 
-def save(frozen, image_shape, folder, readme):
+def save(frozen, image_shape, light, folder, readme):
     """Write the SavedModel and README.txt (the text readme), complete or not at all.
 
     A folder that exists is replaced. Raises InputError if it cannot be written.
     """
     config = tf.ConfigProto(device_count={'GPU': 0})  # nothing is computed
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        images, outputs = build_graph(frozen, image_shape)
+        images, outputs = build_graph(frozen, image_shape, light)
         signature = tf.saved_model.predict_signature_def({'images': images}, outputs)
         try:
             with files.atomic_folder(folder) as temporary:

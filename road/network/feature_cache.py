@@ -7,9 +7,9 @@
 An epoch then costs the decoder alone. Every sample (a frame in one of its augmented copies) has a
 file of its own, `<folder>/<key>/<sample>.bin`: the features one after the other, the label, and
 their CRC-32. The folder's name stands for what all samples share (encoder, precision, image size,
-brightness, label rule), the file's name for the bytes of image and label and the augmentation, so a
-file is never out of date. float16 rounds to 11 bits, a relative error of at most 0.05 % for values
-from 6e-5 to 65,504; pool3 reaches 20,000 on KITTI.
+label rule), the file's name for the bytes of image and label and the augmentation, so a file is
+never out of date. float16 rounds to 11 bits, a relative error of at most 0.05 % for values from
+6e-5 to 65,504; pool3 reaches 20,000 on KITTI.
 
 Any number of processes may fill one cache folder: they share the work. Each takes the samples in an
 order of its own and skips what has appeared meanwhile. The bytes are those of one process: on CPUs
@@ -25,7 +25,7 @@ import zlib
 import numpy as np
 
 from road.data.batches import read_images, read_sample
-from road.data.images import LIGHT, network_shape
+from road.data.images import network_shape
 from road.errors import InputError
 from road.files import atomic_path
 from road.prefetch import batched, prefetch
@@ -116,7 +116,7 @@ class FeatureCache:
     def _choose_folder(self, folder, encoder):
         rule = self.data.layout, sorted(self.data.rule.indices.items())
         self.folder = os.path.join(
-            folder, _digest(encoder, self.image_shape, self.shapes, rule, LIGHT)[:16])
+            folder, _digest(encoder, self.image_shape, self.shapes, rule)[:16])
 
     def _parts(self, data):
         """The features and the label of a file, still on disk."""

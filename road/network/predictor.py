@@ -4,6 +4,7 @@ from itertools import groupby
 
 import numpy as np
 
+from road.data.augmentation import PLAIN
 from road.data.images import STRIDE, fit_shape, network_shape, resize_confidence, resize_image
 from road.prefetch import batched, prefetch
 
@@ -28,13 +29,14 @@ class Predictor:
         encode: road.network.encoder.Encoder; None feeds the images themselves.
         dropout_noise: Tensors [n, h/32, w/32, channels], fed with 0: random ops of a VGG16 graph
             have no seed, and raise in a deterministic process.
+        seen: road.data.augmentation.Augmentation in which images are seen.
     """
 
     def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None,
-                 dropout_noise=()):
+                 dropout_noise=(), seen=PLAIN):
         self.sess, self.logits, self.keep_prob, self.inputs = sess, logits, keep_prob, inputs
         self.image_shape, self.encode = image_shape, encode
-        self.dropout_noise = dropout_noise
+        self.dropout_noise, self.seen = dropout_noise, seen
 
     def confidences(self, values, shape=None):
         """Probabilities in [0, 1] for values of `inputs`.
@@ -69,7 +71,7 @@ class Predictor:
             key, image = pair
             shape = image.shape[:2]
             shape = shape if full_size else fit_shape(shape, self.image_shape)
-            return key, image, shape, resize_image(image, shape)
+            return key, image, shape, resize_image(image, shape, self.seen)
 
         items = prefetch(resized, pairs, depth=2 * BATCH)
         for shape, group in groupby(items, key=lambda item: item[2]):

@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 from road import files, settings
 from road.data import kitti, layouts
+from road.data.augmentation import PLAIN
 from road.data.dataset import Class
+from road.data.images import low_light
 from road.errors import InputError
 from road.network import vgg_folder
 from road.network.cluster import read_cluster
@@ -35,6 +37,12 @@ class Run(NamedTuple):
     training: list  # frame names
     validation: list
     classes: tuple = kitti.CLASSES  # of road.data.dataset.Class
+    light: float = 0.0  # to which darker images are brightened; 0 in runs of earlier versions
+
+    @property
+    def seen(self):
+        """The road.data.augmentation.Augmentation in which the network sees images to label."""
+        return PLAIN._replace(light=self.light)
 
     def checkpoint(self, name):
         """The folder of checkpoint 'last' or 'best'."""
@@ -101,6 +109,7 @@ def _check_config(run):
             and all(isinstance(name, str) for name in run.training + run.validation)
             and all(type(side) is int and 32 <= side <= 8192 for side in (height, width))
             and not any(b'\0' in os.fsencode(run.settings[name]) for name in PATHS)
+            and 0 <= run.light <= 1
             and run.settings['precision'] in settings.PRECISIONS
             and run.settings['train_encoder'] in settings.TRAIN_ENCODER):
         raise ValueError
@@ -204,7 +213,7 @@ def begin(args, data, vgg, device, log=None):
     folder = os.path.join(args.runs_dir, args.name)
     recorded = {name: value for name, value in vars(args).items() if name not in OF_PROCESS}
     names = ([frame.name for frame in part] for part in (data.training, data.validation))
-    run = Run(folder, recorded, vgg.fingerprint, *names, data.classes)
+    run = Run(folder, recorded, vgg.fingerprint, *names, data.classes, low_light(data.training))
     if read_cluster()[1]:
         return run  # process 0 makes the folder
     labels = _label_fingerprint(data.training + data.validation, data.digests.get)

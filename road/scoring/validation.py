@@ -56,7 +56,9 @@ class Validation:
     def _small_outputs(self, frames):
         """As outputs, with confidences of the network's size."""
         batches = list(batched(frames, BATCH))
-        inputs = prefetch(lambda batch: self.read([Sample(frame) for frame in batch])[0], batches)
+        seen = self.predictor.seen
+        inputs = prefetch(lambda batch: self.read([Sample(frame, seen) for frame in batch])[0],
+                          batches)
         for batch, values in zip(batches, inputs):
             for frame, confidence in zip(batch, self.predictor.confidences(values)):
                 yield frame, self.labels[frame], confidence
