@@ -11,7 +11,7 @@ README = """{title}: FCN-8s on VGG16, as a TensorFlow SavedModel with the tag '{
 Signature serving_default
 {outputs}
 The model resizes images to {height}x{width} (height x width), and {output} back. Images of
-other proportions keep them and are resized to as many pixels. Dark ones are brightened.
+other proportions keep them and are resized to as many pixels. Dark images are brightened.
 
     import tensorflow as tf
     model = tf.saved_model.load(folder)  # keep `model`: the signature alone does not keep it alive

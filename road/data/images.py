@@ -125,17 +125,17 @@ def _light(image):
 
 
 def low_light(frames):
-    """The light that a quarter of the frames do not reach, of at most 200: for `brighten`."""
+    """The lower quartile of the light of frames, see _light, from at most 200 of them: a float."""
     some = frames[::-(-len(frames) // 200)]
     lights = [_light(image)[0] for _, image in read_frames(some)]
     return round(float(np.quantile(lights, 0.25)), 4)
 
 
 def brighten(image, light):
-    """Brighten a uint8 image [h, w, 3] that is darker than `light`, see _light, by a gamma.
+    """Brighten a uint8 image [h, w, 3] whose light, see _light, is less than `light`, by a gamma.
 
-    Networks miss most of a road that is darker than those they were trained on. A gamma moves the
-    log-average exactly. It is never below 0.5, or black borders would decide.
+    Networks miss most of a road that is darker than those they were trained on. The gamma raises
+    the log-average to `light`. It is limited to 0.5, because black borders also lower the light.
     """
     if not light:
         return image

@@ -87,7 +87,7 @@ def build_graph(frozen, image_shape, light):
     Args:
         frozen: the GraphDef from freeze.
         image_shape: (height, width) the network was trained at.
-        light: to which darker images are brightened, see road.data.images.brighten.
+        light: darker images are brightened to it, see road.data.images.brighten; 0 brightens none.
     Returns:
         the Tensor images, uint8 [n, h, w, 3], RGB, and a dict of Tensors, softmax(logits) resized
         to the images' size: of two classes 'confidence', float32 [n, h, w], the probability of
@@ -116,6 +116,7 @@ def build_graph(frozen, image_shape, light):
 def save(frozen, image_shape, light, folder, readme):
     """Write the SavedModel and README.txt (the text readme), complete or not at all.
 
+    image_shape and light are those of build_graph.
     A folder that exists is replaced. Raises InputError if it cannot be written.
     """
     config = tf.ConfigProto(device_count={'GPU': 0})  # nothing is computed

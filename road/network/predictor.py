@@ -29,7 +29,7 @@ class Predictor:
         encode: road.network.encoder.Encoder; None feeds the images themselves.
         dropout_noise: Tensors [n, h/32, w/32, channels], fed with 0: random ops of a VGG16 graph
             have no seed, and raise in a deterministic process.
-        seen: road.data.augmentation.Augmentation in which images are seen.
+        seen: road.data.augmentation.Augmentation of every image; it brightens dark ones.
     """
 
     def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None,

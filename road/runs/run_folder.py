@@ -37,11 +37,11 @@ class Run(NamedTuple):
     training: list  # frame names
     validation: list
     classes: tuple = kitti.CLASSES  # of road.data.dataset.Class
-    light: float = 0.0  # to which darker images are brightened; 0 in runs of earlier versions
+    light: float = 0.0  # darker images are brightened to it; 0 in runs of earlier versions
 
     @property
     def seen(self):
-        """The road.data.augmentation.Augmentation in which the network sees images to label."""
+        """The road.data.augmentation.Augmentation of images that are scored or painted."""
         return PLAIN._replace(light=self.light)
 
     def checkpoint(self, name):
