@@ -266,7 +266,7 @@ def train(args):
         encoder = Encoder(load_vgg, vgg.folder, device.encoder_config, args.train_encoder)
         features = FeatureCache(encoder, args.image_size, data)
         batches = Batches(data.training, features.read, len(data.classes), copies=args.copies,
-                          augment=args.augment, seed=args.seed)
+                          augment=args.augment, scale=args.train_scale, seed=args.seed)
         if args.cache:
             samples = batches.all_samples() + [Sample(frame, run.seen) for frame in data.scored]
             features.fill(f'{args.data_dir}/cache', samples, args.cache_limit * GIB,

@@ -35,7 +35,8 @@ SAMPLE_DEFAULTS = {
 UNMIRRORED = tuple(name for name in AUGMENTATIONS if name != 'mirror')
 _TRAINED = {'clip_norm': 1.0, 'encoder_learning_rate': 1e-4, 'augment': UNMIRRORED}
 PRESETS = {
-    'quick': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 3, 'batch_size': 2, 'copies': 2},
+    'quick': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 4, 'batch_size': 2, 'copies': 2,
+              'image_size': DefaultSize((224, 768)), 'train_scale': 0.7},
     'laptop': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 6, 'batch_size': 2, 'copies': 3,
                'image_size': DefaultSize((288, 960))},
     'best': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 12, 'copies': 6,
@@ -130,6 +131,9 @@ def _add_training(parser):
     add('--image-size', type=image_size, default=DefaultSize((192, 672)), metavar='HxW',
         help='resize images to this height and width, pixels, rounded up to multiples of 32; where '
         'it is not given, it is fitted to the proportions of the data set')
+    add('--train-scale', type=number(float, 0.25, 1), default=1.0, metavar='X',
+        help='height and width of the training images as a share of --image-size, rounded up to '
+        'multiples of 32; all other images keep --image-size')
     add = parser.add_argument_group('training').add_argument
     add('--epochs', type=number(int, 1, 100000), default=20, metavar='N', help='number of epochs')
     add('--batch-size', type=number(int, 1, 1024), default=4, metavar='N', help='images per step')

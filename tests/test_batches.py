@@ -51,6 +51,20 @@ def test_an_epoch_chooses_among_copies_or_draws_anew(frames):
     assert samples_of(resumed) == drawn[9:]
 
 
+@pytest.mark.parametrize('copies', [0, 1, 2])
+def test_scaled_copies_are_the_same_but_smaller(frames, copies):
+    def read(samples):
+        return read_images(samples, (50, 90), kitti.read_label)
+    plain, scaled = (Batches(frames, read, copies=copies, augment=AUGMENTATIONS, scale=scale)
+                     for scale in (1, 0.5))
+    (images, labels), (small, small_labels) = next(plain(9)), next(scaled(9))
+    assert images.shape == (9, 64, 96, 3) and labels.shape == (9, 64, 96, 2)
+    assert small.shape == (9, 32, 64, 3) and small_labels.shape == (9, 32, 64, 2)
+    assert {s.augmentation.scale for s in scaled.all_samples()} == ({0.5} if copies else set())
+    np.testing.assert_allclose(small.mean((1, 2)), images.mean((1, 2)), atol=3)
+    np.testing.assert_allclose(small_labels.mean((1, 2)), labels.mean((1, 2)), atol=0.05)
+
+
 def test_names_of_a_step_are_those_of_its_batch(frames):
     batches = Batches(frames, echo, copies=2, augment=['mirror'])
     list(batches(4))

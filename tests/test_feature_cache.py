@@ -46,7 +46,8 @@ class Encoder:
     def __call__(self, images):
         n = len(images)
         self.images += different(images)
-        means = [images.reshape(n, 64 // s, s, 96 // s, s, 3).mean((2, 4, 5)) for s, _ in LAYERS]
+        h, w = images.shape[1:3]
+        means = [images.reshape(n, h // s, s, w // s, s, 3).mean((2, 4, 5)) for s, _ in LAYERS]
         return tuple((mean[..., None] * self.factor * (1 + np.arange(c) / 7)).astype(np.float32)
                      for mean, (_, c) in zip(means, LAYERS))
 
@@ -76,7 +77,23 @@ def test_reads_what_was_computed(samples, make):
         assert got.dtype == np.float32
         np.testing.assert_allclose(got, expected, rtol=2 ** -11)
     np.testing.assert_array_equal(labels, expected_labels)
-    assert {entry.stat().st_size for entry in os.scandir(cache.folder)} == {cache.sample_bytes}
+    assert {entry.stat().st_size for entry in os.scandir(cache.folder)} == {
+        cache.bytes_of(samples[0])}
+
+
+def test_samples_of_two_sizes(samples, make):
+    """Training images may be smaller than those that are labelled, see --train-scale."""
+    small = [sample._replace(augmentation=sample.augmentation._replace(scale=0.5))
+             for sample in samples[:5]]
+    cache = make(Encoder(), samples=small + samples)
+    assert cache.bytes_of(small[0]) < cache.bytes_of(samples[0]) / 2
+    for group, shape in (small, (32, 64)), (samples, (64, 96)):
+        features, labels = cache.read(group)
+        images, expected_labels = read_images(group, SHAPE, kitti.read_label)
+        assert images.shape[1:3] == shape
+        for got, expected in zip(features, Encoder()(images)):
+            np.testing.assert_allclose(got, expected, rtol=2 ** -11)
+        np.testing.assert_array_equal(labels, expected_labels)
 
 
 def test_a_second_fill_computes_only_what_is_missing(samples, make, capsys):
@@ -201,7 +218,7 @@ def test_a_feature_that_float16_cannot_hold_is_refused(make, factor, complaint):
 
 def test_without_room_it_computes_every_time(samples, make, capsys, monkeypatch, tmp_path):
     encoder = Encoder()
-    cache = make(encoder, 'x', limit=len(samples) * make(encoder).sample_bytes - 1)
+    cache = make(encoder, 'x', limit=6 * make(encoder).bytes_of(samples[0]) - 1)
     assert 'more than --cache-limit' in capsys.readouterr().out and encoder.images == 6
     cache.read(samples[:2])
     assert encoder.images == 8

@@ -66,9 +66,9 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsy
     args = settings.parse_training([
         '--dataset', 'kitti', '--deterministic',
         '--data-dir', str(tmp_path / 'data'), '--dataset-dir', scenes_dir, '--target', 'road',
-        '--vgg-dir', vgg_dir, '--val-frames', '2', '--image-size', '70x130', '--epochs', '7',
-        '--batch-size', '3', '--learning-rate', '0.02', '--schedule', 'constant',
-        '--keep-prob', '0.7', '--l2', '0.003',
+        '--vgg-dir', vgg_dir, '--val-frames', '2', '--image-size', '70x130',
+        '--train-scale', '0.5', '--epochs', '7', '--batch-size', '3', '--learning-rate', '0.02',
+        '--schedule', 'constant', '--keep-prob', '0.7', '--l2', '0.003',
         '--augment', 'crop,gamma', '--copies', '2', '--train-encoder', 'conv5',
         '--encoder-learning-rate', '0.001', '--clip-norm', '4', '--seed', '11', '--precision',
         'bfloat16', '--cache-limit', '0.5', '--runs-dir', str(tmp_path / 'runs'), '--name', 'odd'])
@@ -90,7 +90,7 @@ def test_every_setting_arrives(scenes_dir, vgg_dir, tmp_path, monkeypatch, capsy
     assert seen['FeatureCache'][0][1] == (70, 130)
     (frames, _, num_classes), options = seen['Batches']
     assert len(frames) == 3 and num_classes == 2
-    assert options == {'copies': 2, 'augment': ('gamma', 'crop'), 'seed': 11}
+    assert options == {'copies': 2, 'augment': ('gamma', 'crop'), 'scale': 0.5, 'seed': 11}
     (_, cache_dir, samples, limit), options = seen['fill']
     assert cache_dir == str(tmp_path / 'data' / 'cache') and limit == 2**29
     assert len(samples) == 3 * 2 + 9 and options['encoder'].endswith(' bfloat16')

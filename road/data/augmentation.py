@@ -28,9 +28,10 @@ OUTSIDE = (124, 117, 104)  # RGB that VGG16's mean subtraction makes about zero
 
 
 class Augmentation(NamedTuple):
-    """How an image is changed, in this order: rotated, cropped, mirrored, then its light."""
+    """How an image is changed, in this order: rotated, cropped, resized, mirrored, its light."""
     angle: float = 0.0  # degrees, counter-clockwise
     box: tuple = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom of the crop, as shares
+    scale: float = 1.0  # height and width as a share of the image size, see road.data.images
     mirrored: bool = False
     light: float = 0.0  # a darker image is brightened to it, see road.data.images.brighten
     contrast: float = 1.0  # around the mean grey level
@@ -96,7 +97,7 @@ def resize(plane, shape, augmentation, resample):
 
 def relight(image, augmentation):
     """Change contrast, brightness, gamma and colour of a uint8 image [h, w, 3]."""
-    if augmentation[4:] == PLAIN[4:]:
+    if augmentation[5:] == PLAIN[5:]:
         return image
     mean = image.mean()
     # A table of 256 grey levels per channel: whatever the image's size, this is the arithmetic.

@@ -49,6 +49,7 @@ class Batches:
             is not valid.
         copies: augmented copies per frame, of which each epoch takes one; 0 draws a new one.
         augment: the changes they may show, of road.settings.AUGMENTATIONS.
+        scale: their height and width as a share of the image size.
         seed: of order, augmentation and dropout noise.
     Attributes:
         epoch: the number of epochs begun so far; set it to go on after an epoch.
@@ -60,10 +61,10 @@ class Batches:
             downloaded graph start a new random stream in every session.
     """
 
-    def __init__(self, frames, read, num_classes=2, *, copies=1, augment=(), seed=0):
+    def __init__(self, frames, read, num_classes=2, *, copies=1, augment=(), scale=1.0, seed=0):
         self.frames, self.read, self.seed = frames, read, seed
         self.num_classes = num_classes
-        self.copies, self.augment = copies, augment
+        self.copies, self.augment, self.scale = copies, augment, scale
         self.epoch, self.dropout_noise = 0, ()
         self.rank, self.processes = 0, 1
 
@@ -107,14 +108,17 @@ class Batches:
 
     def _copy(self, name, choice):
         if self.copies:
-            return draw_copies(name, self.copies, self.seed, self.augment)[choice]
+            return self._copies(name)[choice]
         rng = np.random.default_rng([self.seed, self.epoch, *name.encode()])
-        return draw_augmentation(rng, self.augment)
+        return draw_augmentation(rng, self.augment)._replace(scale=self.scale)
+
+    def _copies(self, name):
+        copies = draw_copies(name, self.copies, self.seed, self.augment)
+        return [copy._replace(scale=self.scale) for copy in copies]
 
     def all_samples(self):
         """All samples that epochs choose from; none where each is drawn anew."""
-        return [Sample(frame, copy) for frame in self.frames
-                for copy in draw_copies(frame.name, self.copies, self.seed, self.augment)]
+        return [Sample(frame, copy) for frame in self.frames for copy in self._copies(frame.name)]
 
     def names(self, step, batch_size):
         """The names of the frames in a step of the current epoch; steps count from 1."""

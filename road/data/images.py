@@ -72,13 +72,13 @@ def unreadable(path, error):
     return InputError(f'{path}: not a readable image, or cut short; copy or unpack it again')
 
 
-def network_shape(shape):
-    """(h, w) rounded up to multiples of STRIDE, the sizes that VGG16 can halve five times.
+def network_shape(shape, scale=1):
+    """(h, w) times scale, rounded up to multiples of STRIDE: VGG16 can halve them five times.
 
     Images are resized to it. Padding them instead costs MaxF wherever 32 does not divide the
     height: at 200x672 15 points with repeated edge rows, 1 point with reflected rows.
     """
-    return tuple(-(-size // STRIDE) * STRIDE for size in shape)
+    return tuple(-(-round(size * scale) // STRIDE) * STRIDE for size in shape)
 
 
 def fit_shape(shape, trained_shape):
@@ -108,8 +108,12 @@ def _fit_pixels(shape, pixels):
 
 
 def resize_image(image, shape, augmentation=PLAIN):
-    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3]: bilinear, area-weighted to shrink."""
-    image = resize(image, network_shape(shape), augmentation, Image.Resampling.BILINEAR)
+    """uint8 [h, w, 3] => uint8 [*network_shape(shape, augmentation.scale), 3].
+
+    Bilinear, area-weighted to shrink.
+    """
+    size = network_shape(shape, augmentation.scale)
+    image = resize(image, size, augmentation, Image.Resampling.BILINEAR)
     return relight(brighten(image, augmentation.light), augmentation)
 
 
@@ -146,8 +150,9 @@ def brighten(image, light):
 
 
 def resize_label(label, shape, augmentation=PLAIN):
-    """uint8 classes [h, w] => uint8 [*network_shape(shape)], nearest; 255 outside the image."""
-    return resize(label, network_shape(shape), augmentation, Image.Resampling.NEAREST)
+    """As resize_image, for uint8 classes [h, w]: nearest; 255 outside the image."""
+    size = network_shape(shape, augmentation.scale)
+    return resize(label, size, augmentation, Image.Resampling.NEAREST)
 
 
 def resize_confidence(confidence, shape):

@@ -17,10 +17,12 @@ the features of an image do not depend on the other images of its batch (measure
 """
 
 import hashlib
+import math
 import os
 import random
 import shutil
 import zlib
+from itertools import groupby
 
 import numpy as np
 
@@ -46,12 +48,6 @@ class FeatureCache:
 
     def __init__(self, encoder, image_shape, data):
         self.encoder, self.image_shape, self.data = encoder, image_shape, data
-        height, width = network_shape(image_shape)
-        self.label_shape = height, width
-        self.shapes = [(height // stride, width // stride, channels)
-                       for stride, channels in encoder.layers]
-        values = sum(int(np.prod(shape)) for shape in self.shapes)
-        self.sample_bytes = values * 2 + height * width + 4
         self.folder = None
         self._mapped = {}  # sample => its file, mapped into memory
 
@@ -63,10 +59,8 @@ class FeatureCache:
         if not all(sample in self._mapped for sample in samples):
             images, labels = read_images(samples, self.image_shape, self.data.read_label)
             return self.encoder(images), labels
-        parts = [self._parts(self._mapped[sample]) for sample in samples]
-        features = tuple(np.stack(arrays).astype(np.float32)
-                         for arrays in zip(*(part[:-1] for part in parts)))
-        return features, np.stack([part[-1].reshape(self.label_shape) for part in parts])
+        *features, labels = zip(*map(self._parts, samples))
+        return tuple(np.stack(arrays).astype(np.float32) for arrays in features), np.stack(labels)
 
     def fill(self, folder, samples, limit=np.inf, *, encoder):
         """Compute what is missing on disk. If it cannot be used, a line says why.
@@ -83,9 +77,10 @@ class FeatureCache:
             return  # the features are the images, which are read as fast from their own files
         samples = list(dict.fromkeys(samples))
         self._choose_folder(folder, encoder)
-        size = f'{len(samples) * self.sample_bytes / MIB:.0f} MiB in {self.folder}'
-        if len(samples) * self.sample_bytes > limit:
-            print(f'Features are not cached: {size} is more than --cache-limit {limit / GIB:g}')
+        size = sum(map(self.bytes_of, samples))
+        text = f'{size / MIB:.0f} MiB in {self.folder}'
+        if size > limit:
+            print(f'Features are not cached: {text} is more than --cache-limit {limit / GIB:g}')
             return
         states = list(prefetch(self._map, samples))
         missing = [sample for sample, state in zip(samples, states) if state != 'whole']
@@ -95,14 +90,14 @@ class FeatureCache:
         try:
             os.makedirs(self.folder, exist_ok=True)
             free = shutil.disk_usage(self.folder).free
-            if len(missing) * self.sample_bytes > free:
+            if sum(map(self.bytes_of, missing)) > free:
                 raise OSError(f'only {free / GIB:.2f} GiB are free')
             computed = self._compute(missing)
         except OSError as error:
             self._mapped.clear()
-            print(f'Features are not cached: {size} cannot be written ({error.strerror or error})')
+            print(f'Features are not cached: {text} cannot be written ({error.strerror or error})')
             return
-        print(f'Features: {len(samples)} samples, {size}; {computed} computed now')
+        print(f'Features: {len(samples)} samples, {text}; {computed} computed now')
 
     def find(self, folder, samples, *, encoder):
         """The samples, of a list, that an earlier fill has computed, as a set; `read` reads them.
@@ -116,16 +111,28 @@ class FeatureCache:
     def _choose_folder(self, folder, encoder):
         rule = self.data.layout, sorted(self.data.rule.indices.items())
         self.folder = os.path.join(
-            folder, _digest(encoder, self.image_shape, self.shapes, rule)[:16])
+            folder, _digest(encoder, self.image_shape, self.encoder.layers, rule)[:16])
 
-    def _parts(self, data):
-        """The features and the label of a file, still on disk."""
-        parts, start = [], 0
-        for shape in self.shapes:
-            stop = start + 2 * int(np.prod(shape))
+    def _shapes(self, sample):
+        """The shapes of a sample's features, and that of its label."""
+        height, width = network_shape(self.image_shape, sample.augmentation.scale)
+        return [*((height // stride, width // stride, channels)
+                  for stride, channels in self.encoder.layers), (height, width)]
+
+    def bytes_of(self, sample):
+        """The size of a sample's file: float16 features, uint8 label, CRC-32."""
+        *features, label = map(math.prod, self._shapes(sample))
+        return 2 * sum(features) + label + 4
+
+    def _parts(self, sample):
+        """The features and the label of a mapped sample, still on disk."""
+        data, parts, start = self._mapped[sample], [], 0
+        *shapes, label_shape = self._shapes(sample)
+        for shape in shapes:
+            stop = start + 2 * math.prod(shape)
             parts.append(data[start:stop].view(np.float16).reshape(shape))
             start = stop
-        return [*parts, data[start:-4]]
+        return [*parts, data[start:-4].reshape(label_shape)]
 
     def _path(self, sample):
         frame, augmentation = sample
@@ -140,7 +147,7 @@ class FeatureCache:
             return 'missing'
         except (OSError, ValueError):  # ValueError: an empty file cannot be mapped
             return 'damaged'
-        if (len(data) != self.sample_bytes
+        if (len(data) != self.bytes_of(sample)
                 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:].tobytes(), 'little')):
             return 'damaged'
         self._mapped[sample] = data
@@ -148,7 +155,8 @@ class FeatureCache:
 
     def _compute(self, samples):
         """Compute what no other process computes meanwhile; returns the number of samples."""
-        groups = list(batched(samples, ENCODER_BATCH))
+        by_shape = groupby(samples, self._shapes)  # images of one pass have one shape
+        groups = [group for _, same in by_shape for group in batched(same, ENCODER_BATCH)]
         random.SystemRandom().shuffle(groups)  # whatever the seed: an order of this process alone
 
         def read(group):
