@@ -55,7 +55,8 @@ assert not {'main', 'helper', 'road'} & set(sys.modules)
 def run_dir(request, train_run, encoder_run):
     if request.param == 'trained encoder':
         return encoder_run[0]
-    code, folder = train_run('exported', '--image-size=50x170', '--epochs=1')
+    code, folder = train_run('exported', '--image-size=50x170', '--train-scale=0.6',
+                             '--epochs=1')
     assert code == main.main(['evaluate', folder]) == 0
     return folder
 
