@@ -28,7 +28,7 @@ OUTSIDE = (124, 117, 104)  # RGB that VGG16's mean subtraction makes about zero
 
 
 class Augmentation(NamedTuple):
-    """How an image is changed, in this order: rotated, cropped, resized, mirrored, its light."""
+    """How an image is changed: rotated, cropped, resized, mirrored, then its light."""
     angle: float = 0.0  # degrees, counter-clockwise
     box: tuple = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom of the crop, as shares
     scale: float = 1.0  # height and width as a share of the image size, see road.data.images

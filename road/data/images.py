@@ -81,16 +81,16 @@ def network_shape(shape, scale=1):
     return tuple(-(-round(size * scale) // STRIDE) * STRIDE for size in shape)
 
 
-def fit_shape(shape, trained_shape):
+def fit_shape(shape, image_shape):
     """The (height, width), multiples of STRIDE, at which a network should see an image of `shape`.
 
-    An image of about the proportions of the training images is seen at their size. Any other keeps
-    its own and gets about as many pixels: docs/training.md has the measurements.
+    An image of about the proportions of image_shape, which is --image-size, is seen at that size.
+    Any other keeps its own and gets about as many pixels: docs/training.md has the measurements.
     """
-    (height, width), (trained_height, trained_width) = shape, network_shape(trained_shape)
-    if 0.8 <= width * trained_height / (height * trained_width) <= 1.25:
-        return trained_height, trained_width
-    return _fit_pixels(shape, trained_height * trained_width)
+    (height, width), (usual_height, usual_width) = shape, network_shape(image_shape)
+    if 0.8 <= width * usual_height / (height * usual_width) <= 1.25:
+        return usual_height, usual_width
+    return _fit_pixels(shape, usual_height * usual_width)
 
 
 def default_shape(shape, usual):

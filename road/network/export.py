@@ -70,14 +70,14 @@ def brighten(images, light):
     return tf.cast(tf.round(256 * tf.exp(gamma * logs) - 0.5), tf.float32)
 
 
-def fit_shape(size, trained_shape):
+def fit_shape(size, image_shape):
     """road.data.images.fit_shape for an int32 Tensor [2], (height, width); returns the same."""
     height, width = tf.unstack(tf.cast(size, tf.float64))
-    trained_height, trained_width = trained_shape = network_shape(trained_shape)
-    ratio = width * trained_height / (height * trained_width)
-    scale = tf.sqrt(trained_height * trained_width / (height * width)) / STRIDE
+    usual_height, usual_width = usual = network_shape(image_shape)
+    ratio = width * usual_height / (height * usual_width)
+    scale = tf.sqrt(usual_height * usual_width / (height * width)) / STRIDE
     blocks = tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32)
-    return tf.where((ratio >= 0.8) & (ratio <= 1.25), tf.constant(trained_shape),
+    return tf.where((ratio >= 0.8) & (ratio <= 1.25), tf.constant(usual),
                     tf.maximum(blocks, 1) * STRIDE)
 
 
@@ -86,7 +86,7 @@ def build_graph(frozen, image_shape, light):
 
     Args:
         frozen: the GraphDef from freeze.
-        image_shape: (height, width) the network was trained at.
+        image_shape: the --image-size of the run, (height, width).
         light: darker images are brightened to it, see road.data.images.brighten; 0 brightens none.
     Returns:
         the Tensor images, uint8 [n, h, w, 3], RGB, and a dict of Tensors, softmax(logits) resized

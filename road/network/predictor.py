@@ -25,7 +25,7 @@ class Predictor:
         keep_prob: scalar Tensor, fed with 1.
         inputs: what is fed: the image Tensor [n, h, w, 3], or, with `encode`, the tuple of feature
             Tensors.
-        image_shape: (height, width) of the training images.
+        image_shape: the --image-size of the run, (height, width).
         encode: road.network.encoder.Encoder; None feeds the images themselves.
         dropout_noise: Tensors [n, h/32, w/32, channels], fed with 0: random ops of a VGG16 graph
             have no seed, and raise in a deterministic process.
