@@ -42,7 +42,7 @@ class FeatureCache:
 
     Args:
         encoder: road.network.encoder.Encoder.
-        image_shape: (height, width) the images are resized to.
+        image_shape: (height, width) the images are resized to, times a sample's augmentation.scale.
         data: road.data.dataset.Dataset with the digests of all files.
     """
 
