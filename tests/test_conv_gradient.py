@@ -19,7 +19,7 @@ def both(build, **shapes):
                      for name, shape in shapes.items()}
         loss = build(variables)
         exact, ours = (function(loss, list(variables.values()))
-                       for function in (tf.gradients, conv_gradient.gradients))
+                       for function in (tf.gradients, conv_gradient.by_products))
         sess.run(tf.global_variables_initializer())
         assert [g is None for g in exact] == [g is None for g in ours]
         given = [g for g in ours if g is not None]
@@ -94,10 +94,12 @@ def test_a_kernel_that_the_loss_does_not_need_has_no_gradient():
     same(loss, 0, x=(1, 4, 4, 2), kernel=(3, 3, 2, 2))
 
 
-@pytest.mark.parametrize('gpus, own', [([], 4), (['GPU:0'], 0)])
-def test_trained_convolutions_of_the_encoder_use_it_on_a_cpu(vgg_dir, monkeypatch, gpus, own):
+@pytest.mark.parametrize('gpus, bfloat16, own', [
+    ([], False, 4), ([], True, 0), (['GPU:0'], False, 0)])
+def test_trained_convolutions_use_it_where_it_is_faster(vgg_dir, monkeypatch, gpus, bfloat16, own):
     """Of 11 trained convolutions those larger than 1x1 and not transposed: conv5 and fc6."""
     monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind: gpus)
+    monkeypatch.setattr(conv_gradient, 'cpu_has_bfloat16', lambda: bfloat16)
     with main.open_model(vgg_dir, train_encoder='conv5') as (sess, model):
         steps = tf.graph_util.extract_sub_graph(sess.graph.as_graph_def(), [model.train_op.name])
     operations = [node.op for node in steps.node]

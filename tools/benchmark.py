@@ -32,7 +32,7 @@ from road.data.batches import Batches, Sample, read_images
 from road.data.dataset import one_hot
 from road.errors import InputError
 from road.files import file_digest
-from road.network import vgg16, vgg_folder
+from road.network import conv_gradient, vgg16, vgg_folder
 from road.network.device import find_device
 from road.network.encoder import Encoder
 from road.network.feature_cache import FeatureCache
@@ -70,9 +70,11 @@ def benchmark(device, vgg_dir, kitti_dir, folder, quick):
             return stack.enter_context(
                 main.open_model(vgg_dir, config, train_encoder=train_encoder))
 
-        frozen, ours = opened(float32, 'none'), opened(device.config, 'all')
-        with mock.patch.object(main.conv_gradient, 'gradients', tf.gradients):
+        frozen = opened(float32, 'none')
+        with mock.patch.object(conv_gradient, 'gradients', tf.gradients):
             plain, whole = opened(float32, 'all'), opened(device.config, 'all')
+        with mock.patch.object(conv_gradient, 'gradients', conv_gradient.by_products):
+            products = opened(device.config, 'all')
         convolve = stack.enter_context(convolution(device.config))
         data = kitti.find_dataset(kitti_dir, 0)
         cached(encoder, data, some[:BATCH], f'{folder}/first')
@@ -82,7 +84,8 @@ def benchmark(device, vgg_dir, kitti_dir, folder, quick):
                     'ours': lambda: train_epochs(frozen, features, some, 2)}
         painted = painting(frozen, encoder, os.path.join(kitti_dir, 'testing'), folder)
         everything = {"TensorFlow's gradients": whole_step(whole, frames),
-                      'ours': whole_step(ours, frames), 'one large convolution': convolve}
+                      'matrix products': whole_step(products, frames),
+                      'one large convolution': convolve}
         measured = {'training, images/s': rates(training, repeats),
                     'everything trained, GFLOP/s': rates(everything, repeats),
                     'PNG to painted PNG, images/s': rates(painted, repeats)}

@@ -1,15 +1,23 @@
-"""Gradients of trained convolutions that a CPU computes faster than TensorFlow's own."""
+"""Gradients of trained convolutions that many CPUs compute faster than TensorFlow's own."""
 
+from road.network.device import cpu_has_bfloat16
 from road.network.tf1 import tf
 
 
 def gradients(loss, variables):
-    """As tf.gradients, a list of Tensors and None.
+    """As tf.gradients, a list of Tensors and None, by whatever is faster here as far as is known.
 
-    On a CPU, the gradient of a convolution's kernel becomes a few matrix products: TensorFlow's
-    operation for it took two to nine times as long as the convolution itself (docs/speed.md).
+    TensorFlow's operation for the gradient of a kernel is slow on processors without bfloat16
+    (docs/speed.md). On those with it and on GPUs the matrix products were not measured.
     """
-    convolutions = {} if tf.config.list_physical_devices('GPU') else _convolutions(loss.graph)
+    if tf.config.list_physical_devices('GPU') or cpu_has_bfloat16():
+        return tf.gradients(loss, variables)
+    return by_products(loss, variables)
+
+
+def by_products(loss, variables):
+    """As tf.gradients, but the gradients of convolutions' kernels are a few matrix products."""
+    convolutions = _convolutions(loss.graph)
     kernels = [v for v in variables if v.op.name in convolutions]
     outputs = [convolutions[v.op.name].outputs[0] for v in kernels]
     # Besides its convolution, a kernel may have an L2 term in the loss.
