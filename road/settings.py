@@ -37,7 +37,7 @@ _TRAINED = {'clip_norm': 1.0, 'encoder_learning_rate': 1e-4, 'augment': UNMIRROR
 PRESETS = {
     'quick': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 4, 'batch_size': 2, 'copies': 2,
               'image_size': DefaultSize((224, 768)), 'train_scale': 0.7},
-    'laptop': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 6, 'batch_size': 1, 'copies': 3,
+    'laptop': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 6, 'batch_size': 2, 'copies': 3,
                'image_size': DefaultSize((288, 960))},
     'best': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 12, 'copies': 6,
              'image_size': DefaultSize((320, 1056))},
