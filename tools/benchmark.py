@@ -6,7 +6,8 @@
 The plain loop reads, resizes and feeds the images at every step, runs the whole network in float32,
 and takes one image at a time at test time. Both take turns in one process, so that other load on
 the device slows both. A first call, which compiles, is left out. "everything trained" compares the
-arithmetic of training all layers with that of one large convolution, in the encoder's precision.
+arithmetic of training all layers, with each kind of gradients of road.network.conv_gradient, with
+that of one large convolution, in the encoder's precision.
 """
 
 import argparse

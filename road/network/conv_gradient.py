@@ -1,14 +1,14 @@
-"""Gradients of trained convolutions that many CPUs compute faster than TensorFlow's own."""
+"""Gradients of convolutions, faster than TensorFlow's own on processors without bfloat16."""
 
 from road.network.device import cpu_has_bfloat16
 from road.network.tf1 import tf
 
 
 def gradients(loss, variables):
-    """As tf.gradients, a list of Tensors and None, by whatever is faster here as far as is known.
+    """As tf.gradients: a list of Tensors and None. Processors without bfloat16 use by_products.
 
-    TensorFlow's operation for the gradient of a kernel is slow on processors without bfloat16
-    (docs/speed.md). On those with it and on GPUs the matrix products were not measured.
+    TensorFlow's operation for the gradient of a kernel is slow there (docs/speed.md). On processors
+    with bfloat16 and on GPUs the matrix products were not measured.
     """
     if tf.config.list_physical_devices('GPU') or cpu_has_bfloat16():
         return tf.gradients(loss, variables)
