@@ -33,16 +33,15 @@ SAMPLE_DEFAULTS = {
     'learning_rate': 0.1, 'keep_prob': 0.9, 'l2': 1e-5}
 # KITTI's cars drive on the right: mirrored images cost more than they teach.
 UNMIRRORED = tuple(name for name in AUGMENTATIONS if name != 'mirror')
-_TRAINED = {'clip_norm': 1.0, 'encoder_learning_rate': 1e-4, 'augment': UNMIRRORED}
+_TRAINED = {'train_encoder': 'conv4', 'clip_norm': 1.0, 'encoder_learning_rate': 1e-4,
+            'batch_size': 2, 'augment': UNMIRRORED}
 PRESETS = {
-    'quick': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 4, 'batch_size': 2, 'copies': 2,
-              'image_size': DefaultSize((224, 768)), 'train_scale': 0.7},
-    'laptop': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 6, 'batch_size': 2, 'copies': 3,
-               'image_size': DefaultSize((288, 960))},
-    'best': {**_TRAINED, 'train_encoder': 'conv4', 'epochs': 12, 'copies': 6,
-             'image_size': DefaultSize((320, 1056))},
-    'full': {**_TRAINED, 'train_encoder': 'all', 'encoder_learning_rate': 5e-5, 'epochs': 100,
-             'copies': 0, 'image_size': DefaultSize((384, 1248))}}
+    'quick': {**_TRAINED, 'epochs': 4, 'copies': 2, 'image_size': DefaultSize((224, 768)),
+              'train_scale': 0.7},
+    'laptop': {**_TRAINED, 'epochs': 6, 'copies': 3, 'image_size': DefaultSize((288, 960))},
+    'best': {**_TRAINED, 'epochs': 12, 'copies': 6, 'image_size': DefaultSize((320, 1056))},
+    'full': {**_TRAINED, 'train_encoder': 'all', 'encoder_learning_rate': 5e-5, 'batch_size': 4,
+             'epochs': 100, 'copies': 0, 'image_size': DefaultSize((384, 1248))}}
 
 COMMANDS = {
     'train': 'train a model; what main.py does where no command is given',
