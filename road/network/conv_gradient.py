@@ -7,8 +7,8 @@ from road.network.tf1 import tf
 def gradients(loss, variables):
     """As tf.gradients: a list of Tensors and None. Processors without bfloat16 use by_products.
 
-    TensorFlow's operation for the gradient of a kernel is slow there (docs/speed.md). On processors
-    with bfloat16 and on GPUs the matrix products were not measured.
+    TensorFlow's operation for the gradient of a kernel is slow there, and faster than by_products
+    in bfloat16 (docs/speed.md). On GPUs by_products was not measured.
     """
     if tf.config.list_physical_devices('GPU') or cpu_has_bfloat16():
         return tf.gradients(loss, variables)
