@@ -21,18 +21,20 @@ import numpy as np
 import helper
 from road import errors, settings
 from road.data.batches import Batches, PlainBatches, Sample
-from road.data.layouts import open_dataset
+from road.data.download import download_kitti
+from road.data.layouts import fit_settings, open_dataset
 from road.files import atomic_folder
 from road.network import conv_gradient, surgery
 from road.network.device import enable_determinism, find_device
 from road.network.encoder import Encoder
 from road.network.feature_cache import GIB, FeatureCache
 from road.network.loss_scale import LossScale
-from road.network.peers import find_peers
 from road.network.predictor import Predictor
 from road.network.schedule import make_schedule
 from road.network.tf1 import tf
 from road.network.vgg16 import TENSORS
+from road.network.vgg_source import find_vgg
+from road.network.workers import ALONE, find_workers
 from road.progress import tqdm
 from road.runs import checkpoints, figures, run_folder
 from road.runs.log import Log, Terminated, stoppable
@@ -103,47 +105,58 @@ def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e
 
 
 def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
-             encoder=(), encoder_factor=1.0, clip_norm=None, peers=None, scale_loss=False):
+             encoder=(), encoder_factor=1.0, clip_norm=None, workers=ALONE, scale_loss=False):
     """Add the loss and Adam for the graph's trainable variables.
 
     Args:
         nn_last_layer: float32 Tensor [n, h, w, num_classes], the logits.
-        correct_label: float32 Tensor of the same shape, one-hot; zeros where a pixel is not valid.
+        correct_label: float32 Tensor of the same shape, one-hot; zeros where a pixel is ignored.
         learning_rate: scalar Tensor.
         encoder: the trainable variables that belong to the encoder.
         encoder_factor: their learning rate is learning_rate times this.
         clip_norm: clip the gradients to this global norm; None or 0 does not clip.
-        peers: the processes that share each batch, road.network.peers.Peers; None trains alone.
+        workers: the processes that share each batch, road.network.workers.
         scale_loss: scale the gradients of a trained encoder, which float16 needs.
-    Returns (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross-entropy (mean
-    over the valid pixels) + summed L2 terms, the two inputs of loss.op in this order.
+    Returns (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross_entropy
+    (mean over the pixels that are not ignored) + l2_loss (summed L2 terms), Tensors of these names.
     """
     logits = tf.reshape(nn_last_layer, [-1, num_classes], name='logits')
     labels = tf.reshape(correct_label, [-1, num_classes])
-    with tf.name_scope('loss'):
-        # softmax_cross_entropy_with_logits has the gradient softmax - label, which is not zero
-        # where the label is all zeros.
-        per_pixel = -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=1)
-        cross_entropy = tf.reduce_sum(per_pixel) / tf.maximum(tf.reduce_sum(labels), 1)
-        # A declared L2 term does nothing until it is added to the loss. The scope leaves out the
-        # terms that a downloaded VGG graph may carry in the same collection.
-        terms = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, scope='decoder/')
-        loss = tf.add(cross_entropy, tf.add_n(terms) if terms else tf.constant(0.0))
+    # softmax_cross_entropy_with_logits has the gradient softmax - label, which is not zero where
+    # the label is all zeros.
+    per_pixel = -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=1)
+    pixels = tf.reduce_sum(labels)
+    cross_entropy = tf.reduce_sum(per_pixel) / tf.maximum(pixels, 1)
+    # A declared L2 term does nothing until it is added to the loss. The scope leaves out the terms
+    # that a downloaded VGG graph may carry in the same collection.
+    terms = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES, scope='decoder/')
+    l2_loss = tf.add_n(terms) if terms else tf.constant(0.0)
+
     variables = tf.trainable_variables()
-    scale = LossScale() if scale_loss and encoder else None
-    gradients = (scale or conv_gradient).gradients(loss, variables)
-    if peers:
-        loss, gradients = peers.mean(loss, gradients, tf.reduce_sum(labels))
-    if scale:
-        gradients = scale.only_finite(gradients)
+    loss_scale = LossScale() if scale_loss and encoder else None
+    if loss_scale:
+        gradients = loss_scale.gradients(cross_entropy + l2_loss, variables)
+    else:
+        gradients = conv_gradient.gradients(cross_entropy + l2_loss, variables)
+    cross_entropy, gradients = workers.all_reduce_mean(cross_entropy, gradients, pixels)
+    if loss_scale:
+        gradients = loss_scale.only_finite(gradients)
     if clip_norm:
         gradients, _ = tf.clip_by_global_norm(gradients, clip_norm)
-    encoder_names, steps = {v.op.name for v in encoder}, []
-    for factor, is_encoder in ((1, False), (encoder_factor, True)):
-        pairs = [(g, v) for g, v in zip(gradients, variables)
-                 if g is not None and (v.op.name in encoder_names) == is_encoder]
-        if pairs:
-            steps.append(tf.train.AdamOptimizer(factor * learning_rate).apply_gradients(pairs))
+
+    of_decoder, of_encoder = [], []
+    encoder_names = {variable.op.name for variable in encoder}
+    for gradient, variable in zip(gradients, variables):
+        if gradient is not None:
+            pairs = of_encoder if variable.op.name in encoder_names else of_decoder
+            pairs.append((gradient, variable))
+    steps = []
+    if of_decoder:
+        steps.append(tf.train.AdamOptimizer(learning_rate).apply_gradients(of_decoder))
+    if of_encoder:
+        adam = tf.train.AdamOptimizer(encoder_factor * learning_rate)
+        steps.append(adam.apply_gradients(of_encoder))
+    loss = tf.add(tf.identity(cross_entropy, 'cross_entropy'), tf.identity(l2_loss, 'l2_loss'))
     return logits, tf.group(*steps), loss
 
 
@@ -156,7 +169,7 @@ class Model(NamedTuple):
     logits: tf.Tensor  # float32 [n * h * w, num_classes]
     loss: tf.Tensor
     cross_entropy: tf.Tensor
-    l2: tf.Tensor
+    l2_loss: tf.Tensor
     train_op: tf.Operation
     features: tuple  # frozen features: the deepest Tensors that depend on the image alone
     dropout_noise: tuple  # uniform Tensors of the dropouts, fed while training: --seed decides them
@@ -164,38 +177,41 @@ class Model(NamedTuple):
     weights_saver: tf.train.Saver  # what predictions need of it
 
 
-def build_graph(sess, vgg_dir, *, num_classes=2, l2=1e-4, train_encoder='none', **optimizer):
+def build_graph(sess, vgg_dir, *, num_classes=2, l2=1e-4, train_encoder='none', workers=ALONE,
+                **optimizer):
     """Put the graph together, here and nowhere else: VGG16, decoder, loss, optimizer.
 
     l2, train_encoder: see road.settings; optimizer: keyword arguments of optimize.
     """
+    graph = sess.graph
     image_input, keep_prob, *vgg_layers = load_vgg(sess, vgg_dir)
     trained = surgery.freeze_below(train_encoder)
-    features, dropout_noise = surgery.find_features(image_input, keep_prob, *vgg_layers, trained)
+    frozen = {v.op.name for v in tf.global_variables()} - {v.op.name for v in trained}
     if not trained:
         vgg_layers = [tf.stop_gradient(layer) for layer in vgg_layers]
-    frozen = {v.op.name for v in tf.global_variables()} - {v.op.name for v in trained}
     correct_label = tf.placeholder(tf.float32, [None, None, None, num_classes], 'correct_label')
     learning_rate = tf.placeholder(tf.float32, [], 'learning_rate')
     nn_last_layer = layers(*vgg_layers, num_classes, l2=l2)
     logits, train_op, loss = optimize(nn_last_layer, correct_label, learning_rate, num_classes,
-                                      encoder=trained, **optimizer)
+                                      encoder=trained, workers=workers, **optimizer)
     changed = [v for v in tf.global_variables() if v.op.name not in frozen]
-    if optimizer.get('peers'):
-        optimizer['peers'].share(changed)
+    workers.broadcast_variables(changed)
     return Model(image_input, keep_prob, correct_label, learning_rate, logits, loss,
-                 *loss.op.inputs, train_op, features, dropout_noise,
-                 tf.train.Saver(changed, max_to_keep=None),
-                 tf.train.Saver(tf.trainable_variables(), max_to_keep=None))
+                 cross_entropy=graph.get_tensor_by_name('cross_entropy:0'),
+                 l2_loss=graph.get_tensor_by_name('l2_loss:0'),
+                 train_op=train_op,
+                 features=surgery.frozen_features(graph, train_encoder),
+                 dropout_noise=surgery.dropout_noise(graph),
+                 saver=tf.train.Saver(changed, max_to_keep=None),
+                 weights_saver=tf.train.Saver(tf.trainable_variables(), max_to_keep=None))
 
 
 @contextmanager
-def open_model(vgg_dir, config=None, *, seed=0, peers=None, **settings):
+def open_model(vgg_dir, config=None, *, seed=0, workers=ALONE, **settings):
     """Yield (sess, Model): the graph of build_graph(**settings), initialised and finalized."""
-    open_session = peers.session if peers else tf.Session
-    with tf.Graph().as_default(), open_session(config=config) as sess:
+    with tf.Graph().as_default(), workers.session(config) as sess:
         tf.set_random_seed(seed)
-        model = build_graph(sess, vgg_dir, peers=peers, **settings)
+        model = build_graph(sess, vgg_dir, workers=workers, **settings)
         surgery.initialize_missing(sess)
         sess.graph.finalize()  # from here on no step and no image can add to it
         yield sess, model
@@ -216,52 +232,61 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
         train_op: run in every step; cross_entropy_loss: scalar Tensor, or a list of them to sum.
         input_image, correct_label, keep_prob, learning_rate: fed in every step. input_image may be
             a tuple of Tensors; get_batches_fn then yields tuples of arrays for it.
-        learning_rate_at: the learning rate at a share of the training, 0 to 1.
-        keep_prob_value: share of the features that dropout keeps, 0 to 1.
-        after_epoch: called as after_epoch(epoch, mean losses, images per second).
+        learning_rate_at: the learning rate at a fraction of the training, 0 to 1.
+        keep_prob_value: dropout keep probability, 0 to 1.
+        after_epoch: called as after_epoch(epoch, mean losses, images per second, learning rate),
+            the learning rate that of the epoch's first step.
     """
     if not sess.graph.finalized:
         surgery.initialize_missing(sess)
     batches = get_batches_fn if hasattr(get_batches_fn, 'epoch') else PlainBatches(get_batches_fn)
-    with tqdm(total=len(batches) * epochs or None, initial=len(batches) * batches.epoch,
-              unit='image', dynamic_ncols=True) as bar:
+    total = len(batches)  # images per epoch; 0: not known
+    with tqdm(total=total * epochs or None, initial=total * batches.epoch, unit='image',
+              dynamic_ncols=True) as bar:
         while batches.epoch < epochs:
-            losses, images, start = [], 0, perf_counter()
+            losses, rates = [], []
+            images = 0
+            start = perf_counter()
             for step, (image, label) in enumerate(batches(batch_size), 1):
-                progress = (batches.epoch - 1 + images / (len(batches) or np.inf)) / epochs
+                done = images / total if total else 0
+                rates.append(learning_rate_at((batches.epoch - 1 + done) / epochs))
                 feed = {input_image: image, correct_label: label, keep_prob: keep_prob_value,
-                        learning_rate: learning_rate_at(progress)}
+                        learning_rate: rates[-1]}
                 _, loss = sess.run([train_op, cross_entropy_loss], feed)
                 if not np.all(np.isfinite(loss)):
-                    raise errors.not_finite(batches.epoch, step, np.sum(loss), feed[learning_rate],
+                    raise errors.not_finite(batches.epoch, step, np.sum(loss), rates[-1],
                                             batches.names(step, batch_size))
-                losses.append(loss)  # of several processes, each has a share of the label:
-                size = min(batch_size, len(batches) - images) if len(batches) else len(label)
+                losses.append(loss)
+                # Of a batch that several processes share, each sees only its part of the label.
+                size = min(batch_size, total - images) if total else len(label)
                 images += size
                 bar.postfix = f'epoch {batches.epoch}, step {step}, loss {np.sum(loss):.4f}'
                 bar.update(size)
             if after_epoch:
-                rate = images / (perf_counter() - start)
-                after_epoch(batches.epoch, np.mean(losses, axis=0), rate)
+                images_per_second = images / (perf_counter() - start)
+                after_epoch(batches.epoch, np.mean(losses, axis=0), images_per_second, rates[0])
 
 
 def train(args):
     """Train a run, or resume one, and write the test images."""
-    with Log() as log:
+    workers = find_workers()  # this process alone, unless several train as one: docs/several.md
+    args = run_folder.resumed_settings(args, workers.is_chief)
+    with Log(workers.is_chief) as log:
         device = find_device(args.precision, args.train_encoder)
-        peers = find_peers(args, device)  # None: this process trains alone
-        leads = not (peers and peers.rank)  # the others only take their share of the steps
+        workers.start(args, device)
         if args.sample:
             make_sample(args.dataset_dir, args.vgg_dir)
         if args.download_kitti:
-            helper.maybe_download_kitti(args.dataset_dir)
-        data, args = open_dataset(args)
-        vgg = helper.maybe_download_pretrained_vgg(args.data_dir, vgg_dir=args.vgg_dir,
-                                                   weights=args.vgg_weights)
-        run = run_folder.begin(args, data, vgg, device, log)
+            download_kitti(args.dataset_dir)
+        data = open_dataset(args)
+        fit_settings(args, data)
+        vgg = find_vgg(args.vgg_dir, args.vgg_weights, compare=not args.resume)
+        run = run_folder.begin(args, data, vgg, device, workers.is_chief)
+        log.attach(run.folder)
         settings.show(args)
-        if args.deterministic:  # not earlier: what makes and tries out VGG16 draws without a seed
+        if args.deterministic:
             enable_determinism()
+
         # The frozen part of VGG16 gives the same features in every epoch: compute them once.
         encoder = Encoder(load_vgg, vgg.folder, device.encoder_config, args.train_encoder)
         features = FeatureCache(encoder, args.image_size, data)
@@ -275,28 +300,29 @@ def train(args):
         with open_model(vgg.folder, device.config, seed=args.seed, num_classes=len(data.classes),
                         l2=args.l2, train_encoder=args.train_encoder, clip_norm=args.clip_norm,
                         encoder_factor=args.encoder_learning_rate / args.learning_rate,
-                        peers=peers, scale_loss=args.precision == 'float16') as (sess, model):
-            predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
-                                  args.image_size, encoder, model.dropout_noise, run.seen)
-            validation = Validation(predictor, features.read, data) if leads else None
-            learning_rate_at = make_schedule(args.schedule, args.learning_rate)
-            metrics = Metrics(run, sess, model, validation, learning_rate_at) if leads else None
-            batches.epoch, batches.dropout_noise = leads and metrics.epoch, model.dropout_noise
-            if peers:
-                peers.begin(sess, run, batches)
+                        workers=workers, scale_loss=args.precision == 'float16') as (sess, model):
+            batches.dropout_noise = model.dropout_noise
+            after_epoch = None
+            if workers.is_chief:  # it alone scores and writes
+                predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
+                                      args.image_size, encoder, run.seen)
+                validation = Validation(predictor, features.read, data)
+                metrics = Metrics(run, sess, model, validation)
+                batches.epoch = metrics.epoch
+                after_epoch = metrics.add_epoch
+            workers.synchronize(sess, run, batches)
             train_nn(sess, args.epochs, args.batch_size, batches, model.train_op,
-                     [model.cross_entropy, model.l2], (*model.features, *model.dropout_noise),
+                     [model.cross_entropy, model.l2_loss], (*model.features, *model.dropout_noise),
                      model.correct_label, model.keep_prob, model.learning_rate,
-                     learning_rate_at=learning_rate_at, keep_prob_value=args.keep_prob,
-                     after_epoch=leads and metrics.add_epoch)
-            if not leads:
-                return
-            metrics.restore_best()
-            with atomic_folder(f'{run.folder}/images') as folder:
-                helper.write_test_images(predictor, data.testing, folder, data.classes)
-            figures.draw(run, metrics.rows, validation.outputs(data.validation))
-            metrics.finish()
-        print(run_folder.next_commands(run))
+                     learning_rate_at=make_schedule(args.schedule, args.learning_rate),
+                     keep_prob_value=args.keep_prob, after_epoch=after_epoch)
+            if workers.is_chief:
+                metrics.restore_best()
+                with atomic_folder(f'{run.folder}/images') as folder:
+                    helper.write_test_images(predictor, data.testing, folder, data.classes)
+                figures.draw(run, metrics.rows, validation.outputs(data.validation))
+                metrics.finish()
+                print(run_folder.next_commands(run))
 
 
 class OpenRun(NamedTuple):
@@ -319,9 +345,9 @@ def open_run(folder, vgg_dir=None):
     with open_model(vgg.folder, device.config, num_classes=len(run.classes),
                     train_encoder=train_encoder) as (sess, model):
         checkpoints.restore(model.weights_saver, sess, run.best_checkpoint)
-        yield OpenRun(run, Predictor(sess, model.logits, model.keep_prob, model.features,
-                                     run.settings['image_size'], encoder, model.dropout_noise,
-                                     run.seen), sess, model, device.precision)
+        predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
+                              run.settings['image_size'], encoder, run.seen)
+        yield OpenRun(run, predictor, sess, model, device.precision)
 
 
 def main(argv=None):
@@ -330,7 +356,6 @@ def main(argv=None):
     try:
         with stoppable():
             if command == 'train':
-                args = run_folder.resumed_settings(args)
                 train(args)
             else:
                 importlib.import_module(f'road.commands.{command}').run(args, open_run)

@@ -20,7 +20,7 @@ def text_of(folder):
 def test_log_holds_what_was_printed_and_the_error(tmp_path, capsys):
     with pytest.raises(InputError), Log() as kept:
         print('before')
-        kept.keep_in(str(tmp_path))
+        kept.attach(str(tmp_path))
         print('after', flush=True)
         raise InputError('a.png: is damaged')
     print('outside')
@@ -35,7 +35,7 @@ UNIX = pytest.mark.skipif(log.fcntl is None, reason='needs signals, locks and pi
 def test_log_says_how_to_resume_and_that_there_are_no_locks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(log.fcntl, 'flock', Mock(side_effect=OSError(1, 'no locks')))
     with pytest.raises(log.Terminated), log.stoppable(), Log() as kept:
-        kept.keep_in(str(tmp_path))
+        kept.attach(str(tmp_path))
         signal.raise_signal(signal.SIGTERM)
     assert 'files cannot be locked there (no locks)' in text_of(tmp_path)
     assert text_of(tmp_path).endswith(f'To continue: python main.py --resume {tmp_path}\n')
@@ -47,7 +47,7 @@ def test_screen_that_cannot_show_the_text(tmp_path, monkeypatch, screen):
     monkeypatch.setattr(sys, 'stdout', screen)
     with log.stoppable(), Log() as kept:
         print('straße 道路', flush=True)
-        kept.keep_in(str(tmp_path))
+        kept.attach(str(tmp_path))
         print('\udcff', flush=True)  # how Python shows a byte of a file name that is not UTF-8
     assert text_of(tmp_path) == 'straße 道路\n?\n'
     assert not screen or screen.buffer.getvalue() == b'stra\xdfe ??\n?\n'
@@ -65,7 +65,7 @@ def test_a_pipe_that_is_no_longer_read_ends_nothing(tmp_path):
 
 def test_full_disk_is_named_with_the_log(tmp_path):
     with Log() as kept:
-        kept.keep_in(str(tmp_path))
+        kept.attach(str(tmp_path))
         kept.copy.close()
         kept.copy = Mock(write=Mock(side_effect=OSError(28, 'No space left on device')))
         kept.copy.name = 'runs/x/log.txt'

@@ -28,7 +28,7 @@ class Training:
             model = SimpleNamespace(saver=tf.train.Saver([self.x, self.slot], max_to_keep=None),
                                     weights_saver=tf.train.Saver([self.x], max_to_keep=None))
             self.sess = tf.Session(graph=graph)
-            self.metrics = metrics.Metrics(self.run, self.sess, model, validation, lambda x: x)
+            self.metrics = metrics.Metrics(self.run, self.sess, model, validation)
 
     def epoch(self, weight, score):
         names = metrics.TWO_CLASSES if len(self.run.classes) == 2 else metrics.MORE_CLASSES
@@ -36,7 +36,7 @@ class Training:
         with self.sess.graph.as_default():
             self.x.load(weight, self.sess)
             self.slot.load(-weight, self.sess)
-            self.metrics.add_epoch(self.metrics.epoch + 1, (0.5, 0.1), 7.0)
+            self.metrics.add_epoch(self.metrics.epoch + 1, (0.5, 0.1), 7.0, 0.01)
 
     def best(self):
         """(epoch of the best metrics, epoch of checkpoint `best`, x in it)."""

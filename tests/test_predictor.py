@@ -55,25 +55,6 @@ def test_images_of_any_shape_give_their_own_softmax_in_order(brightness, full_si
         assert seen[2][1][0] > seen[2][1][1] and seen[0][1] == (64, 96)
 
 
-def test_dropout_noise_is_zero():
-    """Whether one image or a tuple of features is fed, at whatever size."""
-    with tf.Graph().as_default(), tf.Session() as sess:
-        image = tf.placeholder(tf.float32, [None, None, None, 3])
-        shape = tf.shape(image)
-        noise = tf.random_uniform([shape[0], shape[1] // 32, shape[2] // 32, 5], 1, 2)
-        noise.set_shape([None, None, None, 5])
-        keep_prob = tf.placeholder(tf.float32, [])
-        logits = tf.stack([tf.reshape(image[..., 0] * keep_prob, [-1]) + tf.reduce_max(noise)
-                           + tf.cast(tf.reduce_prod(tf.shape(noise)), tf.float32),
-                           tf.zeros([tf.reduce_prod(shape[:3])])], -1)
-        for inputs, n, size in ((image, 1, (64, 96)), ((image,), 3, (32, 64))):
-            predictor = Predictor(sess, logits, keep_prob, inputs, (64, 96), None, [noise])
-            values = np.zeros([n, *size, 3])
-            found = predictor.confidences((values,) if isinstance(inputs, tuple) else values, size)
-            expected = 1 / (1 + np.exp(n * size[0] * size[1] * 5 / 1024))
-            np.testing.assert_allclose(found, np.full([n, *size], expected), rtol=1e-4)
-
-
 def test_more_than_two_classes_give_all_probabilities():
     with tf.Graph().as_default(), tf.Session() as sess:
         image = tf.placeholder(tf.float32, [None, None, None, 3])

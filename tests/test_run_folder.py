@@ -42,9 +42,9 @@ def test_run_of_the_same_name_or_in_use_is_not_changed(broken, monkeypatch):
     with pytest.raises(InputError, match='a run of that name already; .*--resume .* --name'):
         run_folder.begin(args, data, vgg, None)
     with Log() as first, Log() as second:
-        first.keep_in(str(broken))
+        first.attach(str(broken))
         with pytest.raises(InputError, match='another process is using this run folder'):
-            run_folder.begin(resumed(broken, '--epochs', 9), data, vgg, None, second)
+            second.attach(str(broken))
     assert read_json(broken / 'config.json') == config and os.listdir(broken.parent) == ['broken']
 
 

@@ -1,21 +1,57 @@
-"""Graph surgery. (tests/test_main.py has the frozen features of each --train-encoder.)"""
+"""Graph surgery on our VGG16 graph: frozen features, dropouts, the frozen network."""
 
-from road.network import surgery
+import numpy as np
+import pytest
+
+from road.network import surgery, vgg16
 from road.network.tf1 import tf
 
 
-def test_dropouts_of_an_older_graph_are_found():
-    """TensorFlow 1 wrote x / keep_prob * floor(keep_prob + uniform): so does the classic graph."""
-    with tf.Graph().as_default():
-        image = tf.placeholder(tf.float32, [None, 4], name='image_input')
-        keep_prob = tf.placeholder(tf.float32, name='keep_prob')
+@pytest.mark.parametrize('train_encoder, shapes', [
+    ('none', [(2, 5, 9, 4), (2, 3, 5, 5), (2, 2, 3, 6)]),
+    ('conv5', [(2, 5, 9, 4), (2, 3, 5, 5)]),
+    ('conv4', [(2, 5, 9, 4)]),
+    ('conv3', [(2, 10, 18, 3)]),
+    ('all', [(2, 37, 70, 3)])])
+@pytest.mark.parametrize('fc_width', [None, 6])
+def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
+    """Fed in place of the image they give the same layers; and no trained block is before them."""
+    weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
+    image = np.random.default_rng(0).integers(256, size=(2, 37, 70, 3))
+    with tf.Graph().as_default() as graph, tf.Session() as sess:
+        for name, variable in vgg16.build_graph(weights).items():
+            variable.load(weights[name], sess)
+        features = surgery.frozen_features(graph, train_encoder)
+        feed = {'keep_prob:0': 1.0}
+        layers = vgg16.TENSORS[2:]
+        values, expected = sess.run([features, layers], {**feed, 'image_input:0': image})
+        assert [value.shape for value in values] == shapes
+        for got, wanted in zip(sess.run(layers, {**feed, features: values}), expected):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+        trained = surgery.freeze_below(train_encoder)
+        assert tf.trainable_variables() == trained
+        assert tf.gradients(features, trained) == [None] * len(trained)
 
-        def dropout(x, name):
-            with tf.name_scope(name):
-                uniform = tf.random.uniform(tf.shape(x))
-                mask = tf.floor(keep_prob + uniform, name='Floor')
-                return tf.multiply(tf.divide(x, keep_prob, name='div'), mask, name='mul')
 
-        first = dropout(tf.nn.relu(image, name='fc6'), 'first')
-        dropout(tf.nn.relu(first, name='fc7'), 'second')
-        assert surgery.dropouts(image, keep_prob) == {'first/mul': 'fc6', 'second/mul': 'fc7'}
+@pytest.mark.parametrize('fc_width, count', [(None, 1), (16, 2)])
+def test_dropout_keeps_what_its_noise_says_and_is_left_out_of_the_frozen_network(fc_width, count):
+    weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
+    image = np.random.default_rng(0).integers(256, size=(1, 64, 96, 3))
+    with tf.Graph().as_default() as graph, tf.Session() as sess:
+        for name, variable in vgg16.build_graph(weights).items():
+            variable.load(weights[name], sess)
+        noise = surgery.dropout_noise(graph)
+        assert len(noise) == count
+        feed = {'image_input:0': image, 'keep_prob:0': 0.75}
+        whole = sess.run('layer7_out:0', {**feed, 'keep_prob:0': 1.0})
+        fed = {tensor: np.full((1, 2, 3, fc_width or 6), 0.25) for tensor in noise}
+        kept = sess.run('layer7_out:0', {**feed, **fed})
+        np.testing.assert_allclose(kept, whole / 0.75**count, rtol=1e-4)
+        fed[noise[-1]] = fed[noise[-1]] - 0.01
+        assert not sess.run('layer7_out:0', {**feed, **fed}).any()
+        frozen = surgery.freeze(sess, 'layer7_out')
+    assert not any('andom' in node.op for node in frozen.node)
+    with tf.Graph().as_default(), tf.Session() as sess:
+        output, = tf.import_graph_def(frozen, {'image_input:0': tf.constant(image, tf.float32)},
+                                      ['layer7_out:0'])
+        np.testing.assert_allclose(sess.run(output), whole, rtol=1e-5)

@@ -4,7 +4,8 @@ import os
 
 from road.errors import InputError
 from road.files import read_json
-from road.network.export import TAG, freeze, save, size_and_speed
+from road.network import surgery
+from road.network.export import TAG, save, size_and_speed
 
 README = """{title}: FCN-8s on VGG16, as a TensorFlow SavedModel with the tag '{tag}'.
 
@@ -44,7 +45,7 @@ def run(args, open_run):
         raise InputError(f'{args.output}: exists already; name another folder with --output, or '
                          'move it away')
     with open_run(args.run, args.vgg_dir) as opened:
-        run, frozen = opened.run, freeze(opened.sess, opened.model)
+        run, frozen = opened.run, surgery.freeze(opened.sess)
     save(frozen, tuple(run.settings['image_size']), run.light, args.output, readme(run))
     size, seconds = size_and_speed(args.output)
     print(f'{args.output}: {size / 1e6:.0f} MB, {1000 * seconds:.0f} ms on this device for an '

@@ -47,6 +47,7 @@ class Dataset(NamedTuple):
     faults: tuple = ()  # lines about files that are missing or cannot be used
     strays: tuple = ()  # paths of files that are not read
     digests: dict = {}  # path of image or label => MD5, hex; filled by layouts.open_dataset
+    image_shape: tuple = ()  # (height, width) that most images have; filled there too
 
     @property
     def scored_training(self):

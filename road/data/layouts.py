@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import shlex
-from argparse import Namespace
 
 import numpy as np
 
@@ -70,7 +69,7 @@ def open_dataset(args):
         args: settings of road.settings.parse_training: dataset, dataset_dir, val_frames, target,
             data_dir, image_size.
     Returns:
-        (Dataset with digests, args with the layout and the image size that were found out).
+        Dataset with digests and the usual image shape.
     Raises:
         InputError: a file is missing or damaged, or the labels cannot train or score anything.
     """
@@ -95,13 +94,17 @@ def open_dataset(args):
     if args.image_size[0] > args.image_size[1] and all(w > h for h, w in zip(heights, widths)):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
               'as HEIGHTxWIDTH'.format(*args.image_size))
-    size = args.image_size
-    if isinstance(size, DefaultSize) and data.layout != 'kitti':
-        size = DefaultSize(default_shape(shape, size))
-        print(f'Images are seen at {size} pixels, which fits them; --image-size changes that')
     digests = {path: each.digest for path, each in seen.items()}
-    return (data._replace(digests=digests),
-            Namespace(**{**vars(args), 'image_size': size, 'dataset': data.layout}))
+    return data._replace(digests=digests, image_shape=shape)
+
+
+def fit_settings(args, data):
+    """Complete settings by a Dataset of open_dataset: its layout, and a default image size."""
+    args.dataset, size = data.layout, args.image_size
+    if isinstance(size, DefaultSize) and data.layout != 'kitti':
+        args.image_size = DefaultSize(default_shape(data.image_shape, size))
+        print(f'Images are resized to {args.image_size} pixels, which fits them; --image-size '
+              'changes that')
 
 
 def _first(faults, folder):

@@ -4,6 +4,7 @@ import threading
 
 from road.network import surgery
 from road.network.tf1 import tf
+from road.network.vgg16 import STRIDES
 
 
 class Encoder:
@@ -28,12 +29,11 @@ class Encoder:
             return
         with tf.Graph().as_default() as graph:
             self._sess = tf.Session(config=config)
-            self._image_input, *others = load_vgg(self._sess, vgg_dir)
-            trained = surgery.freeze_below(train_encoder)
-            self._features, _ = surgery.find_features(self._image_input, *others, trained)
+            self._image_input, *_ = load_vgg(self._sess, vgg_dir)
+            self._features = surgery.frozen_features(graph, train_encoder)
             graph.finalize()
-        self.layers = [(stride, int(feature.shape[-1])) for stride, feature in
-                       zip(surgery.strides(self._features), self._features)]
+        self.layers = [(STRIDES[feature.op.name], int(feature.shape[-1]))
+                       for feature in self._features]
 
     def __call__(self, images):
         """Args: images, uint8 [n, h, w, 3], RGB, h and w multiples of 32."""

@@ -1,6 +1,6 @@
 """A trained network as one SavedModel that needs nothing of this project.
 
-    frozen = freeze(sess, model)
+    frozen = surgery.freeze(sess)
     save(frozen, (160, 576), 0.2, 'out/model', 'text of README.txt')
 
 Weights are constants, and images may have any size. The exported graph does what `main.py predict`
@@ -18,25 +18,9 @@ import numpy as np
 from road import files
 from road.data.images import STRIDE, network_shape
 from road.errors import cannot_write
-from road.network import surgery
 from road.network.tf1 import tf
 
 TAG = 'serve'  # tf.saved_model.SERVING
-
-
-def freeze(sess, model):
-    """The network alone as tf.GraphDef: variables as constants; no dropout, loss or optimizer.
-
-    The image_input of `model`, a main.Model, is missing: build_graph puts the resized images there.
-    """
-    graph_def = sess.graph.as_graph_def()
-    skipped = surgery.dropouts(model.image_input, model.keep_prob)
-    for node in graph_def.node:
-        for i, name in enumerate(node.input):
-            node.input[i] = skipped.get(name, name)
-    frozen = tf.graph_util.convert_variables_to_constants(sess, graph_def, ['logits'])
-    frozen.node.remove(next(node for node in frozen.node if node.name == 'image_input'))
-    return frozen
 
 
 def resize(values, shape):
@@ -85,7 +69,7 @@ def build_graph(frozen, image_shape, light):
     """Add everything from images to confidences to the default graph.
 
     Args:
-        frozen: the GraphDef from freeze.
+        frozen: the GraphDef from road.network.surgery.freeze.
         image_shape: the --image-size of the run, (height, width).
         light: darker images are brightened to it, see road.data.images.brighten; 0 brightens none.
     Returns:

@@ -5,7 +5,7 @@ from itertools import groupby
 import numpy as np
 
 from road.data.augmentation import PLAIN
-from road.data.images import STRIDE, fit_shape, network_shape, resize_confidence, resize_image
+from road.data.images import fit_shape, network_shape, resize_confidence, resize_image
 from road.prefetch import batched, prefetch
 
 BATCH = 4  # images in one pass of the network
@@ -27,16 +27,13 @@ class Predictor:
             Tensors.
         image_shape: the --image-size of the run, (height, width).
         encode: road.network.encoder.Encoder; None feeds the images themselves.
-        dropout_noise: Tensors [n, h/32, w/32, channels], fed with 0: random ops of a VGG16 graph
-            have no seed, and raise in a deterministic process.
         seen: road.data.augmentation.Augmentation of every image; it brightens dark ones.
     """
 
-    def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None,
-                 dropout_noise=(), seen=PLAIN):
+    def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None, seen=PLAIN):
         self.sess, self.logits, self.keep_prob, self.inputs = sess, logits, keep_prob, inputs
         self.image_shape, self.encode = image_shape, encode
-        self.dropout_noise, self.seen = dropout_noise, seen
+        self.seen = seen
 
     def confidences(self, values, shape=None):
         """Probabilities in [0, 1] for values of `inputs`.
@@ -48,11 +45,8 @@ class Predictor:
             shape: (height, width) that the images were resized to; by default image_shape.
         """
         from scipy.special import softmax  # here, because --help must not wait for SciPy
-        shape = height, width = network_shape(shape or self.image_shape)
-        n = len(values[0] if isinstance(values, tuple) else values)
-        noise = {tensor: np.zeros((n, height // STRIDE, width // STRIDE, tensor.shape[-1]))
-                 for tensor in self.dropout_noise}
-        flat = self.sess.run(self.logits, {self.inputs: values, self.keep_prob: 1.0, **noise})
+        shape = network_shape(shape or self.image_shape)
+        flat = self.sess.run(self.logits, {self.inputs: values, self.keep_prob: 1.0})
         # The softmax is taken outside the graph, to which nothing is added for an image.
         probabilities = softmax(flat, axis=-1).reshape(-1, *shape, flat.shape[-1])
         return probabilities[..., 1] if flat.shape[-1] == 2 else probabilities

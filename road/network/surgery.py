@@ -1,8 +1,9 @@
-"""Operations on a loaded VGG16 graph: what is frozen, where features are fed, dropouts."""
+"""Operations on a loaded VGG16 graph of road.network.vgg16: what is frozen, features, dropouts."""
 
 import re
 
 from road.network.tf1 import tf
+from road.network.vgg16 import DROPOUTS, FROZEN_FEATURES
 
 FIRST_TRAINED_BLOCK = {'none': None, 'conv5': 5, 'conv4': 4, 'conv3': 3, 'all': 1}
 
@@ -18,8 +19,7 @@ def initialize_missing(sess):
 def freeze_below(train_encoder):
     """Make an encoder block and all above it trainable, fc6 and fc7 too, and nothing else.
 
-    Returns the variables of the default graph that are trained. (A downloaded graph may list all of
-    its variables as trainable, or none.)
+    Returns the variables of the default graph that are trained.
 
     Args:
         train_encoder: one of road.settings.TRAIN_ENCODER.
@@ -33,94 +33,38 @@ def freeze_below(train_encoder):
     return trained
 
 
-def find_features(image_input, keep_prob, layer3_out, layer4_out, layer7_out, trained=()):
-    """Find the frozen features and the dropout noise of a VGG16 graph.
+def frozen_features(graph, train_encoder):
+    """The float32 Tensors that are the same in every epoch, a tuple: what a feature cache keeps."""
+    return tuple(graph.get_tensor_by_name(f'{name}:0') for name in FROZEN_FEATURES[train_encoder])
 
-    The frozen features are the deepest tensors, on each way to the three layers, that depend on the
-    image alone: they are the same in every epoch. After them stand the dropouts and what is
-    trained. The uniform noise of the dropouts is found too, so that it can be fed: the random ops
-    of a downloaded graph carry the seeds (0, 0), which start a new stream in every session.
+
+def dropout_noise(graph):
+    """The uniform [0, 1) float32 Tensors of the dropouts, of the dropped layers' shapes: a tuple.
+
+    Whoever feeds them decides the noise; the graph's own is the same in every session.
+    """
+    return tuple(graph.get_tensor_by_name(f'{name}_noise:0') for name in _dropouts(graph))
+
+
+def freeze(sess, output='logits'):
+    """The network alone as tf.GraphDef: variables as constants; no dropout, loss or optimizer.
+
+    The placeholder image_input is left out: it is fed with what the caller has.
 
     Args:
-        the five Tensors of load_vgg, before anything else is added to the graph.
-        trained: variables of the encoder that are not frozen.
-    Returns:
-        (features, dropout_noise), tuples of float32 Tensors. All frozen, features are pool3, pool4
-        and the input of the first dropout; all trained, image_input alone. dropout_noise are the
-        uniform [0, 1) Tensors, of the dropped layers' shapes.
+        sess: tf.Session with the graph of main.build_graph.
+        output: the operation whose value is wanted.
     """
-    graph = image_input.graph
-    of_image = _downstream([image_input])
-    dropout_noise = [op.outputs[0] for op in graph.get_operations()
-                     if op.type == 'RandomUniform' and op in of_image]
-    names = {variable.op.name for variable in trained}
-    if any(name.startswith('conv1_1/') for name in names):
-        return (image_input,), tuple(dropout_noise)
-    weights = [op.outputs[0] for op in graph.get_operations() if op.name in names]
-    varying, features = _downstream([keep_prob, *dropout_noise, *weights]), []
-
-    def walk_down(tensor):
-        while tensor.op.type == 'Identity':  # a pool and layer4_out are one tensor with two names
-            tensor = tensor.op.inputs[0]
-        if tensor.op in varying:
-            for source in tensor.op.inputs:
-                if source.op.type != 'RandomUniform':  # its input is only a shape
-                    walk_down(source)
-        elif tensor.op in of_image and tensor.dtype == tf.float32:
-            if not any(tensor is found for found in features):
-                features.append(tensor)
-
-    for tensor in (layer3_out, layer4_out, layer7_out):
-        walk_down(tensor)
-    return tuple(features), tuple(dropout_noise)
+    graph_def = sess.graph.as_graph_def()
+    inputs = {name: f'{name}_input' for name in _dropouts(sess.graph)}
+    for node in graph_def.node:
+        for i, name in enumerate(node.input):
+            node.input[i] = inputs.get(name, name)
+    frozen = tf.graph_util.convert_variables_to_constants(sess, graph_def, [output])
+    frozen.node.remove(next(node for node in frozen.node if node.name == 'image_input'))
+    return frozen
 
 
-def strides(features):
-    """How much smaller than the image each feature is, a list of int: 2 for each max pooling."""
-    def pools(op, seen):
-        for source in op.inputs:
-            if source.op not in seen:
-                seen.add(source.op)
-                pools(source.op, seen)
-        return sum(each.type == 'MaxPool' for each in seen)
-
-    return [2 ** pools(tensor.op, {tensor.op}) for tensor in features]
-
-
-def dropouts(image_input, keep_prob):
-    """The dropouts of a graph: {name of the output: name of the input}, spelled as in a GraphDef.
-
-    With a keep_prob of 1 the two are equal. A dropout is x times something of keep_prob, times (or
-    selected by) something of a random uniform tensor.
-    """
-    graph = image_input.graph
-    of_image, of_keep = _downstream([image_input]), _downstream([keep_prob])
-    found = {}
-    for op in graph.get_operations():
-        if op.type != 'RandomUniform' or op not in of_image:
-            continue
-        of_noise = _downstream(op.outputs)
-        after, before = next((merge, source) for merge in graph.get_operations()
-                             if merge in of_noise for source in merge.inputs
-                             if source.op in of_image - of_noise - {op})
-        while any(source is keep_prob or source.op in of_keep and source.op not in of_image
-                  for source in before.op.inputs):
-            before, = (source for source in before.op.inputs
-                       if source.op in of_image or source is image_input)
-        found[_input_name(after.outputs[0])] = _input_name(before)
-    return found
-
-
-def _input_name(tensor):
-    return tensor.name.removesuffix(':0')  # a GraphDef leaves the :0 out
-
-
-def _downstream(tensors):
-    """The set of operations that need one of the tensors."""
-    reached, waiting = set(), list(tensors)
-    while waiting:
-        for op in waiting.pop().consumers():
-            if op not in reached:
-                reached.add(op)
-                waiting.extend(op.outputs)
-    return reached
+def _dropouts(graph):
+    names = {op.name for op in graph.get_operations()}
+    return [name for name in DROPOUTS if name in names]

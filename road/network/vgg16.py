@@ -1,8 +1,8 @@
 """VGG16 as a fully convolutional graph, built from weights.
 
 The weights decide between three kinds of graph: the full network (fc6 and fc7 as convolutions),
-the 13 convolutions alone (`layer7_out` is then pool5), and a narrow one for the sample. Names and
-shapes are those of the classic download, so that main.load_vgg loads any of them.
+the 13 convolutions alone (`layer7_out` is then pool5 after its dropout), and a narrow one for the
+sample. Variables and tensors have the names and shapes of the classic download.
 
 Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015
 (configuration D). Fully connected layers as convolutions: Long, Shelhamer, Darrell, 2015.
@@ -23,6 +23,14 @@ CONVS = [f'conv{block}_{i}' for block, count in enumerate(BLOCKS, 1) for i in ra
 WIDTHS = (64, 128, 256, 512, 512)
 FC_WIDTH = 4096
 NARROW_WIDTHS = (8, 16, 24, 32, 32)
+
+
+# Frozen features: the deepest tensors, on each way to the decoder, that depend on the image alone.
+FROZEN_FEATURES = {  # for each block that may be the first trained one
+    'none': ('pool3', 'pool4', 'dropout_input'), 'conv5': ('pool3', 'pool4'), 'conv4': ('pool3',),
+    'conv3': ('pool2',), 'all': ('image_input',)}
+STRIDES = {'image_input': 1, 'pool2': 4, 'pool3': 8, 'pool4': 16, 'dropout_input': 32}
+DROPOUTS = ('dropout', 'dropout_1')  # after fc6 and fc7; of the 13 convolutions the first alone
 
 
 def shapes(with_top, widths=None, fc_width=None):
@@ -75,6 +83,12 @@ def build_graph(weights):
             x = tf.nn.conv2d(x, variable(f'{name}/{kernel}'), strides=1, padding='SAME')
             return tf.nn.relu(tf.nn.bias_add(x, variable(f'{name}/biases')))
 
+    def dropout(x, name):
+        x = tf.identity(x, name=f'{name}_input')
+        # With a seed, as deterministic processes demand; training feeds the noise, see Batches.
+        noise = tf.identity(tf.random.uniform(tf.shape(x), seed=0), name=f'{name}_noise')
+        return tf.where(noise >= 1 - keep_prob, x * (1 / keep_prob), tf.zeros_like(x), name=name)
+
     # RGB, 0 to 255
     image_input = tf.placeholder(tf.float32, [None, None, None, 3], name='image_input')
     keep_prob = tf.placeholder(tf.float32, [], name='keep_prob')
@@ -87,9 +101,10 @@ def build_graph(weights):
         x = tf.nn.max_pool2d(x, ksize=2, strides=2, padding='SAME', name=f'pool{block}')
         pools.append(x)
     if 'fc6/weights' in weights:
-        x = tf.nn.dropout(conv(x, 'fc6', 'weights'), rate=1 - keep_prob, name='dropout')
-        x = conv(x, 'fc7', 'weights')
-    x = tf.nn.dropout(x, rate=1 - keep_prob, name='dropout_1')
+        x = dropout(conv(x, 'fc6', 'weights'), DROPOUTS[0])
+        x = dropout(conv(x, 'fc7', 'weights'), DROPOUTS[1])
+    else:
+        x = dropout(x, DROPOUTS[0])
     for name, tensor in (('layer3_out', pools[2]), ('layer4_out', pools[3]), ('layer7_out', x)):
         tf.identity(tensor, name=name)
     return variables

@@ -3,11 +3,11 @@
 import contextlib
 import io
 import os
+import shlex
 import signal
 import sys
 
 from road.errors import InputError, cannot_write
-from road.network.cluster import read_cluster
 
 try:
     import fcntl
@@ -44,15 +44,18 @@ def stoppable():
 
 
 class Log(io.TextIOBase):
-    """Copies what is printed within: to memory at first, to <folder>/log.txt from keep_in on.
+    """Copies what is printed within: to memory at first, to <folder>/log.txt once it is attached.
 
     Progress bars go to stderr and are not copied. After an error the last line of the log is the
     error; after an interruption it says how to resume.
+
+    Args:
+        is_chief: False prints and writes nothing: of processes that train as one, the chief does.
     """
 
-    def __init__(self):
-        # of several processes that train as one, process 0 alone prints
-        self.screen = None if read_cluster()[1] else sys.stdout
+    def __init__(self, is_chief=True):
+        self.is_chief = is_chief
+        self.screen = sys.stdout if is_chief else None
         self.copy, self.folder = io.StringIO(), None
         self.redirection = contextlib.redirect_stdout(self)
 
@@ -60,11 +63,14 @@ class Log(io.TextIOBase):
         self.redirection.__enter__()
         return self
 
-    def keep_in(self, folder):
-        """Write the text so far, and from now on, to log.txt; lock the run folder to the end.
+    def attach(self, folder):
+        """Write the text so far, and from now on, to log.txt, and the command to command.txt.
 
-        Raises InputError if it cannot be written or another process is using the run folder.
+        The run folder is locked to the end. Raises InputError if it cannot be written or another
+        process is using it.
         """
+        if not self.is_chief:
+            return
         path = os.path.join(folder, 'log.txt')
         try:
             file = open(path, 'a', encoding='utf-8', errors='replace', buffering=1)
@@ -79,6 +85,8 @@ class Log(io.TextIOBase):
                 print(f'Warning: {folder}: files cannot be locked there ({error.strerror}); do not '
                       'resume this run while this process runs')
             file.write(self.copy.getvalue())
+            with open(os.path.join(folder, 'command.txt'), 'a', encoding='utf-8') as commands:
+                commands.write(shlex.join(['python', *sys.argv]) + '\n')
         except OSError as error:
             raise cannot_write(path, error) from error
         self.copy, self.folder = file, folder

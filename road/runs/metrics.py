@@ -89,13 +89,13 @@ class Metrics:
         run: road.runs.run_folder.Run, its folder locked.
         model: has `saver` and `weights_saver`, each a tf.train.Saver.
         validation: road.scoring.validation.Validation.
-        learning_rate_at: learning rate at a share of the training, 0 to 1.
     """
 
-    def __init__(self, run, sess, model, validation, learning_rate_at):
+    def __init__(self, run, sess, model, validation):
         self.run, self.sess, self.model, self.rows = run, sess, model, []
-        self.validation, self.learning_rate_at = validation, learning_rate_at
+        self.validation = validation
         files.remove_temporary(run.folder)
+        run.record()  # a resumed run may have other paths, or more epochs
         if checkpoints.exists(run.checkpoint('last')):
             self._resume()
         with suppress(FileNotFoundError):  # a run that has it is complete
@@ -132,16 +132,17 @@ class Metrics:
     def best(self):
         return best_of(self.rows)
 
-    def add_epoch(self, epoch, losses, images_per_second):
-        """Score the epoch, write everything, and print its row; `losses`: mean (cross-entropy, L2).
+    def add_epoch(self, epoch, losses, images_per_second, learning_rate):
+        """Score the epoch, write everything, and print its row.
 
+        losses are the means of (cross-entropy, L2); learning_rate is that of the first step.
         Raises InputError if something cannot be written; what was there before is kept.
         """
         scores = self.validation.scores()
         before, self.clock = self.clock, time.perf_counter()
         row = {'epoch': epoch, 'cross_entropy': float(losses[0]), 'l2': float(losses[1]),
                **scores, 'seconds': self.clock - before, 'images_per_s': images_per_second,
-               'learning_rate': self.learning_rate_at((epoch - 1) / self.run.settings['epochs'])}
+               'learning_rate': learning_rate}
         self.rows.append(row)
         self._save('last', self.model.saver, self.rows)
         if self.best is row:

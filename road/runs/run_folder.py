@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import os
 import shlex
-import sys
 from typing import NamedTuple
 
 from road import files, settings
@@ -19,14 +18,13 @@ from road.data.augmentation import PLAIN
 from road.data.dataset import Class
 from road.data.images import low_light
 from road.errors import InputError
-from road.network import vgg_folder
-from road.network.cluster import read_cluster
 from road.network.device import environment
+from road.network.vgg_source import find_vgg
 from road.runs import checkpoints
 from road.runs.metrics import are_rows
 
 PATHS = ('data_dir', 'dataset_dir', 'vgg_dir')
-OF_PROCESS = ('resume', 'debug')  # options that are no settings of the run
+NOT_RECORDED = ('resume', 'debug')  # options that are no settings of the run
 
 
 class Run(NamedTuple):
@@ -43,6 +41,12 @@ class Run(NamedTuple):
     def seen(self):
         """The road.data.augmentation.Augmentation of images that are scored or painted."""
         return PLAIN._replace(light=self.light)
+
+    def record(self, folder=None):
+        """Write config.json into the run folder, or into another one. Raises OSError."""
+        config = {**self._asdict(), 'working_directory': os.getcwd()}
+        del config['folder']  # the run may be moved
+        files.write_json(os.path.join(folder or self.folder, 'config.json'), config)
 
     def checkpoint(self, name):
         """The folder of checkpoint 'last' or 'best'."""
@@ -120,9 +124,8 @@ def find_encoder(run, vgg_dir=None):
 
     Raises InputError if it is missing, damaged, or another one; it is never downloaded.
     """
-    graph = vgg_folder.check(_find(run, 'vgg_dir', vgg_dir))
+    graph = find_vgg(_find(run, 'vgg_dir', vgg_dir))
     _compare_encoder(run, graph.fingerprint, graph.folder)
-    print(f'Encoder in {graph.folder}: {graph.summary}')
     return graph
 
 
@@ -163,15 +166,16 @@ def _label_fingerprint(frames, digest):
     return hashlib.md5(''.join(lines).encode()).hexdigest()
 
 
-def resumed_settings(args):
+def resumed_settings(args, is_chief=True):
     """All settings of the run in args.resume; of a new run, args as they are.
 
     args is a Namespace of settings.parse_training; with resume, of the given settings alone.
+    is_chief: False if another process makes the run folder, which may then exist already.
     Raises InputError if the name is taken, args.resume is no run, or a setting may not differ:
     paths may be others, --epochs larger, --learning-rate and --batch-size smaller.
     """
     if not args.resume:
-        if read_cluster()[1] == 0:  # else process 0 may have made it by now
+        if is_chief:
             _refuse_existing(os.path.join(args.runs_dir, args.name))
         return args
     run = load(args.resume, begun=False)
@@ -188,7 +192,7 @@ def resumed_settings(args):
         recorded[name] = moved if os.path.exists(moved) else recorded[name]
     for name, value in given.items():
         before, advice = recorded[name], 'leave the option out, or train a new run'
-        allowed = value == before or name in (*PATHS, *OF_PROCESS, 'vgg_weights')
+        allowed = value == before or name in (*PATHS, *NOT_RECORDED, 'vgg_weights')
         if name == 'epochs':
             allowed, advice = value >= before, 'it can only be increased'
         elif name in ('learning_rate', 'batch_size'):
@@ -202,32 +206,27 @@ def resumed_settings(args):
     return argparse.Namespace(**{**recorded, **given})
 
 
-def begin(args, data, vgg, device, log=None):
+def begin(args, data, vgg, device, is_chief=True):
     """Make the run folder; or, if args.resume is given, check that everything is as it was: Run.
 
     args are all settings, see resumed_settings; data, vgg and device are a Dataset, Graph and
-    Device.
-    log (road.runs.log.Log) is kept in the folder, and locks it before anything there is changed.
-    Raises InputError if the name is taken, the run is in use, or has other data or another encoder.
+    Device. is_chief: False leaves the folder to another process.
+    Raises InputError if the name is taken, or the resumed run has other data or another encoder.
     """
     folder = os.path.join(args.runs_dir, args.name)
-    recorded = {name: value for name, value in vars(args).items() if name not in OF_PROCESS}
+    recorded = {name: value for name, value in vars(args).items() if name not in NOT_RECORDED}
     names = ([frame.name for frame in part] for part in (data.training, data.validation))
     run = Run(folder, recorded, vgg.fingerprint, *names, data.classes, low_light(data.training))
-    if read_cluster()[1]:
-        return run  # process 0 makes the folder
-    labels = _label_fingerprint(data.training + data.validation, data.digests.get)
-    facts = {**environment(device), 'encoder': vgg.fingerprint, 'labels': labels}
-    if not args.resume:
-        with files.atomic_folder(folder) as temporary:  # a killed start leaves no half of a run
-            _record(temporary, run)
-            files.write_json(f'{temporary}/environment.json', facts)
-            _refuse_existing(folder)
-    if log:
-        log.keep_in(folder)
-    if args.resume:
-        _compare(run, facts)
-        _record(folder, run)
+    if is_chief:
+        labels = _label_fingerprint(data.training + data.validation, data.digests.get)
+        facts = {**environment(device), 'encoder': vgg.fingerprint, 'labels': labels}
+        if args.resume:
+            _compare(run, facts)
+        else:
+            with files.atomic_folder(folder) as temporary:  # a killed start leaves no half of a run
+                run.record(temporary)
+                files.write_json(f'{temporary}/environment.json', facts)
+                _refuse_existing(folder)
     return run
 
 
@@ -252,14 +251,6 @@ def _refuse_existing(folder):
     if os.path.lexists(folder):
         raise InputError(f'{folder}: there is a run of that name already; continue it with '
                          f'--resume {folder}, or give another --name')
-
-
-def _record(folder, run):
-    config = {**run._asdict(), 'working_directory': os.getcwd()}
-    del config['folder']  # the run may be moved
-    files.write_json(f'{folder}/config.json', config)
-    with open(f'{folder}/command.txt', 'a', encoding='utf-8') as file:
-        file.write(shlex.join(['python', *sys.argv]) + '\n')
 
 
 def _compare(run, facts):

@@ -27,11 +27,11 @@ def make_encoder(vgg_dir):
 
     Raises InputError if the folder holds something that was not made here.
     """
-    source = f'road/sample/encoder.npz {file_digest(WEIGHTS)}'
-    found = vgg_folder.read_source(vgg_dir)
-    if found == source:
+    source, md5 = 'road/sample/encoder.npz', file_digest(WEIGHTS)
+    record = vgg_folder.read_record(vgg_dir)
+    if vgg_folder.is_own(vgg_dir) and (record['source'], record['md5']) == (source, md5):
         return
-    if os.path.lexists(vgg_dir) and not str(found).startswith('road/sample'):
+    if os.path.lexists(vgg_dir) and record.get('source') != source:
         raise InputError(f"{vgg_dir}: holds something other than the sample's encoder; move it "
                          'away or name another folder with --data-dir')
-    vgg_folder.save(read_weights(), vgg_dir, source)
+    vgg_folder.save(read_weights(), vgg_dir, source, md5)

@@ -7,7 +7,7 @@ import sys
 import tensorflow  # noqa: F401, imported once, before the fork
 
 import main
-from road.network.peers import Peers
+from road.network.workers import Workers
 
 
 def work(words, environment, output, mean_of_means):
@@ -19,6 +19,7 @@ def work(words, environment, output, mean_of_means):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(environment)
     if mean_of_means:  # as if all processes had the same number of valid pixels
-        mean = Peers.mean
-        Peers.mean = lambda self, loss, gradients, count: mean(self, loss, gradients, 1.0)
+        mean = Workers.all_reduce_mean
+        Workers.all_reduce_mean = lambda self, loss, gradients, count: mean(
+            self, loss, gradients, 1.0)
     sys.exit(main.main(words))

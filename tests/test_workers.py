@@ -20,10 +20,10 @@ from road.data.batches import Batches
 from road.errors import InputError
 from road.network.cluster import read_cluster, read_timeout
 from road.network.device import find_device
-from road.network.peers import Peers, find_peers
 from road.network.tf1 import tf
+from road.network.workers import ALONE, Workers, find_workers
 from road.runs.run_folder import Run
-from tests import peer_worker
+from tests import worker_process
 from tools import launch, soak
 
 EPOCHS = 5
@@ -60,50 +60,43 @@ def test_bad_tf_config_is_one_line(text):
         read_cluster({'TF_CONFIG': text})
 
 
-def test_sums_keep_the_shapes(monkeypatch):
-    monkeypatch.setattr(tf.raw_ops, 'CollectiveReduceV2', lambda input, **_: 3 * input)
-    peers = object.__new__(Peers)
-    peers.addresses, peers.waiting, peers.timeout = ['a:1', 'b:2'], [], 9
-    with tf.Graph().as_default(), tf.Session() as sess:
-        matrix, number = sess.run(peers._sum([tf.constant([[1.0, 2.0, 3.0]]), tf.constant(4.0)]))
-    assert matrix.tolist() == [[3, 6, 9]] and number == 12
-
-
 def test_processes_begin_alike_or_not_at_all():
     """Paths may differ; settings, frames and precision may not."""
-    def begin(precision='float32', frames=('a', 'b'), other=0, **settings):
+    def synchronize(precision='float32', frames=('a', 'b'), other=0, **settings):
         settings = {'schedule': 'cosine', 'l2': 0.1, 'data_dir': 'x'} | settings
         run = Run('folder', settings, 'encoder', *frames)
-        peers, sent, batches = object.__new__(Peers), [], SimpleNamespace(epoch=0)
-        peers.addresses, peers.rank, peers.precision = ['a:1', 'b:2'], 1, precision
-        peers.seen, peers.sent, peers.waiting = set(), 'sent', ['received']
+        workers, sent, batches = Workers(['a:1', 'b:2'], 1), [], SimpleNamespace(epoch=0)
+        workers.precision, workers.sent, workers.waiting = precision, 'sent', ['received']
 
         def answer(_, feed):
             sent.extend(feed['sent'])
             return [7, feed['sent'][2] + other, feed['sent'][2]]
 
-        peers.begin(SimpleNamespace(run=answer), run, batches)
-        assert (batches.epoch, batches.rank, batches.processes) == (7, 1, 2) and sent[:2] == [0, 0]
+        workers.synchronize(SimpleNamespace(run=answer), run, batches)
+        assert (batches.epoch, batches.rank, batches.processes) == (7, 1, 2)
+        assert sent[:2] == [0, 0]
         return sent[2]
 
-    usual = begin()
-    assert usual == begin(data_dir='y') and 0 < usual < 2**24
-    others = {begin('bfloat16'), begin(frames='ac'), begin(l2=0.2), begin(schedule='constant')}
+    usual = synchronize()
+    assert usual == synchronize(data_dir='y')
+    assert 0 < usual < 2**24
+    others = {synchronize('bfloat16'), synchronize(frames='ac'), synchronize(l2=0.2),
+              synchronize(schedule='constant')}
     assert len({usual, *others}) == 5
     with pytest.raises(InputError, match='differ in settings, frames or encoder; start all'):
-        begin(other=1)
+        synchronize(other=1)
 
 
-def test_mean_of_equal_processes_is_that_of_one():
-    """Two processes with the same batch; the loss keeps cross-entropy and L2 apart."""
-    peers = object.__new__(Peers)
-    peers.waiting, peers._sum = [], lambda tensors: [2 * tensor for tensor in tensors]
+def test_mean_of_equal_processes_is_that_of_one(monkeypatch):
+    """Two processes with the same batch; gradients keep their shapes, and None."""
+    monkeypatch.setattr(tf.raw_ops, 'CollectiveReduceV2', lambda input, **_: 2 * input)
     with tf.Graph().as_default(), tf.Session() as sess:
-        loss = tf.add(tf.constant(3.0), tf.constant(0.5))
-        mean, gradients = peers.mean(loss, [tf.constant([1.0, 2.0]), None], tf.constant(7.0))
-        *parts, whole, gradient = sess.run([*mean.op.inputs, mean, gradients[0]])
-    assert parts == [3, 0.5] and whole == 3.5
-    assert gradient.tolist() == [1, 2] and gradients[1] is None
+        given = [tf.constant([[1.0, 2.0, 3.0]]), None, tf.constant(4.0)]
+        loss, gradients = Workers(['a:1', 'b:2'], 0).all_reduce_mean(
+            tf.constant(3.0), given, tf.constant(7.0))
+        matrix, number = sess.run([gradients[0], gradients[2]])
+        assert sess.run(loss) == 3
+    assert matrix.tolist() == [[1, 2, 3]] and number == 4 and gradients[1] is None
 
 
 def test_time_limit_is_a_number_of_seconds():
@@ -114,24 +107,24 @@ def test_time_limit_is_a_number_of_seconds():
 
 
 def test_frozen_encoder_is_refused_with_the_reason(monkeypatch):
-    args = SimpleNamespace(train_encoder='none')
-    assert find_peers(args, None) is None
+    assert find_workers() is ALONE
     monkeypatch.setitem(os.environ, 'TF_CONFIG', config(0, 'a:1', 'b:2')['TF_CONFIG'])
     with pytest.raises(InputError, match='the decoder takes less time than the exchange'):
-        find_peers(args, None)
+        find_workers().start(SimpleNamespace(train_encoder='none'), None)
 
 
 @slow
 def test_only_what_waits_for_others_ends_with_them():
     """After its last step process 0 goes on alone: an image may take it longer than 5 seconds."""
     addresses = json.loads(launch.environments(2, {})[0]['TF_CONFIG'])['cluster']['worker']
-    args = SimpleNamespace(runs_dir='none', name='none')
-    peers = Peers(addresses, 0, args, find_device('float32'))
-    peers.seen.add(addresses[1])  # where nobody listens now
-    with tf.Graph().as_default(), peers.session() as sess:
+    args = SimpleNamespace(runs_dir='none', name='none', train_encoder='all')
+    workers = Workers(addresses, 0)
+    workers.start(args, find_device('float32'))
+    workers.alive.add(addresses[1])  # where nobody listens now
+    with tf.Graph().as_default(), workers.session() as sess:
         last = tf.py_func(lambda: np.float32(time.sleep(8) or 1), [], tf.float32)
         assert sess.run([last]) == [1]
-        peers.waiting.append(last)
+        workers.waiting.append(last)
         with pytest.raises(InputError, match=f'{addresses[1]}: ended, .* with --resume RUN if'):
             sess.run([tf.constant(1), [last]])
 
@@ -172,7 +165,7 @@ def test_parts_of_a_batch_make_the_whole_batch(processes):
 @pytest.fixture(scope='module')
 def place(scenes_dir, vgg_dir, tmp_path_factory):
     """Options of a small training; labels of different frames have other counts of valid pixels."""
-    folder = tmp_path_factory.mktemp('peers')
+    folder = tmp_path_factory.mktemp('workers')
     kitti = shutil.copytree(scenes_dir, folder / 'data_road')
     for i, path in enumerate(sorted(glob.glob(f'{kitti}/training/gt_image_2/*_road_*.png'))):
         label = iio.imread(path)
@@ -196,11 +189,11 @@ class Group:
         if '--resume' not in options:
             options = [*words, '--name', name, '--precision', 'float32', *options]
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(['tests.peer_worker'])
+        context.set_forkserver_preload(['tests.worker_process'])
         for i, environment in enumerate(launch.environments(number, {})):
             environment['ROAD_TIMEOUT'] = str(timeout)
             self.outputs.append(f'{folder}/{name}-{i}.txt')
-            self.processes.append(context.Process(target=peer_worker.work, args=(
+            self.processes.append(context.Process(target=worker_process.work, args=(
                 [*options, *(own[i] if own else ())], environment, self.outputs[-1],
                 mean_of_means)))
             self.processes[-1].start()

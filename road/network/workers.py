@@ -1,0 +1,167 @@
+"""Several processes that train as one, on TensorFlow's own runtime: docs/several.md."""
+
+import os
+import sys
+import time
+import zlib
+from concurrent import futures
+from functools import partial
+
+from road.errors import InputError
+from road.network.cluster import answers, read_cluster, read_timeout
+from road.network.tf1 import tf
+from road.prefetch import start_thread
+
+
+class Alone:
+    """A process that trains alone: the same methods as Workers, without others."""
+    rank, count, is_chief = 0, 1, True
+
+    def start(self, args, device):
+        """Nothing to start."""
+
+    def session(self, config=None):
+        return tf.Session(config=config)
+
+    def all_reduce_mean(self, cross_entropy, gradients, count):
+        return cross_entropy, gradients
+
+    def broadcast_variables(self, variables):
+        """Nobody to send them to."""
+
+    def synchronize(self, sess, run, batches):
+        """Nobody to wait for."""
+
+
+ALONE = Alone()
+
+
+def find_workers():
+    """The processes that train as one, as the environment says; ALONE if this is the only one."""
+    addresses, rank = read_cluster()
+    return Workers(addresses, rank) if addresses else ALONE
+
+
+class Workers:
+    """The processes that train as one. `rank` is the number of this one; 0 is the chief.
+
+    The chief alone makes the run folder, scores, writes and paints.
+    """
+
+    def __init__(self, addresses, rank):
+        self.addresses, self.rank, self.count = addresses, rank, len(addresses)
+        self.is_chief = rank == 0
+        self.timeout = read_timeout()
+        self.alive = set()  # addresses that have answered
+        self.waiting = []  # Tensors whose value needs all processes
+
+    def start(self, args, device):
+        """Start this process's server. Raises InputError if it cannot listen."""
+        if args.train_encoder == 'none':
+            raise InputError('--train-encoder none: several processes do not help, because a step '
+                             'of the decoder takes less time than the exchange; train encoder '
+                             'blocks, or start one process without TF_CONFIG (under Slurm: one '
+                             'task)')
+        self.folder = os.path.join(args.runs_dir, args.name)
+        self.precision = device.precision
+        self.config = tf.ConfigProto.FromString(device.config.SerializeToString())
+        self.config.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
+        self.config.device_filters.append(f'/job:worker/task:{self.rank}')
+        self.config.graph_options.rewrite_options.remapping = 2  # OFF: no _FusedConv2D in bfloat16
+        try:
+            self.server = tf.distribute.Server(tf.train.ClusterSpec({'worker': self.addresses}),
+                                               'worker', self.rank, config=self.config)
+        except tf.errors.OpError as error:
+            raise InputError(f'{self.addresses[self.rank]}: this process cannot listen there; end '
+                             'what uses the port, or name another') from error
+
+    def session(self, config=None):
+        """A tf.Session in which what waits for others ends with InputError if one of them does."""
+        sess = tf.Session(self.server.target, config=self.config)
+
+        def run(fetches, *args, **kwargs):  # all else may last longer than the others live
+            waits = any(x is y for x in tf.nest.flatten(fetches) for y in self.waiting)
+            step = partial(tf.Session.run, sess, fetches, *args, **kwargs)
+            return self._wait(step) if waits else step()
+
+        sess.run, sess.close = run, lambda: None  # close() would wait for a waiting step
+        return sess
+
+    def all_reduce_mean(self, cross_entropy, gradients, count):
+        """Loss and gradients of the whole batch, from those of this process's part of it.
+
+        Args:
+            cross_entropy: scalar Tensor, the mean over `count` pixels.
+            gradients: list of Tensors and None.
+            count: scalar Tensor, the pixels of this process that are not ignored.
+        Returns (cross_entropy, gradients), the same means over the pixels of all processes.
+        """
+        # Not a mean of means. Without any such pixel the L2 terms still have a gradient.
+        count = tf.maximum(count, 1e-20)
+        known = [gradient for gradient in gradients if gradient is not None]
+        total, *sums = self._sum([count, *(count * x for x in (cross_entropy, *known))])
+        mean, *means = (x / total for x in sums)
+        self.waiting.append(mean)
+        means = iter(means)
+        return mean, [None if gradient is None else next(means) for gradient in gradients]
+
+    def broadcast_variables(self, variables):
+        """Add to the graph what `synchronize` runs: all processes take the chief's variables."""
+        self.sent = tf.placeholder(tf.float32, [1 + self.count])
+        own = [tf.cast(tf.identity(v), tf.float32) if self.is_chief else tf.zeros(v.shape)
+               for v in variables]  # the count of a loss scale is an integer
+        received, *values = self._sum([self.sent, *own])
+        with tf.control_dependencies([tf.assign(v, tf.cast(value, v.dtype.base_dtype))
+                                      for v, value in zip(variables, values)]):
+            self.waiting.append(tf.identity(received))
+
+    def synchronize(self, sess, run, batches):
+        """Wait for all processes; take the chief's variables and epoch, and a part of each batch.
+
+        Raises InputError if settings, frames, encoder or precision are not those of the others.
+        """
+        print(f'Process {self.rank} of {self.count} waits for the others', file=sys.stderr)
+        facts = [x for x in run.settings.values() if isinstance(x, (int, float, tuple))]  # no paths
+        facts += run.settings['schedule'], *run[2:], self.precision
+        number = zlib.crc32(repr(facts).encode()) >> 8  # float32 holds 24 bits
+        sent = [number if i == self.rank else 0 for i in range(self.count)]
+        epoch = batches.epoch if self.is_chief else 0
+        epoch, *numbers = sess.run(self.waiting[-1], {self.sent: [epoch, *sent]})
+        if len(set(numbers)) > 1:
+            raise InputError('the processes differ in settings, frames or encoder; start all alike')
+        self.alive.update(self.addresses)
+        batches.epoch, batches.rank, batches.processes = int(epoch), self.rank, self.count
+
+    def _sum(self, tensors):
+        """float32 Tensors of known shapes, each summed over all processes."""
+        flat = tf.raw_ops.CollectiveReduceV2(
+            input=tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0),
+            group_size=self.count, group_key=1, instance_key=1 + len(self.waiting),
+            ordering_token=[], merge_op='Add', final_op='Id', timeout_seconds=self.timeout,
+            communication_hint='nccl' if tf.config.list_physical_devices('GPU') else 'auto')
+        parts = tf.split(flat, [tensor.shape.num_elements() for tensor in tensors])
+        return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors)]
+
+    def _wait(self, function):
+        """function() in a thread: Ctrl-C does not reach a sess.run that waits for others."""
+        result, deadline, ended = start_thread(function), time.monotonic() + self.timeout, 0
+        while not futures.wait([result], 1).done:
+            # TensorFlow retries an ended chief for ever; after the last step ends may differ
+            ended = ended + 1 if self.alive.intersection(self._silent()) else 0
+            if ended == 5 or time.monotonic() > deadline:
+                raise self._lost()
+        try:
+            return result.result()
+        except (tf.errors.UnavailableError, tf.errors.DeadlineExceededError) as error:
+            raise self._lost() from error
+
+    def _silent(self):
+        silent = [address for address in self.addresses if not answers(address)]
+        self.alive.update(set(self.addresses).difference(silent))  # these have begun
+        return silent
+
+    def _lost(self):
+        who = self._silent() or [each for i, each in enumerate(self.addresses) if i != self.rank]
+        folder = self.folder if os.path.isdir(self.folder) else 'RUN'
+        return InputError(f'{", ".join(who)}: ended, or silent for {self.timeout} s; start all '
+                          f'processes again, with --resume {folder} if the run had begun')
