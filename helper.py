@@ -9,7 +9,7 @@ import time
 from road.data import download, kitti
 from road.data.batches import Batches, read_images
 from road.data.images import read_frames
-from road.network.predictor import Predictor, outputs_ahead
+from road.network.predictor import Predictor, prefetch_depth
 from road.network.vgg_source import find_vgg
 from road.prefetch import prefetch
 from road.progress import tqdm
@@ -71,7 +71,7 @@ def paint_frames(predictor, frames, classes=kitti.CLASSES):
 
     # painted in a thread while the session works on the next batch
     outputs = predictor.predict(read_frames(frames))
-    yield from prefetch(painted, outputs, depth=outputs_ahead(len(classes)))
+    yield from prefetch(painted, outputs, depth=prefetch_depth(len(classes)))
 
 
 def save_inference_samples(runs_dir, data_dir, sess, image_shape, logits, keep_prob, input_image):

@@ -22,7 +22,7 @@ import helper
 from road import errors, settings
 from road.data.batches import Batches, PlainBatches, Sample
 from road.data.download import download_kitti
-from road.data.layouts import fit_settings, open_dataset
+from road.data.formats import fit_settings, open_dataset
 from road.files import atomic_folder
 from road.network import conv_gradient, surgery
 from road.network.device import enable_determinism, find_device

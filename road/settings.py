@@ -21,7 +21,7 @@ COPIES = 8  # of each image where --augment is given alone
 
 
 class DefaultSize(tuple):
-    """An image size (height, width) that nobody chose: it is fitted to the data set."""
+    """A default image size (height, width), which is fitted to the data set."""
 
     def __str__(self):
         return '{}x{}'.format(*self)
@@ -141,7 +141,7 @@ def _add_training(parser):
     add('--schedule', choices=('constant', 'cosine'), default='cosine',
         help='learning rate schedule; cosine: up in the first 5 %% of the training, then down to 0')
     add('--keep-prob', type=number(float, 0.01, 1), default=0.5, metavar='X',
-        help='share of the features that dropout keeps')
+        help='dropout keep probability')
     add('--l2', type=number(float, 0, 10), default=1e-4, metavar='X',
         help="weight of the L2 terms of the decoder's kernels")
     add('--augment', type=augmentations, default='none', metavar='LIST',
@@ -179,8 +179,8 @@ def _add_dataset(add, default):
     add('--dataset-dir', '--kitti-dir', metavar='DIR', default=default,
         help='folder of the data set (default: <data-dir>/data_road, KITTI Road)')
     add('--dataset', choices=DATASETS, default=default,
-        help='layout of the data set; found out where it is not given; folder: images/, masks/ and '
-        'perhaps classes.txt')
+        help='format of the data set (default: detected); folder: images/, masks/ and perhaps '
+        'classes.txt')
     add('--target', type=names, default='', metavar='NAME[,NAME]',
         help='label these classes against all others')
 

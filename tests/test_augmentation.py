@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from road.data import NOT_VALID, augmentation
+from road.data import IGNORE_LABEL, augmentation
 from road.data.augmentation import MIRRORED, PLAIN, draw_augmentation, draw_copies
 from road.data.images import resize_image, resize_label
 from road.settings import AUGMENTATIONS
@@ -58,7 +58,7 @@ def test_image_and_label_move_together(seed):
     image = resize_image(picture, (96, 320), copy)[..., 0] > 127
     label = resize_label(np.uint8(road), (96, 320), copy)
     assert image.shape == label.shape == (96, 320)
-    inside = label != NOT_VALID
+    inside = label != IGNORE_LABEL
     assert (image == label)[inside].mean() > 0.98 and inside.mean() > 0.9
     unrotated = resize_label(np.uint8(road), (96, 320), copy._replace(angle=0.0))
     assert set(np.unique(unrotated)) <= {0, 1}

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from road import settings
-from road.data import check, layouts
+from road.data import check, formats
 from road.errors import InputError
 
 
@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 
 def find(folder, val_frames=0):
-    return layouts.find_dataset('camvid', str(folder), val_frames)
+    return formats.find_dataset('camvid', str(folder), val_frames)
 
 
 def test_splits_and_labels(folder):
@@ -71,7 +71,7 @@ def test_one_fault_is_named(folder, break_it, complaint):
     with pytest.raises(InputError, match=f'^{folder}/{complaint}'):
         raise InputError(check.check(find(folder)).faults[0])
     with pytest.raises(InputError, match=f'^{folder}/{complaint}'):
-        layouts.open_dataset(settings.parse_training(
+        formats.open_dataset(settings.parse_training(
             ['--dataset-dir', str(folder), '--data-dir', str(folder.parent)]))
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import main
 from road import settings
-from road.data import check, images, labels, layouts
+from road.data import check, formats, images, labels
 from road.errors import InputError
 
 IMAGE, TEST = 'training/image_2/um_000001.png', 'testing/image_2/uu_000000.png'
@@ -41,12 +41,12 @@ def write(path, content):
 
 
 def open_data(folder, tmp_path, *words):
-    return layouts.open_dataset(settings.parse_training(
-        ['--dataset-dir', folder, '--data-dir', str(tmp_path), '--val-frames', '1', *words]))[0]
+    return formats.open_dataset(settings.parse_training(
+        ['--dataset-dir', folder, '--data-dir', str(tmp_path), '--val-frames', '1', *words]))
 
 
 def check_kitti(folder):
-    return check.check(layouts.find_dataset('kitti', folder, 0))
+    return check.check(formats.find_dataset('kitti', folder, 0))
 
 
 LINKS = pytest.mark.skipif(os.name == 'nt', reason='links need rights on Windows')
@@ -98,17 +98,18 @@ def test_check_notes_what_is_no_fault(copied_scenes, tmp_path):
     resave(folder / LABEL, lambda i: Image.new('RGB', i.size))
     resave(folder / TEST, lambda i: i.resize((700, 300)))
     report = check_kitti(copied_scenes)
-    assert report.faults == [] and report.fine == {
+    assert report.faults == [] and report.readable == {
         'training images': 9, 'training labels': 9, 'test images': 3, 'calibration files': 11}
     assert [note[len(copied_scenes) + 1:].split(': ')[0] for note in report.notes] == [
         'training/image_2/Thumbs.db', 'training/image_2/uu_000000.png', TEST, LABEL]
-    assert '700x300' in report.notes[2] and 'no pixel of this label counts' in report.notes[3]
+    assert '700x300' in report.notes[2]
+    assert 'all pixels of this label are ignored' in report.notes[3]
 
 
 @pytest.mark.parametrize('rule, complaint', [
-    (lambda red, blue: (blue, red), 'every pixel that counts is road.*blue without red.*swapped'),
-    (lambda red, blue: (red & blue, red & blue), 'every pixel that counts is road.*what is not'),
-    (lambda red, blue: (red & False, blue), 'a pixel that counts.*blue without red'),
+    (lambda red, blue: (blue, red), 'every pixel .* is road.*blue without red.*swapped'),
+    (lambda red, blue: (red & blue, red & blue), 'every pixel .* is road.*what is not'),
+    (lambda red, blue: (red & False, blue), 'a pixel that is not ignored.*blue without red'),
     (lambda red, blue: (red | True, blue & False), 'no .* label has a pixel of road')])
 @pytest.mark.parametrize('split', ['training', 'validation'])
 def test_labels_without_meaning_are_refused(copied_scenes, tmp_path, rule, complaint, split):
@@ -139,7 +140,7 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     assert main.main([*words, '--vgg-dir', vgg_dir]) == 0
     printed = capsys.readouterr().out
     for text in ('9 training labels, 3 test images, 12 calibration', 'No faults', 'fc6 and fc7',
-                 '% of pixels     training\nnot road '):
+                 '% of pixels  training\nnot road '):
         assert text in printed
     for name in (IMAGE, TEST, LABEL, CALIB):
         write(os.path.join(copied_scenes, name), b'P2: 1 2 3\n')
@@ -149,7 +150,7 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     shown = capsys.readouterr()
     for name in (IMAGE, TEST, LABEL, CALIB):
         assert f'Fault  {os.path.join(copied_scenes, name)}: ' in shown.out
-    assert f'Fault  {broken}: not a complete VGG16 graph, saved_model.pb is missing' in shown.out
+    assert f'Fault  {broken}: cannot be read as VGG16 weights' in shown.out
     assert '8 training images, 8 training labels, 2 test images, 11 calibration files' in shown.out
     assert 'faults found: 5;' in shown.err and 'Traceback' not in shown.err
     assert main.main(['check', '--data-dir', str(tmp_path / 'none')]) == 2
@@ -165,7 +166,7 @@ def test_size_mix_up_and_empty_labels_are_noted(copied_scenes, tmp_path, capsys)
         open_data(copied_scenes, tmp_path, '--image-size', size)
         printed = capsys.readouterr().out
         assert ('320x96 is taller than wide' in printed) == noted
-        assert 'umm_road_000002.png: no pixel of this label counts' in printed
+        assert 'umm_road_000002.png: all pixels of this label are ignored' in printed
 
 
 def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch):
@@ -183,13 +184,13 @@ def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch)
         checked.write_text(json.dumps(damage))
         assert open_data(copied_scenes, tmp_path) == first
     # what is remembered of other files is kept
-    check.look([os.path.join(copied_scenes, TEST)], [], str(checked), trust=False)
+    check.inspect_files([os.path.join(copied_scenes, TEST)], [], str(checked), trust=False)
     resave(image, with_pixel((1, 2, 3)))
     read.clear()
     changed = open_data(copied_scenes, tmp_path).digests
     assert {path for path in changed if changed[path] != first.digests[path]} == {image}
     assert read == [image]
-    check.check(layouts.find_dataset('kitti', copied_scenes, 0), str(checked))
+    check.check(formats.find_dataset('kitti', copied_scenes, 0), str(checked))
     assert len(read) == 1 + 21  # the command reads all
 
 

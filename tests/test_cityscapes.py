@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from road.data import check, layouts
+from road.data import check, formats
 from road.errors import InputError
 
 # cityscapesScripts: id => train id, of the 19 classes that are scored
@@ -42,7 +42,7 @@ def cityscapes(tmp_path):
 
 
 def find(folder, layout=None, val_frames=0):
-    return layouts.find_dataset(layout, str(folder), val_frames)
+    return formats.find_dataset(layout, str(folder), val_frames)
 
 
 @pytest.mark.parametrize('kind', ['labelIds', 'labelTrainIds'])
@@ -51,7 +51,7 @@ def test_cityscapes_frames_and_labels(cityscapes, kind):
         for path in cityscapes.glob('gtFine/*/*/*_labelIds.png'):
             os.remove(path)
     data = find(cityscapes)
-    assert data.layout == 'cityscapes' and check.check(data).faults == []
+    assert data.format == 'cityscapes' and check.check(data).faults == []
     assert [frame.name for frame in data.training] == [
         'train/aachen/aachen_000000_000019', 'train/aachen/aachen_000003_000019',
         'train/ulm/ulm_000006_000019', 'train/ulm/ulm_000009_000019']
@@ -95,7 +95,7 @@ def semantics(tmp_path):
 
 def test_kitti_semantics_frames_and_labels(semantics):
     data = find(semantics, val_frames=None)
-    assert data.layout == 'kitti-semantics' and check.check(data).faults == []
+    assert data.format == 'kitti-semantics' and check.check(data).faults == []
     assert [frame.name for frame in data.validation] == ['000008_10', '000009_10']
     assert len(data.training) == 8 and len(data.testing) == 10 and not data.testing[0].label
     assert data.read_label(data.training[0].label).tolist() == [EXPECTED] * 7

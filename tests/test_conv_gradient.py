@@ -19,7 +19,7 @@ def both(build, **shapes):
                      for name, shape in shapes.items()}
         loss = build(variables)
         exact, ours = (function(loss, list(variables.values()))
-                       for function in (tf.gradients, conv_gradient.by_products))
+                       for function in (tf.gradients, conv_gradient.gradients_with_matmul))
         sess.run(tf.global_variables_initializer())
         assert [g is None for g in exact] == [g is None for g in ours]
         given = [g for g in ours if g is not None]

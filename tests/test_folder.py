@@ -11,7 +11,7 @@ from PIL import Image
 
 import main
 from road import settings
-from road.data import check, layouts
+from road.data import check, formats
 from road.data.folder import make_classes, palette_colour, read_classes_file
 from road.errors import InputError
 
@@ -65,7 +65,7 @@ def mine(tmp_path):
 
 
 def find(folder, val_frames=None):
-    return layouts.find_dataset('folder', str(folder), val_frames)
+    return formats.find_dataset('folder', str(folder), val_frames)
 
 
 def faults_of(folder):
@@ -79,7 +79,7 @@ def faults_of(folder):
         words = ['--dataset-dir', str(folder), '--data-dir', str(folder.parent / 'data'),
                  '--dataset', 'folder']
         with pytest.raises(InputError) as raised:
-            layouts.open_dataset(settings.parse_training(words))
+            formats.open_dataset(settings.parse_training(words))
         assert str(raised.value).startswith(faults[0])
     return faults
 
@@ -338,14 +338,14 @@ def test_a_value_that_is_no_class_is_named_with_its_share_and_files(tmp_path):
     fault, = faults_of(folder)
     assert fault.startswith(f'{folder}/masks/a.png: the value 9 is no class; {4 * ROAD.sum()} pix')
     assert f'{4 * ROAD.sum() / 4200:.2%} of all labels, in 4 of them (a.png, g.png, h.p' in fault
-    assert fault.endswith(f'give it a line in {folder}/classes.txt, with the name ignore if it '
-                          'should not count')
+    assert fault.endswith(f'give it a line in {folder}/classes.txt, with the name ignore for '
+                          'ignored pixels')
 
 
 def test_a_split_that_cannot_be_scored_is_refused(mine):
     save(mine / 'masks/sub/é.png', grey(0, 0)(ROAD))
     with pytest.raises(InputError, match='no validation label has a pixel of target. Label more'):
-        layouts.open_dataset(settings.parse_training(
+        formats.open_dataset(settings.parse_training(
             ['--dataset-dir', str(mine), '--data-dir', str(mine.parent)]))
 
 
@@ -357,8 +357,8 @@ def test_check_from_another_working_directory(mine, tmp_path, monkeypatch, capsy
     printed = capsys.readouterr().out
     assert f'Own pictures in ../{mine.name}: 7 training images, 7 training labels' in printed
     share = 100 * ROAD.mean()
-    assert (f'% of pixels     training\nbackground         {100 - share:.2f}\n'
-            f'target             {share:.2f}\n') in printed and 'No faults' in printed
+    assert (f'% of pixels  training\nbackground      {100 - share:.2f}\n'
+            f'target          {share:.2f}\n') in printed and 'No faults' in printed
     os.remove(mine / 'masks/a.png')
     os.remove(mine / 'images/h.png')
     assert main.main(words) == 2
@@ -371,7 +371,7 @@ def test_grey_masks_are_read_by_their_ids(tmp_path):
     for high in (1, 255):
         rule = find(write_folder(tmp_path / str(high), grey(0, high))).rule
         assert not rule.by_colour and rule.indices == {0: 0, high: 1}
-        assert f'0 for background and {high} for target' in rule.text
+        assert f'0 for background and {high} for target' in rule.hint
 
 
 @LINKS

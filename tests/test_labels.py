@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from road.data import NOT_VALID
+from road.data import IGNORE_LABEL
 from road.data.labels import LabelRule, count_values, read_classes, read_values
 from road.errors import InputError
 
@@ -17,12 +17,12 @@ COLOURS = np.uint8([(0, 0, 0), (255, 0, 255), (0, 128, 0), (255, 255, 255), (1, 
 NUMBERS = [r << 16 | g << 8 | b for r, g, b in COLOURS.tolist()]
 IDS = [0, 1, 7, 255, 3]  # of the classes 0, 1, 2, 3, and of what does not count
 CLASSES = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)),
-                 elements=st.sampled_from([0, 1, 2, 3, NOT_VALID]))
+                 elements=st.sampled_from([0, 1, 2, 3, IGNORE_LABEL]))
 
 
 def places(classes):
     """Places in COLOURS and IDS."""
-    return np.where(classes == NOT_VALID, 4, classes)
+    return np.where(classes == IGNORE_LABEL, 4, classes)
 
 
 def grey(classes):
@@ -55,7 +55,7 @@ def rgba(classes):
 
 
 def rule(by_colour, values):
-    return LabelRule(by_colour, dict(zip(values, (0, 1, 2, 3, NOT_VALID))), 'so it is')
+    return LabelRule(by_colour, dict(zip(values, (0, 1, 2, 3, IGNORE_LABEL))), 'so it is')
 
 
 FORMATS = {
@@ -100,7 +100,7 @@ def test_one_bit_masks_are_read_back(road, by_colour, tmp_path_factory):
 
 @pytest.mark.parametrize('ending', ['.bmp', '.tif', '.webp', '.gif', '.tga'])
 def test_formats_without_loss_are_read_back(tmp_path, ending):
-    classes = np.random.default_rng(0).choice(np.uint8([0, 1, 2, 3, NOT_VALID]), (8, 9))
+    classes = np.random.default_rng(0).choice(np.uint8([0, 1, 2, 3, IGNORE_LABEL]), (8, 9))
     picture, rule = FORMATS['palette, by colour' if ending == '.gif' else 'RGB']
     options = {'lossless': True} if ending == '.webp' else {}
     picture(classes).save(tmp_path / f'mask{ending}', **options)
@@ -118,7 +118,7 @@ def test_transparent_places_of_a_palette_are_black(tmp_path):
 @pytest.mark.parametrize('by_colour, value', [(True, '#010203'), (False, '3')])
 def test_unknown_values_are_named(tmp_path, by_colour, value):
     path = str(tmp_path / 'mask.png')
-    palette(np.uint8([[0, 0, 0, NOT_VALID]])).save(path)
+    palette(np.uint8([[0, 0, 0, IGNORE_LABEL]])).save(path)
     rule = LabelRule(by_colour, {0: 0}, 'give it a line')
     with pytest.raises(InputError, match=f'^{path}: 25.0% .* no class, as in {value}; give it a'):
         read_classes(path, rule)

@@ -12,7 +12,7 @@ from scipy.interpolate import RegularGridInterpolator
 import main
 from road import settings
 from road.data.batches import Batches
-from road.data.layouts import open_dataset
+from road.data.formats import open_dataset
 from road.errors import InputError
 from road.network import surgery
 from road.network.device import find_device

@@ -118,7 +118,7 @@ def test_run_of_an_earlier_version_is_read(broken, scenes_dir):
     run = run_folder.load(str(broken))
     assert [each.name for each in run.classes] == ['not road', 'road']
     data = run_folder.find_dataset(run)
-    assert data.layout == 'kitti' and len(data.named(run.training + run.validation)) == 9
+    assert data.format == 'kitti' and len(data.named(run.training + run.validation)) == 9
 
 
 @pytest.mark.parametrize('options, third', [

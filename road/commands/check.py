@@ -3,7 +3,7 @@
 import os
 
 from road.data.check import check
-from road.data.layouts import find_dataset
+from road.data.formats import find_dataset
 from road.errors import InputError
 from road.network import vgg_folder
 from road.tables import table
@@ -33,15 +33,15 @@ def run(args, open_run):
 def check_dataset(args):
     """Check the data set, print what it holds, and return its faults, a line each."""
     checked_path = os.path.join(args.data_dir, 'checked.json')
-    layout, folder = args.dataset, args.dataset_dir
+    data_format, folder = args.dataset, args.dataset_dir
     if not folder:
-        layout, folder = layout or 'kitti', os.path.join(args.data_dir, 'data_road')
-    data = find_dataset(layout, folder, 0, args.target, checked_path)
+        data_format, folder = data_format or 'kitti', os.path.join(args.data_dir, 'data_road')
+    data = find_dataset(data_format, folder, 0, args.target, checked_path)
     report = check(data, checked_path)
-    fine = ', '.join(f'{number} {kind}' for kind, number in report.fine.items()) or 'nothing'
-    print(f'{data.title} in {data.folder}: {fine} can be read')
+    readable = ', '.join(f'{number} {kind}' for kind, number in report.readable.items())
+    print(f'{data.title} in {data.folder}: {readable or "nothing"} can be read')
     if report.pixels:
-        names = [*(each.name for each in data.classes), 'does not count']
+        names = [*(each.name for each in data.classes), 'ignored']
         shares = [[f'{100 * count / max(pixels.sum(), 1):.2f}' for count in pixels]
                   for pixels in report.pixels.values()]
         print(table([('% of pixels', *report.pixels), *zip(names, *shares)]))

@@ -40,7 +40,7 @@ def find_frames(run, data, split):
         return data.named(run.training if split == 'train' else run.validation)
     if not data.testing or not all(frame.label for frame in data.testing):
         why = ("KITTI Road's test labels are not public; send the maps of `submit` to its server"
-               if data.layout == 'kitti' else 'the test images have no labels')
+               if data.format == 'kitti' else 'the test images have no labels')
         raise InputError(f'{data.folder}: cannot score its test images: {why}')
     return data.testing
 
@@ -83,7 +83,7 @@ def score_two(outputs, data, total, title, path, facts):
     """KITTI's scores, and precision over recall as a figure."""
     histograms, fault = evaluation.evaluate(outputs, total, data.read_label)
     print(f'{title}\n{evaluation.text(histograms)}')
-    if fault and data.layout == 'kitti':
+    if fault and data.format == 'kitti':
         print(f"No scores in bird's eye view: {fault}")
     evaluation.write_json(f'{path}.json', histograms, facts)
     evaluation.plot_curves(f'{path}.png', histograms, title)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from road.data.images import read_image
 from road.errors import InputError, reason
-from road.network.predictor import outputs_ahead
+from road.network.predictor import prefetch_depth
 from road.prefetch import prefetch
 from road.progress import tqdm
 from road.runs.painting import add_legend, paint, write_png
@@ -161,7 +161,7 @@ def paint_images(jobs, predict, overlay, classes, maps=None):
             failures.append(_cannot_write(target, error))
 
     images = filter(None, prefetch(read, jobs, depth=DEPTH))
-    written = prefetch(write, predict(images), depth=outputs_ahead(len(classes)))
+    written = prefetch(write, predict(images), depth=prefetch_depth(len(classes)))
     for _ in tqdm(written, total=len(jobs), desc='images', unit='image', disable=not jobs):
         pass
     return failures
@@ -188,7 +188,7 @@ def _paint_video(source, target, predict, overlay, classes, sound):
     def painted(frames, bar):
         for repeats, image in prefetch(lambda output: (output[0], paint(*output[1:], overlay,
                                                                         classes)),
-                                       predict(frames), depth=outputs_ahead(len(classes))):
+                                       predict(frames), depth=prefetch_depth(len(classes))):
             yield repeats, image
             bar.update(repeats)
 

@@ -50,7 +50,9 @@ def _order(rows):
 
 def _cells(loaded, rows, names, differing):
     environment = files.read_json(os.path.join(loaded.folder, 'environment.json'))
-    commit = str(environment.get('commit') or '-')[:7] + '+' * bool(environment.get('dirty'))
+    commit = str(environment.get('commit') or '-')[:7]
+    if environment.get('dirty'):
+        commit += '+'
     best = fields(best_of(rows)) if rows else {}
     scores = [best.get(name, '-') for name in names]
     options = [' '.join(option_text(key, value)) for key, value in loaded.settings.items()

@@ -12,7 +12,7 @@ def run(args, open_run):
     """Write submission.zip into the run folder."""
     with open_run(args.run, args.vgg_dir) as opened:
         data = run_folder.find_dataset(opened.run, args.dataset_dir)
-        if data.layout != 'kitti':
+        if data.format != 'kitti':
             raise InputError(f'{args.run}: submit is for KITTI Road, but this run was trained on '
                              f'{data.title}; use evaluate or predict')
         frames = kitti.testing_frames(os.path.join(data.folder, 'testing'))

@@ -1,3 +1,3 @@
 """Data sets on disk, labels, augmentation, batches, checks, downloads."""
 
-NOT_VALID = 255  # in a label: the pixel does not count
+IGNORE_LABEL = 255  # in a label: the pixel is ignored

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from road.data import NOT_VALID
+from road.data import IGNORE_LABEL
 
 # How far each change goes: what shadows, over-exposure, hills and other cameras do to a road.
 BRIGHTNESS = 40.0  # grey levels, up or down
@@ -87,7 +87,7 @@ def resize(plane, shape, augmentation, resample):
     """Resize a uint8 image [h, w, 3] or label [h, w] to `shape`, rotated, cropped and mirrored."""
     image = Image.fromarray(plane)
     if augmentation.angle:
-        fill = OUTSIDE if plane.ndim == 3 else NOT_VALID
+        fill = OUTSIDE if plane.ndim == 3 else IGNORE_LABEL
         image = image.rotate(augmentation.angle, resample, fillcolor=fill)
     left, top, right, bottom = augmentation.box
     resized = np.asarray(image.resize((shape[1], shape[0]), resample, box=(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from road import files
-from road.data import NOT_VALID
+from road.data import IGNORE_LABEL
 from road.data.calibration import read_calibration
 from road.data.images import read_image
 from road.data.labels import count_values, jpeg_hint
@@ -22,12 +22,12 @@ from road.prefetch import prefetch
 from road.progress import tqdm
 
 # Of KITTI's sizes the largest is 1.02 times the smallest; others are from another camera.
-UNLIKE = 1.5
-BLUE = 0x0000FF  # in a label of KITTI Road: road that does not count
+MAX_SIZE_RATIO = 1.5
+BLUE = 0x0000FF  # in a label of KITTI Road: ignored road
 
 
-class Seen(NamedTuple):
-    """What a look at an image file or label file has found."""
+class FileInfo(NamedTuple):
+    """What inspecting an image file or label file has found."""
     bytes: int
     modified: int  # time of change, ns
     width: int
@@ -36,11 +36,11 @@ class Seen(NamedTuple):
     values: list = []  # of a label: see road.data.labels.count_values
 
 
-SEEN_TYPES = list(Seen.__annotations__.values())
+INFO_TYPES = list(FileInfo.__annotations__.values())
 
 
-def look(images, labels, checked_path, trust):
-    """Look at image files and label files: ({path: Seen}, {path: fault}).
+def inspect_files(images, labels, checked_path, trust):
+    """Inspect image files and label files: ({path: FileInfo}, {path: fault}).
 
     Args:
         images, labels: paths.
@@ -49,42 +49,43 @@ def look(images, labels, checked_path, trust):
     """
     remembered = files.read_json(checked_path) if checked_path else {}
 
-    def look_at(job):
+    def inspect(job):
         path, read = job
         try:
             status = os.stat(path)
             known = remembered.get(os.path.abspath(path)) if trust else None
-            if _is_seen(known) and known[:2] == [status.st_size, status.st_mtime_ns]:
-                return Seen(*known)
+            if _is_file_info(known) and known[:2] == [status.st_size, status.st_mtime_ns]:
+                return FileInfo(*known)
             (height, width), values = read(path)
-            return Seen(status.st_size, status.st_mtime_ns, width, height,
-                        files.file_digest(path), values)
+            return FileInfo(status.st_size, status.st_mtime_ns, width, height,
+                            files.file_digest(path), values)
         except (InputError, OSError) as error:
             return describe(error, {})
 
     jobs = [(path, lambda path: (read_image(path).shape[:2], [])) for path in images]
     jobs += [(path, count_values) for path in labels]
-    found = list(tqdm(prefetch(look_at, jobs), total=len(jobs), desc='checking', unit='file'))
-    seen = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, Seen)}
+    found = list(tqdm(prefetch(inspect, jobs), total=len(jobs), desc='checking', unit='file'))
+    infos = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, FileInfo)}
     faults = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, str)}
     if checked_path:
         with suppress(OSError):  # the next check then takes longer
             os.makedirs(os.path.dirname(checked_path), exist_ok=True)
-            others = remembered.keys() - {os.path.abspath(path) for path, _ in jobs}
-            files.write_json(checked_path, {**{path: remembered[path] for path in others},
-                                            **{os.path.abspath(path): seen[path] for path in seen}})
-    return seen, faults
+            asked = {os.path.abspath(path) for path, _ in jobs}
+            kept = {path: known for path, known in remembered.items() if path not in asked}
+            found = {os.path.abspath(path): info for path, info in infos.items()}
+            files.write_json(checked_path, kept | found)
+    return infos, faults
 
 
-def _is_seen(known):
-    """Whether something from checked.json, perhaps damaged, can be a Seen."""
-    return (isinstance(known, list) and [type(value) for value in known] == SEEN_TYPES
+def _is_file_info(known):
+    """Whether something from checked.json, perhaps damaged, can be a FileInfo."""
+    return (isinstance(known, list) and [type(value) for value in known] == INFO_TYPES
             and all(isinstance(value, list) and [type(number) for number in value] == [int] * 3
                     for value in known[-1]))
 
 
 def check_frames(data, checked_path=None, trust=False):
-    """look at all files of a Dataset and compare them: ({path: Seen}, [fault, ...], [note, ...]).
+    """Inspect and compare all files of a Dataset: ({path: FileInfo}, [fault, ...], [note, ...]).
 
     Faults are lines: of files that are missing or cannot be read, labels of another size than their
     image or with values that are no class, splits that cannot train or score anything. Notes are
@@ -92,67 +93,68 @@ def check_frames(data, checked_path=None, trust=False):
     """
     frames = data.training + data.validation + data.testing
     labelled = [frame for frame in frames if frame.label]
-    seen, unread = look([frame.image for frame in frames], [frame.label for frame in labelled],
-                        checked_path, trust)
+    infos, unread = inspect_files([frame.image for frame in frames],
+                                  [frame.label for frame in labelled], checked_path, trust)
     faults = [*data.faults, *unread.values()]
     for frame in labelled:
-        if frame.label in seen and frame.image in seen:
-            size, other = ('{}x{}'.format(*seen[path][2:4]) for path in (frame.label, frame.image))
+        if frame.label in infos and frame.image in infos:
+            size, other = ('{}x{}'.format(*infos[path][2:4]) for path in (frame.label, frame.image))
             if size != other:
                 faults.append(f'{frame.label}: is {size} pixels, but its image is {other}; a label '
                               'must be as large as its image')
-    faults += _unknown_values(data, [frame.label for frame in labelled], seen)
-    notes = [f'{frame.label}: no pixel of this label counts' for frame in labelled
-             if frame.label in seen and not class_pixels(data, [frame], seen)[:-1].any()]
+    faults += _unknown_values(data, [frame.label for frame in labelled], infos)
+    notes = [f'{frame.label}: all pixels of this label are ignored' for frame in labelled
+             if frame.label in infos and not class_pixels(data, [frame], infos)[:-1].any()]
     for split, part in (('training', data.training), ('validation', data.validation)):
-        pixels = class_pixels(data, part, seen)
-        fault = pixels.any() and _split_fault(data, part, split, seen)
+        pixels = class_pixels(data, part, infos)
+        fault = pixels.any() and _split_fault(data, part, split, infos)
         absent = [each.name for each, count in zip(data.classes, pixels) if not count]
         if fault:
             faults.append(fault)
         elif pixels.any() and absent:
             notes.append(f'{data.folder}: classes that never occur in the {split} labels: '
                          f'{", ".join(absent)}')
-    return seen, faults, notes + _shared_images(data, seen)
+    return infos, faults, notes + _shared_images(data, infos)
 
 
-def class_pixels(data, frames, seen):
-    """Pixels of each class in the labels of frames: int64 [classes + 1], the last do not count."""
+def class_pixels(data, frames, infos):
+    """Pixels of each class in the labels of frames: int64 [classes + 1], the last ignored."""
     pixels = np.zeros(len(data.classes) + 1, np.int64)
     for frame in frames:
-        if frame.label in seen:
-            for index, count in data.rule.count(seen[frame.label].values)[0].items():
-                pixels[-1 if index == NOT_VALID else index] += count
+        if frame.label in infos:
+            for index, count in data.rule.count(infos[frame.label].values)[0].items():
+                pixels[-1 if index == IGNORE_LABEL else index] += count
     return pixels
 
 
-def _unknown_values(data, labels, seen):
+def _unknown_values(data, labels, infos):
     """A line for each value that is no class: its share of all pixels, and the files it is in."""
     pixels, paths, total = Counter(), {}, 0
     for path in labels:
-        if path in seen:
-            unknown = data.rule.count(seen[path].values)[1]
-            total += seen[path].width * seen[path].height
+        if path in infos:
+            unknown = data.rule.count(infos[path].values)[1]
+            total += infos[path].width * infos[path].height
             for value, count in unknown.items():
                 pixels[value] += count
                 paths.setdefault(value, []).append(path)
     lines = []
     for value, count in pixels.most_common(10):
         where = ', '.join(map(os.path.basename, paths[value][:3]))
-        where += ', ...' * (len(paths[value]) > 3)
+        if len(paths[value]) > 3:
+            where += ', ...'
         lines.append(f'{paths[value][0]}: the value {data.rule.show(value)} is no class; {count} '
                      f'pixels have it, {count / total:.2%} of all labels, in {len(paths[value])} '
-                     f'of them ({where}){jpeg_hint(paths[value])}; {data.rule.text}')
+                     f'of them ({where}){jpeg_hint(paths[value])}; {data.rule.hint}')
     if len(pixels) > len(lines):
         lines.append(f'{data.folder}: labels have {len(pixels) - len(lines)} other values that are '
                      'no class')
     return lines
 
 
-def _shared_images(data, seen):
+def _shared_images(data, infos):
     """A line for each pair of splits that have an image in common."""
-    splits = {name: {seen[frame.image].digest: frame.image for frame in frames
-                     if frame.image in seen}
+    splits = {name: {infos[frame.image].digest: frame.image for frame in frames
+                     if frame.image in infos}
               for name, frames in (('training', data.training), ('validation', data.validation),
                                    ('test', data.testing))}
     lines = []
@@ -165,24 +167,24 @@ def _shared_images(data, seen):
     return lines
 
 
-def _split_fault(data, frames, split, seen):
+def _split_fault(data, frames, split, infos):
     """A line if the labels of a split cannot train or score anything."""
-    *pixels, invalid = class_pixels(data, frames, seen)
+    *pixels, invalid = class_pixels(data, frames, infos)
     swapped, cure = '', 'Label more images, or choose others for this split'
-    if data.layout == 'kitti':
-        cure = data.rule.text
-        blue = sum(count for frame in frames if frame.label in seen
-                   for _, colour, count in seen[frame.label].values if colour == BLUE)
+    if data.format == 'kitti':
+        cure = data.rule.hint
+        blue = sum(count for frame in frames if frame.label in infos
+                   for _, colour, count in infos[frame.label].values if colour == BLUE)
         if blue > 0.01 * (sum(pixels) + invalid):  # KITTI's own labels have a few such pixels
             swapped = (f' {blue / (sum(pixels) + invalid):.0%} of the pixels are blue without red: '
                        'were red and blue swapped when the labels were saved, as cv2 does?')
     present = [each.name for each, count in zip(data.classes, pixels) if count]
     if not present:
-        fault = f'no {split} label has a pixel that counts.'
+        fault = f'no {split} label has a pixel that is not ignored.'
     elif len(data.classes) == 2 and not pixels[1]:
         fault = f'no {split} label has a pixel of {data.classes[1].name}.'
     elif len(present) == 1 or swapped and pixels[1] > 0.99 * sum(pixels):
-        fault = f'in the {split} labels every pixel that counts is {present[-1]}.'
+        fault = f'in the {split} labels every pixel that is not ignored is {present[-1]}.'
     else:
         return None
     return f'{data.folder}: {fault}{swapped} {cure}'
@@ -192,43 +194,44 @@ class Report(NamedTuple):
     """What `check` found: faults and notes are lines that begin with a path."""
     faults: list
     notes: list
-    fine: Counter  # 'training images' and so on => how many could be read
+    readable: Counter  # 'training images' and so on => how many could be read
     pixels: dict  # split => int64 [classes + 1] as class_pixels, of splits with labels
 
 
 def check(data, checked_path=None):
     """Read every file of a Dataset, calibration files included: Report."""
-    seen, faults, notes = check_frames(data, checked_path)
-    frames, fine, pixels = data.training + data.validation + data.testing, Counter(), {}
+    infos, faults, notes = check_frames(data, checked_path)
+    frames = data.training + data.validation + data.testing
+    readable, pixels = Counter(), {}
     for kind, part in (('training', data.training), ('validation', data.validation),
                        ('test', data.testing)):
         for what, paths in (('images', [frame.image for frame in part]),
                             ('labels', [frame.label for frame in part if frame.label])):
-            fine[f'{kind} {what}'] = sum(path in seen for path in paths)
+            readable[f'{kind} {what}'] = sum(path in infos for path in paths)
         if any(frame.label for frame in part):
-            pixels[kind] = class_pixels(data, part, seen)
+            pixels[kind] = class_pixels(data, part, infos)
     for frame in frames:
         if frame.calib:
             try:
                 read_calibration(frame.calib)
-                fine['calibration files'] += 1
+                readable['calibration files'] += 1
             except InputError as error:
                 faults.append(str(error))
-    return Report(faults, _notes(data, seen) + notes, +fine, pixels)
+    return Report(faults, _notes(data, infos) + notes, +readable, pixels)
 
 
-def _notes(data, seen):
+def _notes(data, infos):
     frames = data.training + data.validation + data.testing
-    notes = [f'{path}: not a file of {data.title}, not read' for path in data.strays]
-    bare = [frame.image for frame in frames if not frame.calib]
-    if bare and data.layout == 'kitti':
-        notes.append(f'{bare[0]}: has no calibration file ({len(bare)} such images), so there are '
-                     "no scores in bird's eye view")
-    sizes = {frame.image: seen[frame.image][2:4] for frame in frames if frame.image in seen}
+    notes = [f'{path}: not a file of {data.title}, not read' for path in data.unused_files]
+    uncalibrated = [frame.image for frame in frames if not frame.calib]
+    if uncalibrated and data.format == 'kitti':
+        notes.append(f'{uncalibrated[0]}: has no calibration file ({len(uncalibrated)} such '
+                     "images), so there are no scores in bird's eye view")
+    sizes = {frame.image: infos[frame.image][2:4] for frame in frames if frame.image in infos}
     usual = np.median(list(sizes.values()), axis=0) if sizes else None
-    unlike = [path for path, size in sizes.items()
-              if max(*np.divide(size, usual), *np.divide(usual, size)) > UNLIKE]
-    if unlike:
+    differing = [path for path, size in sizes.items()
+              if max(*np.divide(size, usual), *np.divide(usual, size)) > MAX_SIZE_RATIO]
+    if differing:
         notes.append('{}: is {}x{} pixels, where {:.0f}x{:.0f} is usual ({} such images)'.format(
-            unlike[0], *sizes[unlike[0]], *usual, len(unlike)))
+            differing[0], *sizes[differing[0]], *usual, len(differing)))
     return notes

@@ -12,7 +12,7 @@ classes that are scored, their ids and colours are those of cityscapesScripts (h
 
 import os
 
-from road.data import NOT_VALID
+from road.data import IGNORE_LABEL
 from road.data.dataset import (
     Class,
     Dataset,
@@ -34,10 +34,10 @@ IDS_AND_COLOURS = {
     'train': (31, (0, 80, 100)), 'motorcycle': (32, (0, 0, 230)), 'bicycle': (33, (119, 11, 32))}
 CLASSES = tuple(Class(name, colour) for name, (_, colour) in IDS_AND_COLOURS.items())
 _SCORED = {value: i for i, (value, _) in enumerate(IDS_AND_COLOURS.values())}
-IDS = LabelRule(False, {**dict.fromkeys([*range(34), 255], NOT_VALID), **_SCORED},
-                'labelIds are 0 to 33, and 255 for what does not count')
-TRAIN_IDS = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, 255: NOT_VALID},
-                      'labelTrainIds are 0 to 18, and 255 for what does not count')
+IDS = LabelRule(False, {**dict.fromkeys([*range(34), 255], IGNORE_LABEL), **_SCORED},
+                'labelIds are 0 to 33, and 255 for ignored pixels')
+TRAIN_IDS = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, 255: IGNORE_LABEL},
+                      'labelTrainIds are 0 to 18, and 255 for ignored pixels')
 
 
 def find_cityscapes(folder, val_frames=None):

@@ -1,4 +1,4 @@
-"""A data set as the program sees it, whatever its layout on disk: frames, classes, labels."""
+"""A data set as the program sees it, whatever its format on disk: frames, classes, labels."""
 
 import os
 import unicodedata
@@ -32,10 +32,10 @@ class Class(NamedTuple):
 class Dataset(NamedTuple):
     """Frames of each split, classes, and how a label is read.
 
-    Of two classes the second is looked for, as road is: it has a confidence, and MaxF, AP and IoU
-    are its scores.
+    With two classes, class 1 is the positive class (road): it has a confidence, and MaxF, AP and
+    IoU are its scores.
     """
-    layout: str  # of road.settings.DATASETS
+    format: str  # of road.settings.DATASETS
     title: str  # for people, as in KITTI Road
     folder: str
     classes: tuple  # of Class
@@ -45,8 +45,8 @@ class Dataset(NamedTuple):
     validation: list
     testing: list  # with labels in some data sets
     faults: tuple = ()  # lines about files that are missing or cannot be used
-    strays: tuple = ()  # paths of files that are not read
-    digests: dict = {}  # path of image or label => MD5, hex; filled by layouts.open_dataset
+    unused_files: tuple = ()  # paths of files that are not read
+    digests: dict = {}  # path of image or label => MD5, hex; filled by formats.open_dataset
     image_shape: tuple = ()  # (height, width) that most images have; filled there too
 
     @property
@@ -71,7 +71,7 @@ class Dataset(NamedTuple):
 
 
 def one_hot(labels, num_classes):
-    """uint8 classes [...] => one-hot [..., num_classes]; zeros where a pixel is not valid."""
+    """uint8 classes [...] => one-hot [..., num_classes]; zeros where a pixel is ignored."""
     return np.eye(256, num_classes, dtype=np.uint8).take(labels, axis=0)  # faster than comparing
 
 
@@ -113,14 +113,15 @@ def list_images(folder, suffix):
     return dict(sorted(found.items()))
 
 
-def find_frames(image_dir, label_dir, expected, suffixes=('', ''), prefix='', bare=None):
+def find_frames(image_dir, label_dir, expected, suffixes=('', ''), prefix='',
+                unlabelled_prefix=None):
     """The labelled frames of a split, by the names of the files alone: (frames, faults).
 
     Args:
         expected: ends the faults about a folder that is missing or empty: what should be there.
         suffixes: what the stems of images and of labels end with.
         prefix: begins the names of the frames, so that no two splits have one name.
-        bare: what the names of images that may lack a label begin with.
+        unlabelled_prefix: what the names of images that may lack a label begin with.
     """
     images, labels = map(list_images, (image_dir, label_dir), suffixes)
     faults = []
@@ -132,7 +133,8 @@ def find_frames(image_dir, label_dir, expected, suffixes=('', ''), prefix='', ba
     if not faults:
         faults = [f'{images[name]}: has no label; expected '
                   f'{os.path.join(label_dir, name + suffixes[1])}.png (or remove the image)'
-                  for name in images if name not in labels and not (bare and name.startswith(bare))]
+                  for name in images if name not in labels
+                  and not (unlabelled_prefix and name.startswith(unlabelled_prefix))]
         faults += [f'{labels[name]}: there is no image of this label in {image_dir} (or remove the '
                    'label)' for name in labels if name not in images]
     return [Frame(prefix + name, path, labels.get(name)) for name, path in images.items()], faults

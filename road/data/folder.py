@@ -5,7 +5,7 @@
     <folder>/classes.txt  a line per class: VALUE NAME [#RRGGBB]
 
 VALUE is an id (the grey level, or the place in the palette) or a colour of the masks, as #RRGGBB or
-R,G,B. The name `ignore` marks what does not count; #RRGGBB at the end is the colour to paint.
+R,G,B. The name `ignore` marks ignored pixels; #RRGGBB at the end is the colour to paint.
 Without classes.txt, masks of two values are background (0 or black, else what has more pixels) and
 target.
 
@@ -20,8 +20,8 @@ from collections import Counter
 from functools import partial
 from itertools import count
 
-from road.data import NOT_VALID
-from road.data.check import look
+from road.data import IGNORE_LABEL
+from road.data.check import inspect_files
 from road.data.dataset import (
     Class,
     Dataset,
@@ -33,21 +33,21 @@ from road.data.dataset import (
 from road.data.labels import UNKNOWN, LabelRule, jpeg_hint, label_reader, show_value
 from road.errors import InputError
 
-IGNORE = 'ignore'  # the name of what does not count
+IGNORE = 'ignore'  # the name of ignored pixels
 MOST_SHOWN = 20  # values in an error
 _LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+\s*,\s*\d+\s*,\s*\d+|\d+)'
                    r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
 
 
 def find_dataset(folder, val_frames=None, checked_path=None):
-    """The Dataset of a folder; without classes.txt every mask is read (see road.data.check.look).
+    """The Dataset of a folder; without classes.txt every mask is read, see road.data.check.
 
     Raises InputError where classes.txt or val.txt has a fault, or the classes are not known.
     """
     images, masks = os.path.join(folder, 'images'), os.path.join(folder, 'masks')
     frames, faults = find_frames(
         images, masks, 'images/ holds the images, masks/ a mask of the same stem for each',
-        bare='test/')
+        unlabelled_prefix='test/')
     labels = [frame.label for frame in frames if frame.label]
     if not labels:
         raise InputError(faults[0])
@@ -142,7 +142,7 @@ def read_classes_file(path):
         if match[3]:
             colours[value] = int(match[3], 16)
     classes, rule = make_classes(by_colour, names, colours, f'give it a line in {path}, with the '
-                                 f'name {IGNORE} if it should not count')
+                                 f'name {IGNORE} for ignored pixels')
     if not 2 <= len(classes) <= UNKNOWN:
         raise InputError(f'{path}: has {len(classes)} classes; give 2 to {UNKNOWN}, a line VALUE '
                          'NAME for each')
@@ -161,7 +161,7 @@ def _parse_value(text, where):
     return numbers[0] << 16 | numbers[1] << 8 | numbers[2], True
 
 
-def make_classes(by_colour, names, colours, text):
+def make_classes(by_colour, names, colours, hint):
     """(tuple of Class, LabelRule) from {value: name}, and {value: 0xRRGGBB} of what is given."""
     values = sorted((value for value in names if names[value] != IGNORE),
                     key=lambda value: names[value] != 'background')
@@ -172,8 +172,8 @@ def make_classes(by_colour, names, colours, text):
         colours[value] = colours[value] if value in colours else next(free)
     classes = tuple(Class(names[value], tuple(colours[value].to_bytes(3, 'big')))
                     for value in values)
-    indices = {value: values.index(value) if value in values else NOT_VALID for value in names}
-    return classes, LabelRule(by_colour, indices, text)
+    indices = {value: values.index(value) if value in values else IGNORE_LABEL for value in names}
+    return classes, LabelRule(by_colour, indices, hint)
 
 
 def palette_colour(value):
@@ -184,11 +184,11 @@ def palette_colour(value):
 
 def _infer_classes(path, masks, labels, checked_path):
     """(classes, LabelRule) of masks with two values; path is where classes.txt would be."""
-    seen, unread = look([], labels, checked_path, trust=True)
-    if not seen:
+    infos, unread = inspect_files([], labels, checked_path, trust=True)
+    if not infos:
         raise InputError(unread[labels[0]])
     by_value, black = (Counter(), Counter()), set()
-    for file in seen.values():
+    for file in infos.values():
         for *id_and_colour, pixels in file.values:
             for counts, value in zip(by_value, id_and_colour):
                 counts[value] += pixels

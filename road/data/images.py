@@ -82,9 +82,9 @@ def network_shape(shape, scale=1):
 
 
 def fit_shape(shape, image_shape):
-    """The (height, width), multiples of STRIDE, at which a network should see an image of `shape`.
+    """The (height, width), multiples of STRIDE, to which an image of `shape` is resized.
 
-    An image of about the proportions of image_shape, which is --image-size, is seen at that size.
+    An image of about the proportions of image_shape, which is --image-size, gets that size.
     Any other keeps its own and gets about as many pixels: docs/training.md has the measurements.
     """
     (height, width), (usual_height, usual_width) = shape, network_shape(image_shape)

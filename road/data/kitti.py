@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from road.data import NOT_VALID
+from road.data import IGNORE_LABEL
 from road.data.dataset import Class, Dataset, Frame
 from road.data.labels import LabelRule, read_values
 from road.errors import InputError
@@ -33,27 +33,26 @@ EXAMPLES = {_IMAGE: 'um_000012.png', _LABEL: 'um_road_000012.png', _CALIB: 'um_0
 
 
 CLASSES = Class('not road', (255, 0, 0)), Class('road', (255, 0, 255))
-RULE = LabelRule(True, {0xFF0000: 0, 0xFF00FF: 1, 0x000000: NOT_VALID, 0x0000FF: NOT_VALID},
-                 'KITTI Road has magenta road, red for what is not road, black for what does not '
-                 'count')
+RULE = LabelRule(True, {0xFF0000: 0, 0xFF00FF: 1, 0x000000: IGNORE_LABEL, 0x0000FF: IGNORE_LABEL},
+                 'KITTI Road has magenta road, red for what is not road, black for ignored pixels')
 
 
 class Found(NamedTuple):
     """What a `training` or `testing` folder holds."""
     frames: list  # of Frame, sorted by name
     faults: list  # str, a line each
-    strays: list  # paths of files without a KITTI Road name, which are not read
+    unused_files: list  # paths of files without a KITTI Road name, which are not read
 
 
 def find(folder, labelled):
     """Look through a `training` (labelled) or `testing` folder: Found, by names alone."""
-    faults, strays = [], []
-    images = _files(os.path.join(folder, 'image_2'), _IMAGE, faults, strays)
+    faults, unused_files = [], []
+    images = _files(os.path.join(folder, 'image_2'), _IMAGE, faults, unused_files)
     labels, calibs = {}, {}
     if labelled:
-        labels = _files(os.path.join(folder, 'gt_image_2'), _LABEL, faults, strays)
+        labels = _files(os.path.join(folder, 'gt_image_2'), _LABEL, faults, unused_files)
     if os.path.isdir(os.path.join(folder, 'calib')):
-        calibs = _files(os.path.join(folder, 'calib'), _CALIB, faults, strays)
+        calibs = _files(os.path.join(folder, 'calib'), _CALIB, faults, unused_files)
     if images and labels:
         for key in sorted(images.keys() - labels.keys()):
             label = os.path.join(folder, 'gt_image_2', '{}_road_{}.png'.format(*key))
@@ -64,7 +63,7 @@ def find(folder, labelled):
                           '(or remove the label)')
     frames = [Frame('_'.join(key), images[key], labels.get(key), calibs.get(key), key[0])
               for key in sorted(images)]
-    return Found(frames, faults, strays)
+    return Found(frames, faults, unused_files)
 
 
 def training_frames(folder):
@@ -88,8 +87,8 @@ def _frames(folder, labelled):
     return found.frames
 
 
-def _files(folder, pattern, faults, strays):
-    """{(category, number): path} of the files of that name; adds lines to faults and strays."""
+def _files(folder, pattern, faults, unused):
+    """{(category, number): path} of files with such names; adds to faults and unused."""
     if not os.path.isdir(folder):
         faults.append(f'{folder}: no such folder; KITTI Road has training/image_2, '
                       'training/gt_image_2 and testing/image_2')
@@ -106,9 +105,9 @@ def _files(folder, pattern, faults, strays):
         elif pattern.fullmatch(name.lower()):
             faults.append(f'{path}: expected the name in lower case, {name.lower()}; rename it')
         elif not (pattern is _LABEL and _LANE.fullmatch(name)):
-            strays.append(path)
+            unused.append(path)
     if not files and len(faults) == before:
-        others = [os.path.basename(path) for path in strays if os.path.dirname(path) == folder]
+        others = [os.path.basename(path) for path in unused if os.path.dirname(path) == folder]
         cure = 'unpack data_road.zip'
         if others:
             cure = f'found {len(others)} others, as in {others[0]}; convert to PNG and rename them'
@@ -117,15 +116,15 @@ def _files(folder, pattern, faults, strays):
 
 
 def read_label(path):
-    """Read a KITTI Road label: uint8 [h, w], 1 road, 0 not road, 255 does not count.
+    """Read a KITTI Road label: uint8 [h, w], 1 road, 0 not road, 255 ignored.
 
-    Red > 0 means that the pixel counts, blue > 0 means road: magenta is road, red is not road,
-    black does not count. A few pixels are pure blue (road that does not count), so channels are
-    compared and never whole colours.
+    Blue > 0 means road, and red = 0 that the pixel is ignored: magenta is road, red is not road,
+    black is ignored. A few pixels are pure blue (ignored road), so channels are compared and never
+    whole colours.
     """
     colours = read_values(path, by_colour=True)
-    road, valid = colours & 0xFF > 0, colours >> 16 > 0
-    return np.where(valid, road, NOT_VALID).astype(np.uint8)
+    road, ignored = colours & 0xFF > 0, colours >> 16 == 0
+    return np.where(ignored, IGNORE_LABEL, road).astype(np.uint8)
 
 
 def find_dataset(folder, val_frames=None):
@@ -145,7 +144,8 @@ def find_dataset(folder, val_frames=None):
     drawn = os.path.exists(os.path.join(folder, 'drawn.txt'))
     return Dataset('kitti', 'Drawn scenes' if drawn else 'KITTI Road', folder, CLASSES, RULE,
                    read_label, training, validation, testing.frames,
-                   (*labelled.faults, *testing.faults), (*labelled.strays, *testing.strays))
+                   (*labelled.faults, *testing.faults),
+                   (*labelled.unused_files, *testing.unused_files))
 
 
 def missing_message(kitti_dir):
@@ -164,7 +164,7 @@ def differing_counts(training, testing):
 
 
 def extent(data):
-    """Whether a Dataset of this layout is complete, in words before its counts."""
+    """Whether a Dataset of this format is complete, in words before its counts."""
     if data.title != 'KITTI Road':
         return ''
     differing = differing_counts(data.training + data.validation, data.testing)

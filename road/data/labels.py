@@ -21,8 +21,8 @@ MOST_VALUES = 1000  # values of a file that are remembered; a photograph has mor
 class LabelRule:
     """Which class each value of a mask stands for."""
     by_colour: bool  # values are colours, 0xRRGGBB; otherwise ids, 0 to 65535
-    indices: dict  # value => index of the class, or NOT_VALID
-    text: str  # for people: how a label has to be
+    indices: dict  # value => index of the class, or IGNORE_LABEL
+    hint: str  # ends errors: how a label has to be
 
     @cached_property
     def table(self):
@@ -34,7 +34,7 @@ class LabelRule:
     def count(self, values):
         """Pixels per class and pixels of no class, for what count_values gives.
 
-        Returns ({index: pixels}, NOT_VALID among the indices, and {value: pixels}).
+        Returns ({index: pixels}, IGNORE_LABEL among the indices, and {value: pixels}).
         """
         known, unknown = {}, {}
         for *id_and_colour, pixels in values:
@@ -85,7 +85,7 @@ def count_values(path):
 
 
 def read_classes(path, rule):
-    """The classes of a mask: uint8 [h, w], indices, NOT_VALID where a pixel does not count.
+    """The classes of a mask: uint8 [h, w], indices, IGNORE_LABEL where a pixel is ignored.
 
     Raises InputError if a value is no class, or the file cannot be read.
     """
@@ -94,7 +94,7 @@ def read_classes(path, rule):
     unknown = classes == UNKNOWN
     if unknown.any():
         raise InputError(f'{path}: {unknown.mean():.1%} of the pixels have values that are no '
-                         f'class, as in {rule.show(values[unknown][0])}; {rule.text}')
+                         f'class, as in {rule.show(values[unknown][0])}; {rule.hint}')
     return classes
 
 

@@ -5,17 +5,17 @@ from road.network.tf1 import tf
 
 
 def gradients(loss, variables):
-    """As tf.gradients: a list of Tensors and None. Processors without bfloat16 use by_products.
+    """As tf.gradients: a list of Tensors and None; processors without bfloat16 use matrix products.
 
-    TensorFlow's operation for the gradient of a kernel is slow there, and faster than by_products
-    in bfloat16 (docs/speed.md). On GPUs by_products was not measured.
+    TensorFlow's operation for the gradient of a kernel is slow there, and faster than the products
+    in bfloat16 (docs/speed.md). On GPUs the products were not measured.
     """
     if tf.config.list_physical_devices('GPU') or cpu_has_bfloat16():
         return tf.gradients(loss, variables)
-    return by_products(loss, variables)
+    return gradients_with_matmul(loss, variables)
 
 
-def by_products(loss, variables):
+def gradients_with_matmul(loss, variables):
     """As tf.gradients, but the gradients of convolutions' kernels are a few matrix products."""
     convolutions = _convolutions(loss.graph)
     kernels = [v for v in variables if v.op.name in convolutions]

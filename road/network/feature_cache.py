@@ -109,7 +109,7 @@ class FeatureCache:
         return {sample for sample, state in zip(samples, states) if state == 'whole'}
 
     def _choose_folder(self, folder, encoder):
-        rule = self.data.layout, sorted(self.data.rule.indices.items())
+        rule = self.data.format, sorted(self.data.rule.indices.items())
         self.folder = os.path.join(
             folder, _digest(encoder, self.image_shape, self.encoder.layers, rule)[:16])
 

@@ -11,7 +11,7 @@ from road.prefetch import batched, prefetch
 BATCH = 4  # images in one pass of the network
 
 
-def outputs_ahead(num_classes):
+def prefetch_depth(num_classes):
     """How many outputs of `predict` may wait for a thread; those of many classes are large."""
     return 8 if num_classes == 2 else 1
 

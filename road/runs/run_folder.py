@@ -13,7 +13,7 @@ import shlex
 from typing import NamedTuple
 
 from road import files, settings
-from road.data import kitti, layouts
+from road.data import formats, kitti
 from road.data.augmentation import PLAIN
 from road.data.dataset import Class
 from road.data.images import low_light
@@ -132,7 +132,7 @@ def find_encoder(run, vgg_dir=None):
 def find_dataset(run, folder=None):
     """The data set of a run, perhaps moved: road.data.dataset.Dataset. Raises InputError."""
     values = run.settings
-    return layouts.find_dataset(values.get('dataset'), _find(run, 'dataset_dir', folder),
+    return formats.find_dataset(values.get('dataset'), _find(run, 'dataset_dir', folder),
                                 0, values.get('target', ()),
                                 os.path.join(values['data_dir'], 'checked.json'))
 

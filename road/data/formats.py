@@ -1,4 +1,4 @@
-"""Which data sets there are, and opening one: found, checked, counted."""
+"""The data set formats, and opening a data set: found, checked, counted."""
 
 import dataclasses
 import os
@@ -6,7 +6,7 @@ import shlex
 
 import numpy as np
 
-from road.data import NOT_VALID, camvid, cityscapes, folder, kitti
+from road.data import IGNORE_LABEL, camvid, cityscapes, folder, kitti
 from road.data.check import check_frames, class_pixels
 from road.data.dataset import Class
 from road.data.images import default_shape
@@ -14,7 +14,7 @@ from road.errors import InputError
 from road.settings import DefaultSize
 
 # How each is found, and which of its folders tells it from the others.
-LAYOUTS = {
+FORMATS = {
     'kitti-semantics': (cityscapes.find_kitti_semantics, 'training/semantic'),
     'kitti': (kitti.find_dataset, 'training'),
     'camvid': (camvid.find_dataset, 'trainannot'),
@@ -22,48 +22,48 @@ LAYOUTS = {
     'folder': (folder.find_dataset, 'images')}
 
 
-def find_dataset(layout, path, val_frames=None, target=(), checked_path=None):
+def find_dataset(data_format, path, val_frames=None, target=(), checked_path=None):
     """Find a data set by the names of its files: road.data.dataset.Dataset.
 
     Args:
-        layout: of road.settings.DATASETS; None finds out which it is.
+        data_format: of road.settings.DATASETS; None detects it.
         path: its folder.
         val_frames: how many frames validate, where the data set does not say it; None: see --help;
             0: none.
-        target: names of classes that become the one that is looked for; () keeps all classes.
-        checked_path: where road.data.check.look remembers what it found.
+        target: names of classes that become the positive class; () keeps all classes.
+        checked_path: where road.data.check.inspect_files remembers what it found.
     Raises:
         InputError: the folder is missing or holds something else, or there is no such class.
     """
     if not os.path.isdir(path):
-        raise InputError(kitti.missing_message(path) if layout in (None, 'kitti') else
+        raise InputError(kitti.missing_message(path) if data_format in (None, 'kitti') else
                          f'{path}: no such folder; name that of the data set with --dataset-dir')
     detected = detect(path)
-    if layout is None and detected is None:
-        markers = ', '.join(f'{marker}/ ({name})' for name, (_, marker) in LAYOUTS.items())
+    if data_format is None and detected is None:
+        markers = ', '.join(f'{marker}/ ({name})' for name, (_, marker) in FORMATS.items())
         near = [os.path.dirname(os.path.abspath(path)), *sorted(
             entry.path for entry in os.scandir(path))]
         hint = next((f'; did you mean {each}?' for each in near if detect(each)), '')
         raise InputError(f'{path}: is no data set that is known here, because it holds none of '
                          f'{markers}{hint}')
-    layout = layout or detected
-    find, marker = LAYOUTS[layout]
+    data_format = data_format or detected
+    find, marker = FORMATS[data_format]
     if detected and not os.path.isdir(os.path.join(path, marker)):
-        raise InputError(f'{path}: has the layout {detected} and not {layout}, because there is no '
-                         f'{marker}/; leave --dataset out or give --dataset {detected}')
-    options = {'checked_path': checked_path} if layout == 'folder' else {}
+        raise InputError(f'{path}: has the format {detected} and not {data_format}, because there '
+                         f'is no {marker}/; leave --dataset out or give --dataset {detected}')
+    options = {'checked_path': checked_path} if data_format == 'folder' else {}
     data = find(path, val_frames, **options)
     return with_target(data, target) if target else data
 
 
 def detect(path):
-    """The layout of a folder; None if it has none of those known here."""
-    return next((name for name, (_, marker) in LAYOUTS.items()
+    """The format of a folder; None if it has none of those known here."""
+    return next((name for name, (_, marker) in FORMATS.items()
                  if os.path.isdir(os.path.join(path, marker))), None)
 
 
 def open_dataset(args):
-    """Find the data set of a training, look at every image and label, and say what is there.
+    """Find the data set of a training, inspect every image and label, and say what is there.
 
     Args:
         args: settings of road.settings.parse_training: dataset, dataset_dir, val_frames, target,
@@ -77,16 +77,17 @@ def open_dataset(args):
     data = find_dataset(args.dataset, args.dataset_dir, args.val_frames, args.target, checked_path)
     if data.faults:
         raise InputError(_first(data.faults, args.dataset_dir))
-    seen, faults, notes = check_frames(data, checked_path, trust=True)
+    infos, faults, notes = check_frames(data, checked_path, trust=True)
     if faults:
         raise InputError(_first(faults, args.dataset_dir))
-    training = [seen[frame.image] for frame in data.training]
+    training = [infos[frame.image] for frame in data.training]
     heights, widths = [each.height for each in training], [each.width for each in training]
     shape = int(np.median(heights)), int(np.median(widths))
-    print(f'{data.title} in {data.folder}: ' + kitti.extent(data) * (data.layout == 'kitti') +
+    extent = kitti.extent(data) if data.format == 'kitti' else ''
+    print(f'{data.title} in {data.folder}: {extent}'
           f'{len(data.training)} training, {len(data.validation)} validation and '
           f'{len(data.testing)} test images, mostly of {shape[0]}x{shape[1]} pixels')
-    print(f'Classes by share of the training pixels: {_shares(data, seen)}')
+    print(f'Classes by share of the training pixels: {_shares(data, infos)}')
     if not data.testing:
         print('Note: there are no test images, so none will be painted')
     for note in notes:
@@ -94,14 +95,14 @@ def open_dataset(args):
     if args.image_size[0] > args.image_size[1] and all(w > h for h, w in zip(heights, widths)):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
               'as HEIGHTxWIDTH'.format(*args.image_size))
-    digests = {path: each.digest for path, each in seen.items()}
+    digests = {path: info.digest for path, info in infos.items()}
     return data._replace(digests=digests, image_shape=shape)
 
 
 def fit_settings(args, data):
-    """Complete settings by a Dataset of open_dataset: its layout, and a default image size."""
-    args.dataset, size = data.layout, args.image_size
-    if isinstance(size, DefaultSize) and data.layout != 'kitti':
+    """Complete settings by a Dataset of open_dataset: its format, and a default image size."""
+    args.dataset, size = data.format, args.image_size
+    if isinstance(size, DefaultSize) and data.format != 'kitti':
         args.image_size = DefaultSize(default_shape(data.image_shape, size))
         print(f'Images are resized to {args.image_size} pixels, which fits them; --image-size '
               'changes that')
@@ -115,11 +116,11 @@ def _first(faults, folder):
     return f'{faults[0]}{more}'
 
 
-def _shares(data, seen):
-    pixels = class_pixels(data, data.training, seen)
-    names = [*(each.name for each in data.classes), 'does not count']
+def _shares(data, infos):
+    pixels = class_pixels(data, data.training, infos)
+    names = [*(each.name for each in data.classes), 'ignored']
     return ', '.join(f'{name} {share:.1%}' for name, share in zip(names, pixels / pixels.sum())
-                     if share or name != 'does not count')
+                     if share or name != 'ignored')
 
 
 def with_target(data, names):
@@ -128,7 +129,7 @@ def with_target(data, names):
     for name in names:
         if name not in known:
             raise InputError(f'--target {name}: {data.title} has the classes {", ".join(known)}')
-    table = np.full(256, NOT_VALID, np.uint8)
+    table = np.full(256, IGNORE_LABEL, np.uint8)
     table[:len(known)] = [name in names for name in known]
     indices = {value: int(table[index]) for value, index in data.rule.indices.items()}
     colour = next(each.colour for each in data.classes if each.name == names[0])

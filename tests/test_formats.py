@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from road import settings
-from road.data import layouts
+from road.data import formats
 from road.errors import InputError
 from tests.test_folder import grey, save, write_folder
 
@@ -38,32 +38,32 @@ def test_layouts_are_told_by_their_folders(tmp_path, layout):
     (tmp_path / MARKERS[layout]).mkdir(parents=True)
     for other in settings.DATASETS:
         if other not in (layout, 'kitti'):  # which has training/ too
-            with pytest.raises(InputError, match=f'^{tmp_path}: has the layout {layout} and not '
+            with pytest.raises(InputError, match=f'^{tmp_path}: has the format {layout} and not '
                                                  f'{other}, because there is no .*; leave --data'):
-                layouts.find_dataset(other, str(tmp_path), 0)
-    assert layouts.detect(str(tmp_path)) == layout
-    assert set(MARKERS) == set(layouts.LAYOUTS) == set(settings.DATASETS)
+                formats.find_dataset(other, str(tmp_path), 0)
+    assert formats.detect(str(tmp_path)) == layout
+    assert set(MARKERS) == set(formats.FORMATS) == set(settings.DATASETS)
 
 
 def test_folders_of_no_known_layout_are_refused(tmp_path):
     with pytest.raises(InputError, match=f'^{tmp_path}: is no data set .* none of training/.*fold'):
-        layouts.find_dataset(None, str(tmp_path))
+        formats.find_dataset(None, str(tmp_path))
     write_camvid(tmp_path / 'inner')
     with pytest.raises(InputError, match=f'did you mean {tmp_path}/inner[?]$'):
-        layouts.find_dataset(None, str(tmp_path))
+        formats.find_dataset(None, str(tmp_path))
     with pytest.raises(InputError, match=f'did you mean {tmp_path}/inner[?]$'):
-        layouts.find_dataset(None, str(tmp_path / 'inner/train'))
+        formats.find_dataset(None, str(tmp_path / 'inner/train'))
     for layout, complaint in ((None, 'KITTI Road is not there'), ('kitti', 'KITTI Road is not'),
                               ('camvid', 'no such folder; name that of the data set')):
         with pytest.raises(InputError, match=f'^{tmp_path}/none: {complaint}'):
-            layouts.find_dataset(layout, str(tmp_path / 'none'))
+            formats.find_dataset(layout, str(tmp_path / 'none'))
 
 
 def test_target_leaves_two_classes(tmp_path):
     folder = str(write_camvid(tmp_path))
-    data = layouts.find_dataset(None, folder)
+    data = formats.find_dataset(None, folder)
     for names, title in ((('road',), 'not road'), (('car', 'road'), 'not car or road')):
-        two = layouts.find_dataset(None, folder, target=names + names)
+        two = formats.find_dataset(None, folder, target=names + names)
         assert [each.name for each in two.classes] == [title, '+'.join(names)]
         assert two.classes[1].colour == {'road': (128, 64, 128), 'car': (64, 0, 128)}[names[0]]
         label, full = (each.read_label(each.training[0].label) for each in (two, data))
@@ -73,12 +73,12 @@ def test_target_leaves_two_classes(tmp_path):
         assert known == ({0: 2, 1: 12, 255: 1} if len(names) == 2 else {0: 9, 1: 5, 255: 1})
         assert unknown == {12: 9}
     with pytest.raises(InputError, match='--target moon: CamVid has the classes sky, building, '):
-        layouts.find_dataset(None, folder, target=('road', 'moon'))
+        formats.find_dataset(None, folder, target=('road', 'moon'))
 
 
 def test_kitti_targets_are_its_own_classes(scenes_dir):
-    data = layouts.find_dataset('kitti', scenes_dir, 1)
-    two = layouts.find_dataset('kitti', scenes_dir, 1, ('road',))
+    data = formats.find_dataset('kitti', scenes_dir, 1)
+    two = formats.find_dataset('kitti', scenes_dir, 1, ('road',))
     assert [each.name for each in two.classes] == ['not road', 'road']
     path = data.training[0].label
     np.testing.assert_array_equal(two.read_label(path), data.read_label(path))
@@ -86,7 +86,9 @@ def test_kitti_targets_are_its_own_classes(scenes_dir):
 
 def test_open_dataset_says_what_is_there(tmp_path, capsys):
     folder = write_camvid(tmp_path, values=5)
-    data, args = layouts.open_dataset(parse(folder))
+    args = parse(folder)
+    data = formats.open_dataset(args)
+    formats.fit_settings(args, data)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == (f'CamVid in {folder}: 2 training, 1 validation and 0 test images, mostly '
                           'of 36x48 pixels')
@@ -95,7 +97,7 @@ def test_open_dataset_says_what_is_there(tmp_path, capsys):
                           '0.0%, car 0.0%, pedestrian 0.0%, bicyclist 0.0%')
     assert 'no test images' in printed[2]
     assert 'classes that never occur in the training labels: tree, sign, fence,' in printed[3]
-    assert printed[-1].startswith('Images are seen at 32x64 pixels')
+    assert printed[-1].startswith('Images are resized to 32x64 pixels')
     assert args.dataset == 'camvid' and args.image_size == (32, 64)
     assert isinstance(args.image_size, settings.DefaultSize)
     assert data.digests.keys() == {path for frame in data.training + data.validation
@@ -106,10 +108,13 @@ def test_default_image_size_fits_the_data_and_a_given_one_stays(tmp_path, scenes
     folder = write_camvid(tmp_path, 360, 480)
     for words, size in (((), (320, 416)), (('--preset', 'laptop'), (352, 480)),
                         (('--image-size', '192x672'), (192, 672))):
-        assert layouts.open_dataset(parse(folder, *words))[1].image_size == size
-        assert ('Images are seen at' in capsys.readouterr().out) == ('--image-size' not in words)
+        args = parse(folder, *words)
+        formats.fit_settings(args, formats.open_dataset(args))
+        assert args.image_size == size
+        assert ('Images are resized' in capsys.readouterr().out) == ('--image-size' not in words)
     words = ['--dataset-dir', scenes_dir, '--data-dir', str(tmp_path), '--val-frames', '1']
-    _, args = layouts.open_dataset(settings.parse_training(words))
+    args = settings.parse_training(words)
+    formats.fit_settings(args, formats.open_dataset(args))
     assert args.image_size == (192, 672) and args.dataset == 'kitti'
 
 
@@ -119,27 +124,28 @@ def test_open_dataset_counts_the_faults_and_names_the_first(tmp_path):
     os.remove(folder / 'val/2.png')
     with pytest.raises(InputError, match=rf'train/0.png: has no label; .* \(2 faults; `python '
                                          f'main.py check --dataset-dir .{folder}.` lists them'):
-        layouts.open_dataset(parse(folder))
+        formats.open_dataset(parse(folder))
 
 
 @pytest.mark.parametrize('target, complaint', [
     ('bicyclist', 'no training label has a pixel of bicyclist. Label more'),
-    ('sky,building', r'in the training labels every pixel that counts is sky\+building. Label')])
+    ('sky,building',
+     r'in the training labels every pixel that is not ignored is sky\+building. Label')])
 def test_targets_that_cannot_be_learned_are_refused(tmp_path, target, complaint):
     folder = write_camvid(tmp_path, values=2)
     with pytest.raises(InputError, match=f'^{folder}: {complaint}'):
-        layouts.open_dataset(parse(folder, '--target', target))
+        formats.open_dataset(parse(folder, '--target', target))
 
 
 def test_masks_are_read_once_for_several_starts(tmp_path, monkeypatch):
     """Also where their values tell the classes, and another data set was opened between."""
     folder = write_folder(tmp_path / 'mine', grey(0, 1))
     other = write_camvid(tmp_path / 'camvid')
-    first, _ = layouts.open_dataset(parse(folder))
+    first = formats.open_dataset(parse(folder))
     shutil.copytree(folder / 'data', other / 'data')
-    layouts.open_dataset(parse(other))
+    formats.open_dataset(parse(other))
     shutil.copytree(other / 'data', folder / 'data', dirs_exist_ok=True)
     monkeypatch.delattr('road.data.labels.open_image')
     monkeypatch.delattr('road.data.images.open_image')
-    second, _ = layouts.open_dataset(parse(folder))
+    second = formats.open_dataset(parse(folder))
     assert second.digests == first.digests and second.classes == first.classes
