@@ -1,5 +1,6 @@
-"""README.md and docs/: commands parse; options, files and links exist."""
+"""README.md and docs/: commands parse; options, files and links exist; tables are right."""
 
+import csv
 import glob
 import io
 import os
@@ -19,8 +20,12 @@ PAGES = ['README.md', *sorted(glob.glob('docs/*.md', root_dir=ROOT))]
 TOOLS = sorted(glob.glob('tools/*.py', root_dir=ROOT))
 OTHER_PROGRAMS = ('python3 -m venv', 'pip install', 'python -m pytest', 'curl', '. .venv/', 'ruff',
                   'export')
-SLURM_OPTIONS = {'--nodes', '--ntasks-per-node', '--gpus-per-task', '--kill-on-bad-exit'}
-FORMER_OPTIONS = {'--temperature', '--labels', '--variants', '--encoder-l2', '--xla'}
+OTHER_OPTIONS = {'--nodes', '--ntasks-per-node', '--gpus-per-task', '--kill-on-bad-exit',  # Slurm's
+                 '--logdir'}  # TensorBoard's
+FIGURES = {
+    'docs/experiments.csv': ('setting', 'seeds', 'data', 'split', 'MaxF', 'AP', 'IoU', 'CamVid',
+                             'seconds', 'commit'),
+    'docs/speed.csv': ('measured', 'case', 'value', 'unit', 'device', 'commit')}
 
 
 def read(page):
@@ -77,11 +82,38 @@ def test_commands_parse(page, tool_help, main_options):
 def test_named_options_exist_and_training_options_are_explained(tool_help, main_options):
     known = main_options | options(''.join(tool_help.values()))
     for page in PAGES:
-        allowed = FORMER_OPTIONS if page in ('docs/experiments.md', 'docs/speed.md') else set()
-        allowed = SLURM_OPTIONS if page == 'docs/several.md' else allowed
-        assert options(read(page)) <= known | allowed, page
+        assert options(read(page)) <= known | OTHER_OPTIONS, page
     training = {f'--{name.replace("_", "-")}' for name in vars(settings.parse_training([]))}
-    assert training <= options(read('docs/training.md'))
+    assert training <= options(read('docs/training.md') + read('docs/data.md'))
+
+
+def test_presets_have_the_values_of_the_training_page():
+    lines = re.search(r'^\| option \| default .*\n(?:\|.*\n)+', read('docs/training.md'), re.M)[0]
+    header, _, *rows = ([cell.strip(' `') for cell in line.strip('|').split('|')]
+                        for line in lines.splitlines())
+    assert header == ['option', 'default', *settings.PRESETS]
+    cells = {row[0][2:].replace('-', '_'): row[1:] for row in rows}
+    assert set().union(*settings.PRESETS.values()) <= set(cells)
+    no_mirror = ','.join(name for name in settings.AUGMENTATIONS if name != 'mirror')
+    for column, preset in enumerate(header[1:]):
+        values = vars(settings.parse_training(['--preset', preset] if column else []))
+        for name, row in cells.items():
+            expected = row[column].replace('all but mirror', no_mirror)
+            if isinstance(values[name], (int, float)):
+                assert values[name] == float(expected), (preset, name)
+            else:
+                assert settings.option_text(name, values[name])[1] == expected, (preset, name)
+
+
+@pytest.mark.parametrize('path', FIGURES)
+def test_tables_of_figures_parse(path):
+    with open(os.path.join(ROOT, path), encoding='utf-8', newline='') as file:
+        header, *rows = csv.reader(file)
+    assert set(FIGURES[path]) <= set(header)
+    assert rows and {len(row) for row in rows} == {len(header)}
+    for name in {'MaxF', 'AP', 'IoU', 'CamVid', 'seconds', 'minutes'} & set(header):
+        for row in rows:
+            assert float(row[header.index(name)] or 0) >= 0, row
 
 
 @pytest.mark.parametrize('page', PAGES)
@@ -95,7 +127,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_files_that_are_named_exist():
-    tree, = (block for block in blocks('README.md', '') if block.startswith('main.py'))
+    tree, = (block for block in blocks('docs/CONTRIBUTING.md', '') if block.startswith('main.py'))
     named = [word for line in tree.splitlines() for word in line.split('  ')[0].split()]
     for page in PAGES:
         named += re.findall(r'`((?:road|tools|tests|docs|imgs|\.ci)/[\w./-]*)`', read(page))

@@ -85,7 +85,7 @@ def fit_shape(shape, image_shape):
     """The (height, width), multiples of STRIDE, to which an image of `shape` is resized.
 
     An image of about the proportions of image_shape, which is --image-size, gets that size.
-    Any other keeps its own and gets about as many pixels: docs/training.md has the measurements.
+    Any other keeps its own and gets about as many pixels: docs/experiments.csv has measurements.
     """
     (height, width), (usual_height, usual_width) = shape, network_shape(image_shape)
     if 0.8 <= width * usual_height / (height * usual_width) <= 1.25:
