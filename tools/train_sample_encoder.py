@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from road.data import NOT_VALID
+from road.data import IGNORE_LABEL
 from road.data.dataset import one_hot
 from road.data.images import resize_image, resize_label
 from road.data.kitti import CATEGORIES
@@ -70,7 +70,7 @@ def draw_one(seed, shape, number):
     rng = np.random.default_rng([seed, 2, number])
     image, label, *_ = scenes.draw_scene(rng, CATEGORIES[number % 3])
     road, valid = label[..., 2] > 0, label[..., 0] > 0
-    classes = np.where(valid, road, NOT_VALID).astype(np.uint8)
+    classes = np.where(valid, road, IGNORE_LABEL).astype(np.uint8)
     return resize_image(image, shape), one_hot(resize_label(classes, shape), 2)
 
 
