@@ -5,23 +5,61 @@ import functools
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 import time
+import uuid
+import zlib
 from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
-# in temporary names: processes of two machines that share a folder may have one process id
-OWN = f'{os.getpid()}{time.time_ns() % 10**6:06d}'
+HOST = f'{zlib.crc32(platform.node().encode()):08x}'  # two machines may share a folder
+_LEFTOVER = re.compile(r'\.road-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}-.*', re.DOTALL)
+DAY = 24 * 3600  # seconds
 NO_LOCKS = errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS  # Lustre, some NFS and FUSE
 _print_once = functools.cache(print)
+
+
+def _temporary(path):
+    """A new hidden path beside `path`, with its ending; shorter than the 255 bytes a name has."""
+    folder, name = os.path.split(os.path.abspath(path))
+    own = f'.road-{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{name[-40:]}'
+    return os.path.join(folder, own)
+
+
+def remove_leftovers(folder):
+    """Remove temporary files and folders that killed processes left in a folder."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for name in os.listdir(folder):
+            match, path = _LEFTOVER.fullmatch(name), os.path.join(folder, name)
+            if match and _has_ended(match[1], int(match[2]), path):
+                shutil.rmtree(path, ignore_errors=True)  # a folder
+                with suppress(OSError):  # a file
+                    os.remove(path)
+
+
+def _has_ended(host, process, path):
+    if host != HOST:
+        with suppress(OSError):
+            return time.time() - os.stat(path).st_mtime > DAY
+        return False
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager
 def atomic_path(path):
     """Yield a temporary path beside `path`, which replaces `path` unless an exception is raised."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f'.{OWN}.{name}')  # keeps the ending, the format
+    temporary = _temporary(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -31,32 +69,28 @@ def atomic_path(path):
 
 
 @contextmanager
-def atomic_folder(folder):
-    """Yield an empty temporary folder beside `folder`, which replaces `folder` at the end.
+def atomic_folder(folder, replace=True):
+    """Yield an empty temporary folder beside `folder`, which gets that name at the end.
 
-    After an exception the temporary folder is removed and `folder` is as it was. Raises OSError.
+    A folder that exists is replaced, or, with replace=False, an error. After an exception the
+    temporary folder is removed and `folder` is as it was. Raises OSError.
     """
-    parent, name = os.path.split(os.path.abspath(folder))
-    temporary = os.path.join(parent, f'.{OWN}.{name}')
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary, former = _temporary(folder), _temporary(folder)
     try:
         os.makedirs(temporary)
         yield temporary
-        former = f'{temporary}.former'
-        if os.path.lexists(folder):
+        if replace and os.path.lexists(folder):
             os.rename(folder, former)  # a folder cannot be renamed over another
-        os.rename(temporary, folder)
-        shutil.rmtree(former, ignore_errors=True)
+            try:
+                os.rename(temporary, folder)
+            except OSError:
+                os.rename(former, folder)
+                raise
+            shutil.rmtree(former, ignore_errors=True)
+        else:
+            os.rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def remove_temporary(folder):
-    """Remove what killed processes left in a folder that this process alone writes to."""
-    for name in os.listdir(folder):
-        if name.startswith('.') and name[1:].partition('.')[0].isdigit():
-            path = os.path.join(folder, name)
-            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
 
 
 def write_text(path, text):
@@ -109,7 +143,7 @@ def lock(path):
 
 def file_digest(*paths, algorithm='md5'):
     """The digest ('md5', 'sha256') of the bytes of files, one after the other, hex."""
-    digest = hashlib.new(algorithm)
+    digest = hashlib.new(algorithm, usedforsecurity=False)  # FIPS systems refuse MD5 otherwise
     for path in paths:
         with open(path, 'rb') as file:
             while block := file.read(1 << 20):

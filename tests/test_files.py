@@ -46,12 +46,60 @@ def test_folder_is_replaced_or_as_it_was(tmp_path):
         assert os.listdir(folder) == [name] and os.listdir(folder.parent) == ['set']
 
 
+def test_folder_that_exists_is_kept_where_it_may_not_be_replaced(tmp_path):
+    """Both while it is made and at the end: two starts of one name."""
+    folder = tmp_path / 'run'
+    with pytest.raises(OSError), files.atomic_folder(str(folder), replace=False) as temporary:
+        folder.mkdir()
+        (folder / 'first').write_text('')
+        (tmp_path / temporary / 'second').write_text('')
+    assert os.listdir(folder) == ['first'] and os.listdir(tmp_path) == ['run']
+
+
+def test_folder_is_put_back_if_the_new_one_cannot_be_renamed(tmp_path, monkeypatch):
+    folder, rename = tmp_path / 'run', os.rename
+    folder.mkdir()
+    (folder / 'first').write_text('')
+
+    def fail_second(source, target):
+        if target == str(folder) and not os.path.exists(os.path.join(source, 'first')):
+            raise OSError(errno.EIO, 'no')
+        rename(source, target)
+
+    monkeypatch.setattr(os, 'rename', fail_second)
+    with pytest.raises(OSError), files.atomic_folder(str(folder)):
+        pass
+    assert os.listdir(folder) == ['first'] and os.listdir(tmp_path) == ['run']
+
+
+def test_temporary_names_differ_per_call_and_fit_long_names(tmp_path):
+    path = str(tmp_path / ('道' * 80 + '.png'))
+    with files.atomic_path(path) as one, files.atomic_path(path) as other:
+        assert one != other and one.endswith('.png')
+        for temporary in (one, other):
+            with open(temporary, 'w'):
+                pass
+    assert os.listdir(tmp_path) == [os.path.basename(path)]
+
+
 def test_what_killed_processes_left_is_removed(tmp_path):
-    (tmp_path / '.lock').write_text('')
-    (tmp_path / '.12.a.txt').write_text('')
-    (tmp_path / '.12.set').mkdir()
-    files.remove_temporary(str(tmp_path))
-    assert os.listdir(tmp_path) == ['.lock']
+    """Of processes of this machine that have ended; of other machines after a day."""
+    ended = subprocess.Popen([sys.executable, '-c', ''])
+    ended.wait()
+    alive, day = os.getppid(), 25 * 3600
+    for name, age, left in (
+            ('.lock', day, True), (f'.road-{files.HOST}-{ended.pid}-0123abcd-a.txt', 0, False),
+            (f'.road-{files.HOST}-{ended.pid}-0123abcd-set/', 0, False),
+            (f'.road-{files.HOST}-{alive}-0123abcd-a.txt', day, True),
+            (f'.road-{files.HOST}-{os.getpid()}-0123abcd-a.txt', day, True),
+            ('.road-00000000-1-0123abcd-a.txt', 0, True),
+            ('.road-00000000-2-0123abcd-a.txt', day, False)):
+        path = tmp_path / name
+        path.mkdir() if name.endswith('/') else path.write_text('')
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+        files.remove_leftovers(str(tmp_path))
+        assert path.exists() == left, name
+    files.remove_leftovers(str(tmp_path / 'none'))
 
 
 def test_damaged_json_is_empty(tmp_path):

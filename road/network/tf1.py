@@ -9,8 +9,8 @@ TF_ENABLE_ONEDNN_OPTS=0 turns off oneDNN, Intel's library of operations for proc
 
 import importlib
 import os
+import subprocess
 import sys
-import tempfile
 
 
 class _LazyModule:
@@ -22,29 +22,50 @@ class _LazyModule:
         return value
 
 
+# Prints what it reads, unless it ends in a zero byte: all went well, and the noise is dropped.
+_HOLD_BACK = '''
+import sys
+text = sys.stdin.buffer.read()
+if not text.endswith(bytes(1)):
+    sys.stderr.buffer.write(text)
+'''
+
+
 def _import_quietly():
-    # TensorFlow itself turns it on for the newest processors only; see docs/speed.md.
-    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+    _prepare_environment()
     if not sys.stderr or {'tensorflow', 'TF_CPP_MIN_LOG_LEVEL'} & {*sys.modules, *os.environ}:
         return importlib.import_module('tensorflow.compat.v1')
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # must stand before the import
     # While its libraries load, TensorFlow writes to file descriptor 2 whatever the level
-    # (github.com/tensorflow/tensorflow/issues/100442): the descriptor points elsewhere.
+    # (github.com/tensorflow/tensorflow/issues/100442). Another process reads it: this one may be
+    # aborted, as on a processor without AVX, and then the reason must be shown.
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
-        stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
+    stderr = os.dup(2)
+    with subprocess.Popen([sys.executable, '-ISc', _HOLD_BACK], stdin=subprocess.PIPE) as reader:
+        os.dup2(reader.stdin.fileno(), 2)
         try:
             module = importlib.import_module('tensorflow.compat.v1')
-        except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
-            raise
+            os.write(2, bytes(1))
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
     module.logging.set_verbosity(module.logging.ERROR)
     return module
+
+
+def _prepare_environment():
+    """Variables that TensorFlow, and what it imports, read while they are imported."""
+    # TensorFlow itself turns it on for the newest processors only; see docs/speed.md.
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+    if 'keras' not in sys.modules:  # TensorFlow imports Keras, which nothing here uses
+        os.environ['KERAS_BACKEND'] = 'tensorflow'
+    # A program started from a notebook inherits the notebook's backend of matplotlib.
+    backend = os.environ.get('MPLBACKEND', '')
+    if backend.startswith('module://'):
+        try:
+            importlib.import_module(backend.removeprefix('module://'))
+        except ImportError:
+            os.environ['MPLBACKEND'] = 'agg'
 
 
 tf = _LazyModule()

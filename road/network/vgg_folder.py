@@ -58,7 +58,7 @@ def save(weights, vgg_dir, source='random weights', md5=None):
 
 def fingerprint(weights):
     """MD5 (hex) of names, shapes and values."""
-    digest = hashlib.md5()
+    digest = hashlib.md5(usedforsecurity=False)
     for name, value in sorted(weights.items()):
         digest.update(f'{name} {value.shape}'.encode())
         digest.update(value.tobytes())
