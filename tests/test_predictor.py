@@ -9,7 +9,7 @@ from road.data.augmentation import PLAIN
 from road.network.predictor import Predictor
 from road.network.tf1 import tf
 from road.sample import encoder, scenes
-from road.scoring import scores
+from road.scoring.scorers import TwoClassScorer
 
 
 @pytest.mark.parametrize('shape, expected', [
@@ -86,14 +86,13 @@ def test_sizes_that_32_does_not_divide_score_as_well(tmp_path):
                   if frame.name in opened.run.validation]
 
         def max_f(shape):
-            counted = 0
+            scorer = TwoClassScorer()
             for frame in frames:
                 image = images.resize_image(images.read_image(frame.image), shape)
                 confidence = predictor.confidences(predictor.encode(image[None]), shape)[0]
                 label = kitti.read_label(frame.label)
-                confidence = images.resize_confidence(confidence, label.shape)
-                counted = counted + scores.histogram(confidence, label)
-            return 100 * scores.scores(counted).MaxF
+                scorer.add([(frame, label, confidence)])
+            return 100 * scorer.scores()['MaxF']
 
         for shape in ((100, 320), (104, 330), (120, 340)):
             assert max_f(shape) > max(max_f(images.network_shape(shape)) - 1, 85), shape

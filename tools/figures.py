@@ -31,7 +31,7 @@ from road.network.predictor import Predictor
 from road.network.tf1 import tf
 from road.runs import run_folder
 from road.runs.painting import class_colours, paint
-from road.scoring import scores
+from road.scoring.scorers import TwoClassScorer
 
 plt.switch_backend('Agg')  # draws into files, without a screen
 IMGS = os.path.join(os.path.dirname(main.__file__), 'imgs')
@@ -255,7 +255,7 @@ def predict_without_skips(folder):
     Returns the last frame's image, painted label, road and three confidences, three IoUs, frame
     count.
     """
-    histograms = np.zeros([3, 2, scores.LEVELS], np.int64)
+    scorers = [TwoClassScorer() for _ in range(3)]
     with main.open_run(folder) as (run, predictor, sess, model, *_):
         data = run_folder.find_dataset(run)
         frames = data.named(run.validation)
@@ -272,8 +272,8 @@ def predict_without_skips(folder):
                                  (*model.features, *skips[i:]), predictor.image_shape)
                 confidence, = part.confidences((*values, *zeros[i:]))
                 confidences.append(images.resize_confidence(confidence, label.shape))
-                histograms[i] += scores.histogram(confidences[i], label)
-    ious = [scores.scores(histogram).IoU for histogram in histograms]
+                scorers[i].add([(frame, label, confidences[i])])
+    ious = [scorer.scores()['IoU'] for scorer in scorers]
     painted_label = class_colours(label, run.classes)
     return image, painted_label, label == 1, confidences, ious, len(frames)
 

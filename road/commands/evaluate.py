@@ -6,13 +6,13 @@ from itertools import groupby
 from road.data.batches import Sample
 from road.data.images import fit_shape, network_shape, read_frames, resize_confidence
 from road.errors import InputError
-from road.files import file_digest
+from road.files import file_digest, write_json
 from road.network.feature_cache import FeatureCache
-from road.network.predictor import BATCH
+from road.network.predictor import BATCH, outputs_ahead
 from road.prefetch import batched, prefetch
 from road.progress import tqdm
 from road.runs import run_folder
-from road.scoring import evaluation
+from road.scoring.scorers import make_scorer
 
 
 def run(args, open_run):
@@ -27,11 +27,17 @@ def run(args, open_run):
         title = f'{run.folder}: {len(frames)} {args.split} frames'
         if args.split == 'train':
             title += ', which the run was TRAINED on: their scores do not tell how good it is'
+        scorer = make_scorer(run.classes, with_birdseye=data.layout == 'kitti')
+        outputs = with_labels(predict(opened, data, frames), frames, data.read_label)
+        scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'),
+                   depth=outputs_ahead(len(run.classes)))
+        print(f'{title}\n{scorer.format_scores()}')
         path = os.path.join(run.folder, f'evaluation-{args.split}')
-        facts = {'run': run.folder, 'split': args.split, 'frames': [each.name for each in frames],
-                 'checkpoint': run.best_checkpoint}
-        score = score_two if len(run.classes) == 2 else score_more
-        score(predict(opened, data, frames), data, len(frames), title, path, facts)
+        write_json(f'{path}.json', {
+            'run': run.folder, 'split': args.split, 'frames': [each.name for each in frames],
+            'checkpoint': run.best_checkpoint, **scorer.as_json()})
+        scorer.plot(f'{path}.png', title)
+        print(f'Written to {path}.json and {path}.png')
 
 
 def find_frames(run, data, split):
@@ -79,21 +85,11 @@ def predict(opened, data, frames):
         tqdm.write(f'Features of {count} of {len(frames)} images are read from {features.folder}')
 
 
-def score_two(outputs, data, total, title, path, facts):
-    """KITTI's scores, and precision over recall as a figure."""
-    histograms, fault = evaluation.evaluate(outputs, total, data.read_label)
-    print(f'{title}\n{evaluation.text(histograms)}')
-    if fault and data.format == 'kitti':
-        print(f"No scores in bird's eye view: {fault}")
-    evaluation.write_json(f'{path}.json', histograms, facts)
-    evaluation.plot_curves(f'{path}.png', histograms, title)
-    print(f'Written to {path}.json, precision and recall to {path}.png')
-
-
-def score_more(outputs, data, total, title, path, facts):
-    """IoU of each of more than two classes, also as a figure."""
-    matrix = evaluation.evaluate_classes(outputs, total, data.read_label, len(data.classes))
-    print(f'{title}\n{evaluation.text_of_classes(matrix, data.classes)}')
-    evaluation.write_json_of_classes(f'{path}.json', matrix, data.classes, facts)
-    evaluation.plot_classes(f'{path}.png', matrix, data.classes, title)
-    print(f'Written to {path}.json, the IoUs to {path}.png')
+def with_labels(outputs, frames, read_label):
+    """Yield (frame, label, confidence) for the outputs of `predict`; labels are read in threads."""
+    labels = prefetch(lambda frame: read_label(frame.label), frames)
+    for (frame, image, confidence), label in zip(outputs, labels):
+        if label.shape != image.shape[:2]:
+            raise InputError('{0}: is {2}x{1} pixels, but its image is {4}x{3}; a label must be as '
+                             'large as its image'.format(frame.label, *label.shape, *image.shape))
+        yield frame, label, confidence

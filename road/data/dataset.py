@@ -32,8 +32,7 @@ class Class(NamedTuple):
 class Dataset(NamedTuple):
     """Frames of each split, classes, and how a label is read.
 
-    With two classes, class 1 is the positive class (road): it has a confidence, and MaxF, AP and
-    IoU are its scores.
+    With two classes, class 1 is the positive class (road): confidences and scores are of it.
     """
     format: str  # of road.settings.DATASETS
     title: str  # for people, as in KITTI Road

@@ -21,7 +21,8 @@ class Predictor:
 
     Args:
         sess: tf.Session that holds the weights.
-        logits: float32 Tensor [pixels, classes]; of two classes, road is class 1.
+        logits: float32 Tensor [pixels, classes]. With two classes, class 1 is the positive class
+            (road).
         keep_prob: scalar Tensor, fed with 1.
         inputs: what is fed: the image Tensor [n, h, w, 3], or, with `encode`, the tuple of feature
             Tensors.

@@ -7,7 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
-from road.data.images import read_image
+from road.data.images import read_image, resize_confidence
 from road.network.tf1 import tf
 from road.runs.checkpoints import writing
 from road.runs.painting import class_colours
@@ -47,8 +47,9 @@ class Events:
         values = []
         for frame, label, confidence in outputs:
             if confidence.ndim == 3:
-                found = class_colours(predicted(confidence), classes)
+                found = class_colours(predicted(confidence, label.shape), classes)
             else:
+                confidence = resize_confidence(confidence, label.shape)
                 found = np.stack([np.rint(confidence * 255).astype(np.uint8)] * 3, axis=2)
             height, width = label.shape[0] // 2, label.shape[1] // 2
             parts = read_image(frame.image), class_colours(label, classes), found

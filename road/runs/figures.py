@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from road.data.dataset import evenly_spaced
-from road.data.images import read_image
+from road.data.images import read_image, resize_confidence
 from road.files import atomic_path
 from road.runs.checkpoints import writing
 from road.runs.metrics import best_of
 from road.runs.painting import add_legend, legend, paint
-from road.scoring import confusion, scores
+from road.scoring.scorers import make_scorer
 
 SHEET_IMAGES, SHEET_COLUMNS = 24, 4  # test images at most
 TILE_WIDTH, TEXT_HEIGHT, GAP = 400, 16, 6  # pixels
@@ -31,16 +31,21 @@ def draw(run, rows, outputs):
             road.scoring.validation.Validation.outputs.
     """
     folder, classes, ranked = run.folder, run.classes, []
-    for frame, label, confidence in outputs:
-        iou = _iou(confidence, label)
+    name = 'mean_IoU' if len(classes) > 2 else 'IoU'
+    for output in outputs:
+        scorer = make_scorer(classes)
+        scorer.add([output])
+        iou = scorer.scores()[name]
         if not math.isnan(iou):
-            ranked.append((iou, frame, confidence))
+            ranked.append((iou, output))
             ranked.sort(key=lambda each: each[0])
             del ranked[2:-2]  # the confidences of all frames may not fit into memory
-    name, marked = 'mean IoU' if len(classes) > 2 else 'IoU', []
-    for word, (iou, frame, confidence) in zip(('worst', 'worst', 'best', 'best'), ranked):
-        picture = paint(read_image(frame.image), confidence, classes=classes)
-        marked.append((f'{word}: validation {frame.name}, {name} {iou:.1%}', picture))
+    marked = []
+    for word, (iou, (frame, _, confidence)) in zip(('worst', 'worst', 'best', 'best'), ranked):
+        image = read_image(frame.image)
+        painted = paint(image, resize_confidence(confidence, image.shape[:2]), classes=classes)
+        marked.append((f'{word}: validation {frame.name}, {name.replace("_", " ")} {iou:.1%}',
+                       painted))
     draw_curves(os.path.join(folder, 'curves.png'), rows, os.path.basename(folder))
     pattern = os.path.join(glob.escape(os.path.join(folder, 'images')), '**', '*.png')
     images = sorted(glob.glob(pattern, recursive=True))
@@ -48,14 +53,6 @@ def draw(run, rows, outputs):
     if images:
         draw_gif(os.path.join(folder, 'road.gif'), images, classes)
         print(f'{len(images)} test images are in {os.path.join(folder, "images")}')
-
-
-def _iou(confidence, label):
-    """IoU of a frame, or the mean IoU of more than two classes."""
-    if confidence.ndim == 2:
-        return scores.scores(scores.histogram(confidence, label)).IoU
-    found = confusion.predicted(confidence)
-    return confusion.mean_iou(confusion.confusion(found, label, confidence.shape[-1]))
 
 
 def draw_curves(path, rows, title):

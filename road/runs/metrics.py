@@ -20,18 +20,18 @@ except ImportError:  # not on Windows
 # The columns of metrics.csv and of the screen, and their formats. Scores are in per cent; train_*
 # are of a few training frames, val_* of the validation frames.
 TWO_CLASSES = ('train_MaxF', 'train_IoU', 'val_MaxF', 'val_AP', 'val_IoU')
-MORE_CLASSES = ('train_mean_IoU', 'val_mean_IoU', 'val_accuracy')
+MULTICLASS = ('train_mean_IoU', 'val_mean_IoU', 'val_accuracy')
 FORMATS = {
     'epoch': 'd', 'cross_entropy': '.6f', 'l2': '.6f',
-    **dict.fromkeys(TWO_CLASSES + MORE_CLASSES, '.2f'),
+    **dict.fromkeys(TWO_CLASSES + MULTICLASS, '.2f'),
     'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
 TIMES = ('seconds', 'images_per_s')  # columns that differ between two runs of the same seed
 PICTURE_EPOCHS, PICTURES = 10, 3  # pictures for TensorBoard: every so many epochs, so many frames
 
 
 def columns(num_classes):
-    """The names of the columns, in order, of a run with so many classes."""
-    others = MORE_CLASSES if num_classes == 2 else TWO_CLASSES
+    """The names of the columns, in order, of a run with this number of classes."""
+    others = MULTICLASS if num_classes == 2 else TWO_CLASSES
     return [name for name in FORMATS if name not in others]
 
 
@@ -59,7 +59,7 @@ def are_rows(value):
 
 
 def score_of(row):
-    """What the best epoch has the most of: validation MaxF or, of more classes, mean IoU."""
+    """The score that decides which epoch is best: validation MaxF or, multiclass, mean IoU."""
     return row['val_MaxF' if 'val_MaxF' in row else 'val_mean_IoU']
 
 
@@ -138,11 +138,13 @@ class Metrics:
         losses are the means of (cross-entropy, L2); learning_rate is that of the first step.
         Raises InputError if something cannot be written; what was there before is kept.
         """
-        scores = self.validation.scores()
+        values = self.validation.scores()
         before, self.clock = self.clock, time.perf_counter()
-        row = {'epoch': epoch, 'cross_entropy': float(losses[0]), 'l2': float(losses[1]),
-               **scores, 'seconds': self.clock - before, 'images_per_s': images_per_second,
-               'learning_rate': learning_rate}
+        values.update(
+            epoch=epoch, cross_entropy=float(losses[0]), l2=float(losses[1]),
+            seconds=self.clock - before, images_per_s=images_per_second,
+            learning_rate=learning_rate)
+        row = {name: values[name] for name in columns(len(self.run.classes))}
         self.rows.append(row)
         self._save('last', self.model.saver, self.rows)
         if self.best is row:
@@ -169,15 +171,14 @@ class Metrics:
             files.write_json(path, {'epochs': self.epoch, 'best': best, 'last': last,
                                     'seconds': sum(row['seconds'] for row in self.rows),
                                     'peak_memory_gib': peak_memory()})
-        classes = self.run.classes
         if score_of(best) is None:
-            what = f'is {classes[1].name}' if len(classes) == 2 else 'is there'
-            print('Warning: no epoch has a validation score, because no valid pixel of the '
-                  f'validation labels {what}; the last epoch, {self.epoch}, is used as the best')
+            missing = self.run.classes[1].name if len(self.run.classes) == 2 else 'of any class'
+            print(f'Warning: no epoch has a validation score, because no pixel is {missing} in the '
+                  f'validation labels; the last epoch, {self.epoch}, is used as the best')
             return
-        text = ('MaxF {val_MaxF} %, AP {val_AP} %, IoU {val_IoU} %' if len(classes) == 2 else
-                'mean IoU {val_mean_IoU} %, accuracy {val_accuracy} %')
-        print(f'Best on validation: epoch {{epoch}}, {text}'.format(**fields(self.best)))
+        scores = [f"{name.removeprefix('val_').replace('_', ' ')} {value} %"
+                  for name, value in fields(self.best).items() if name.startswith('val_')]
+        print(f"Best on validation: epoch {self.best['epoch']}, {', '.join(scores)}")
 
     def _save(self, name, saver, rows):
         state = {'epoch': rows[-1]['epoch'], 'encoder': self.run.encoder,

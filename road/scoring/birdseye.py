@@ -80,7 +80,7 @@ def to_birdseye(plane, calibration):
     """An array seen from above: [h, w, ...] => [800, 400, ...], same dtype, 0 outside the image.
 
     Each cell takes the one pixel that its centre lies in, so labels stay labels and confidences
-    keep their grey levels. A mask of valid pixels becomes False outside the image.
+    keep their grey levels. A mask becomes False outside the image.
     """
     row, column, inside = lookup(calibration, *plane.shape[:2])
     from_above = plane[row, column]

@@ -1,13 +1,13 @@
 """KITTI Road's official scores, in NumPy.
 
-    levels = histogram(confidence, label)  # one image: int64 [2, 256]
-    scores(levels).MaxF                          # a fraction, as all scores
-    scores(pool([('um', levels), ('uu', ...)])['URBAN'])
+    histogram = confusion(to_grey(confidence), label, 2, LEVELS)  # int64 [2, 256]
+    scores(histogram).MaxF                                        # a fraction, as all scores
 
+A histogram counts pixels at each grey level, in row 0 those that are not road, in row 1 road.
 Histograms of several images add up, and every score follows from one.
 Rules of the benchmark (J. Fritsch, T. Kuehnl, A. Geiger: A New Performance Measure and Evaluation
 Benchmark for Road Detection Algorithms, ITSC 2013): a pixel is positive at threshold i/255 if its
-grey level is at least i; only valid pixels are counted; the counts of a category are summed over
+grey level is at least i; ignored pixels are not counted; the counts of a category are summed over
 its images before anything is divided.
 """
 
@@ -15,8 +15,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-
-from road.data.kitti import CATEGORIES
 
 LEVELS = 256  # grey levels of a confidence map, and as many thresholds
 HALF = 128  # grey level of the confidence 0.5
@@ -59,26 +57,6 @@ def to_grey(confidence):
     return np.rint(255 * levels).astype(np.uint8)
 
 
-def histogram(confidence, label):
-    """Number of valid pixels at each grey level: int64 [2, 256], row 0 not road, row 1 road.
-
-    Args:
-        confidence: [h, w], uint8 grey levels, or in [0, 1] for `to_grey`.
-        label: uint8 [h, w], 0 not road, 1 road; other values are not valid.
-    Raises:
-        ValueError: the shapes differ, or a confidence is not in [0, 1].
-    """
-    if confidence.shape != label.shape:
-        raise ValueError(f'confidence {confidence.shape} and label {label.shape} must have one '
-                         'shape, (height, width)')
-    grey = confidence if confidence.dtype == np.uint8 else to_grey(confidence)
-    # One code per pixel (label, grey level) and one bincount: six times as fast as masks. In
-    # uint16, because most of the time goes into bincount's widening to 64 bits.
-    code = grey + np.uint16(LEVELS) * label
-    counted = np.bincount(code.ravel(), minlength=2 * LEVELS)[:2 * LEVELS]
-    return counted.reshape(2, LEVELS).astype(np.int64)
-
-
 def curve(histogram):
     """(precision, recall) at the thresholds 0/255, ..., 255/255: float64 [256], NaN for 0/0."""
     true_positives, false_positives, roads, _ = _positives(histogram)
@@ -89,8 +67,8 @@ def curve(histogram):
 def scores(histogram):
     """The `Scores` of a histogram of one image, or summed over many.
 
-    Without a valid road pixel all scores are NaN, because recall is not defined. Without a valid
-    pixel that is not road, only FPR is NaN.
+    Without a road pixel all scores are NaN, because recall is not defined. Without a pixel that is
+    not road, only FPR is NaN.
     """
     true_positives, false_positives, roads, others = _positives(histogram)
     if roads == 0:
@@ -112,23 +90,6 @@ def scores(histogram):
                   FNR=float((roads - true_positives[best]) / roads),
                   IoU=float(true_positives[HALF] / (roads + false_positives[HALF])),
                   threshold=best / 255)
-
-
-def pool(histograms):
-    """Sum histograms per category and over all: {'um': [2, 256], 'umm':, 'uu':, 'URBAN':}.
-
-    Args:
-        histograms: pairs (category, histogram); the category is '' outside KITTI Road.
-    Returns:
-        a dict in this order; a category without frames is left out. Without categories the sum over
-        all is called 'all'.
-    """
-    groups = {name: [levels for category, levels in histograms if category == name]
-              for name in CATEGORIES}
-    groups = {name: members for name, members in groups.items() if members}
-    if histograms:
-        groups['URBAN' if groups else 'all'] = [levels for _, levels in histograms]
-    return {name: np.sum(members, axis=0) for name, members in groups.items()}
 
 
 def _positives(histogram):

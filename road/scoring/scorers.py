@@ -1,0 +1,188 @@
+"""Scores of frames: KITTI's with two classes, IoU with more.
+
+    scorer = make_scorer(classes)
+    scorer.add(outputs)            # (frame, label, confidence), counted in threads
+    scorer.scores()                # fractions: {'MaxF': 0.93, ...} or {'mean_IoU': 0.57, ...}
+    print(scorer.format_scores())  # in per cent
+
+Both scorers have the same methods. They keep counts of pixels, never the confidences.
+"""
+
+import math
+
+import numpy as np
+
+from road import files
+from road.data.images import resize_confidence
+from road.data.kitti import CATEGORIES
+from road.errors import InputError
+from road.prefetch import prefetch
+from road.scoring import birdseye, confusion, scores
+from road.tables import table
+
+VIEWS = {'perspective': "perspective, at the images' full size",
+         'birdseye': "bird's eye, 40 x 20 m at 0.05 m per pixel"}
+
+
+def make_scorer(classes, with_birdseye=False):
+    """The TwoClassScorer or MulticlassScorer for `classes`, of road.data.dataset.Class."""
+    return TwoClassScorer(with_birdseye) if len(classes) == 2 else MulticlassScorer(classes)
+
+
+class TwoClassScorer:
+    """KITTI's scores, of all frames and of each category of KITTI Road.
+
+    With two classes, class 1 is the positive class (road).
+
+    Args:
+        with_birdseye: score in bird's eye view too, if the calibrations of all frames fit.
+    """
+
+    def __init__(self, with_birdseye=False):
+        self.with_birdseye = with_birdseye
+        self.fault = None  # why there is no bird's eye view
+        self.sums = {view: {} for view in VIEWS}  # {view: {category: histogram}}
+
+    def add(self, outputs, depth=8):
+        """Count outputs, at most `depth` ahead of the slowest thread.
+
+        Args:
+            outputs: yields (road.data.dataset.Frame, label uint8 [h, w], confidence float32 [h, w]
+                in [0, 1]); a confidence of another size is resized to the label's.
+        """
+        for category, histograms, fault in prefetch(self._count, outputs, depth):
+            self.fault = self.fault or fault
+            for view, histogram in histograms.items():
+                self.sums[view][category] = self.sums[view].get(category, 0) + histogram
+
+    def _count(self, output):
+        frame, label, confidence = output
+        grey, fault = scores.to_grey(resize_confidence(confidence, label.shape)), None
+        histograms = {'perspective': confusion.confusion(grey, label, 2, scores.LEVELS)}
+        if self.with_birdseye:
+            try:
+                calibration = birdseye.frame_calibration(frame, label.shape)
+                # pixels outside the image become 0, which is ~255: they are ignored
+                label = ~birdseye.to_birdseye(~label, calibration)
+                grey = birdseye.to_birdseye(grey, calibration)
+                histograms['birdseye'] = confusion.confusion(grey, label, 2, scores.LEVELS)
+            except InputError as error:
+                fault = str(error)
+        return frame.category, histograms, fault
+
+    def histograms(self):
+        """{view: {'um': histogram, 'umm':, 'uu':, 'URBAN': of all}}, with 'all' for other data."""
+        found = {}
+        for view, sums in self.sums.items():
+            if sums and not (view == 'birdseye' and self.fault):
+                found[view] = {name: sums[name] for name in CATEGORIES if name in sums}
+                found[view]['all' if '' in sums else 'URBAN'] = sum(sums.values())
+        return found
+
+    def scores(self):
+        """{'MaxF': ...}: road.scoring.scores.Scores of all frames in the perspective view."""
+        *_, of_all = self.histograms()['perspective'].values()
+        return scores.scores(of_all)._asdict()
+
+    def format_scores(self):
+        """The scores in per cent as text: a block per view, a row per category."""
+        lines = []
+        for view, categories in self.histograms().items():
+            rows = [(name, *(f'{100 * value:.2f}' for value in scores.scores(levels)[:-1]))
+                    for name, levels in categories.items()]
+            head = ('', *scores.Scores._fields[:-1])  # without the threshold
+            lines += [VIEWS[view], table([head, *rows])]
+        if self.fault:
+            lines.append(f"No scores in bird's eye view: {self.fault}")
+        return '\n'.join(lines)
+
+    def as_json(self):
+        """All scores as fractions, for JSON: {view: {category: {name: float or None}}}."""
+        return {view: {name: _without_nan(scores.scores(levels)._asdict())
+                       for name, levels in categories.items()}
+                for view, categories in self.histograms().items()}
+
+    def plot(self, path, title):
+        """Draw precision over recall as PNG, a panel per view, a line per category."""
+        from matplotlib.figure import Figure  # here, because importing it takes longer than scoring
+        figure, histograms = Figure(figsize=(11, 5), layout='constrained'), self.histograms()
+        figure.suptitle(title)
+        panels = figure.subplots(1, len(histograms), squeeze=False)[0]
+        for axes, (view, categories) in zip(panels, histograms.items()):
+            for name, levels in categories.items():
+                precision, recall = scores.curve(levels)
+                row = scores.scores(levels)
+                axes.plot(recall, precision, label=f'{name}: MaxF {row.MaxF:.2%}, AP {row.AP:.2%}')
+            axes.set(title=VIEWS[view], xlabel='recall', ylabel='precision', ylim=(0.5, 1.005))
+            axes.legend(loc='lower left')
+        with files.atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=110)
+
+
+class MulticlassScorer:
+    """IoU of each of more than two classes, mean IoU and accuracy: see TwoClassScorer."""
+
+    def __init__(self, classes):
+        self.classes = classes
+        self.matrix = np.zeros((len(classes), len(classes)), np.int64)  # see confusion.confusion
+
+    def add(self, outputs, depth=8):
+        """As TwoClassScorer.add; confidences are probabilities, float32 [h, w, classes]."""
+        for matrix in prefetch(self._count, outputs, depth):
+            self.matrix += matrix
+
+    def _count(self, output):
+        _, label, probabilities = output
+        prediction = confusion.predicted(probabilities, label.shape)
+        return confusion.confusion(prediction, label, len(self.classes))
+
+    def ious(self):
+        """IoU of each class: float64 [classes], NaN for a class neither labelled nor predicted."""
+        hits = np.diag(self.matrix)
+        with np.errstate(invalid='ignore'):  # 0/0
+            return hits / (self.matrix.sum(axis=0) + self.matrix.sum(axis=1) - hits)
+
+    def scores(self):
+        """The mean IoU over the classes that have one, and the share of pixels that are right."""
+        ious = self.ious()
+        ious = ious[~np.isnan(ious)]
+        if len(ious) == 0:
+            return {'mean_IoU': math.nan, 'accuracy': math.nan}
+        return {'mean_IoU': float(ious.mean()),
+                'accuracy': float(np.trace(self.matrix) / self.matrix.sum())}
+
+    def format_scores(self):
+        """The scores in per cent as text: a row per class, the mean IoU, the accuracy."""
+        shares = self.matrix.sum(axis=1) / max(self.matrix.sum(), 1)
+        rows = [(each.name, f'{100 * iou:.2f}', f'{100 * share:.2f}')
+                for each, iou, share in zip(self.classes, self.ious(), shares)]
+        mean_iou, accuracy = self.scores().values()
+        rows += [('mean IoU', f'{100 * mean_iou:.2f}', ''),
+                 ('global accuracy', f'{100 * accuracy:.2f}', '')]
+        return table([('', 'IoU', 'share of pixels'), *rows])
+
+    def as_json(self):
+        """All scores as fractions, and the confusion matrix: rows labelled, columns predicted."""
+        ious = zip((each.name for each in self.classes), self.ious().tolist())
+        return {**_without_nan(self.scores()), 'IoU': _without_nan(dict(ious)),
+                'confusion': self.matrix.tolist()}
+
+    def plot(self, path, title):
+        """Draw the IoU of each class as PNG, a bar in the class's colour."""
+        from matplotlib.figure import Figure
+        figure = Figure(figsize=(8, 1.5 + 0.3 * len(self.classes)), layout='constrained')
+        axes, values = figure.subplots(), self.ious()
+        names = [f'{each.name}  {iou:.1%}' for each, iou in zip(self.classes, values)]
+        axes.barh(range(len(names)), np.nan_to_num(values), edgecolor='black', linewidth=0.5,
+                  color=[np.divide(each.colour, 255) for each in self.classes])
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        mean_iou = self.scores()['mean_IoU']
+        axes.set(title=f'{title}\nmean IoU {mean_iou:.2%}', xlabel='IoU', xlim=(0, 1))
+        with files.atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=110)
+
+
+def _without_nan(values):
+    """A dict of floats with None, which JSON has, in place of NaN."""
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
