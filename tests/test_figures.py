@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from road.data import camvid, kitti
+from road.data.dataset import Frame
 from road.runs import figures, painting
 from road.runs.metrics import columns
 
@@ -30,7 +31,7 @@ def test_contact_sheet_and_gif(tmp_path, images):
     folder.mkdir()
     run, rows = make_run(folder, kitti.CLASSES, images, (9, 16))
     iio.imwrite(tmp_path / 'image.png', np.zeros((9, 16, 3), np.uint8))
-    frame, road = SimpleNamespace(name='um_0', image=str(tmp_path / 'image.png')), np.eye(9, 16) > 0
+    frame, road = Frame('um_0', str(tmp_path / 'image.png')), np.eye(9, 16) > 0
     outputs = [(frame, np.uint8(road & (i > 0)), road * np.float32(0.1 * i)) for i in range(6)]
     figures.draw(run, rows, outputs)
     sheet = iio.imread(folder / 'contact_sheet.png')

@@ -31,8 +31,7 @@ class Training:
             self.metrics = metrics.Metrics(self.run, self.sess, model, validation)
 
     def epoch(self, weight, score):
-        names = metrics.TWO_CLASSES if len(self.run.classes) == 2 else metrics.MORE_CLASSES
-        self.scores = dict.fromkeys(names, score)
+        self.scores = dict.fromkeys(metrics.TWO_CLASSES + metrics.MULTICLASS, score)
         with self.sess.graph.as_default():
             self.x.load(weight, self.sess)
             self.slot.load(-weight, self.sess)
@@ -90,15 +89,18 @@ def test_best_checkpoint_of_another_epoch_is_refused(tmp_path):
         Training(tmp_path)
 
 
-def test_epochs_without_a_score(tmp_path, capsys):
-    training = Training(tmp_path)
+@pytest.mark.parametrize('classes, name, missing', [
+    (kitti.CLASSES, 'MaxF', 'road'), (camvid.CLASSES, 'mean_IoU', 'of any class')])
+def test_epochs_without_a_score(tmp_path, capsys, classes, name, missing):
+    training = Training(tmp_path, classes)
     for epoch in (1, 2):
         training.epoch(epoch, nan)
     assert training.best() == (2, 2, 2)
     training.metrics.finish()
-    assert read_json(tmp_path / 'metrics.json')['best']['val_MaxF'] is None
-    assert 'is road; the last epoch, 2, is used as the best' in capsys.readouterr().out
-    resumed = Training(tmp_path)
+    assert read_json(tmp_path / 'metrics.json')['best'][f'val_{name}'] is None
+    printed = capsys.readouterr().out
+    assert f'no pixel is {missing} in the validation labels; the last epoch, 2, is used' in printed
+    resumed = Training(tmp_path, classes)
     assert not (tmp_path / 'metrics.json').exists()
     resumed.epoch(3, 10)
     resumed.epoch(4, nan)
@@ -119,10 +121,6 @@ def test_mean_iou_decides_for_more_than_two_classes(tmp_path, capsys):
     assert printed.split('\n')[0].split() == lines[0].split(',')
     assert lines[2].startswith('2,0.500000,0.100000,61.23,61.23,61.23,')
     assert Training(tmp_path, camvid.CLASSES).metrics.rows == training.metrics.rows
-    unscored = Training(tmp_path / 'unscored', camvid.CLASSES)
-    unscored.epoch(1, nan)
-    unscored.metrics.finish()
-    assert 'no valid pixel of the validation labels is there;' in capsys.readouterr().out
 
 
 def test_rows_of_two_kinds_are_no_rows():

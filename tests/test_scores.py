@@ -1,6 +1,8 @@
 """The scores against counting by hand in whole numbers and fractions, and cases worked on paper."""
 
+import collections
 import math
+import os
 from fractions import Fraction
 
 import hypothesis.extra.numpy as arrays
@@ -9,7 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from road.scoring.scores import HALF, Scores, curve, histogram, pool, scores, to_grey
+from road.data import camvid, kitti
+from road.data.calibration import read_calibration
+from road.data.dataset import Frame
+from road.data.images import resize_confidence
+from road.scoring.birdseye import lookup
+from road.scoring.confusion import confusion, predicted
+from road.scoring.scorers import VIEWS, MulticlassScorer, TwoClassScorer
+from road.scoring.scores import HALF, LEVELS, Scores, curve, scores, to_grey
 
 
 def count_by_hand(images):
@@ -39,28 +48,51 @@ def score_by_hand(table):
 
 
 @st.composite
-def labelled_images(draw):
-    """(grey, label) of a small image; few grey levels make many ties."""
+def labelled_images(draw, values, labels):
+    """(values, label), uint8 [h, w], of a small image; few different values make many ties."""
     shape = draw(arrays.array_shapes(min_dims=2, max_dims=2, max_side=6))
-    levels = st.sampled_from(draw(st.lists(st.integers(0, 255), min_size=1, max_size=8)))
-    return (draw(arrays.arrays(np.uint8, shape, elements=levels)),
-            draw(arrays.arrays(np.uint8, shape, elements=st.sampled_from([0, 1, 255]))))
+    few = st.sampled_from(draw(st.lists(values, min_size=1, max_size=8)))
+    return (draw(arrays.arrays(np.uint8, shape, elements=few)),
+            draw(arrays.arrays(np.uint8, shape, elements=st.sampled_from(labels))))
 
 
 @pytest.mark.filterwarnings('error')
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example([(np.uint8([[9] * 3 + [5] * 8]), np.uint8(np.arange(11)[None] < 10))])  # recall 0.3
-@given(st.lists(labelled_images(), min_size=1, max_size=3))
+@given(st.lists(labelled_images(st.integers(0, 255), [0, 1, 255]), min_size=1, max_size=3))
 def test_scores_and_curve_equal_counting_by_hand(images):
-    together, table = sum(histogram(*image) for image in images), count_by_hand(images)
-    np.testing.assert_array_equal(scores(together), score_by_hand(table))
+    histogram, table = sum(confusion(*image, 2, LEVELS) for image in images), count_by_hand(images)
+    np.testing.assert_array_equal(scores(histogram), score_by_hand(table))
     expected = [(tp / (tp + fp) if tp + fp else np.nan, tp / (tp + fn) if tp + fn else np.nan)
                 for tp, fp, fn, _ in table]
-    np.testing.assert_array_equal(np.transpose(curve(together)), expected)
+    np.testing.assert_array_equal(np.transpose(curve(histogram)), expected)
 
 
 @pytest.mark.filterwarnings('error')
-@settings(deadline=None)
+@pytest.mark.parametrize('last', [2, 10, 253])
+@given(st.data())
+def test_multiclass_scores_equal_counting_by_hand(last, data):
+    few = [0, 1, 2, last]
+    images = data.draw(st.lists(labelled_images(st.sampled_from(few), [*few, 255]), max_size=3))
+    scorer, one_hot = MulticlassScorer([None] * (last + 1)), np.eye(last + 1, dtype=np.float32)
+    scorer.add((None, label, one_hot[prediction]) for prediction, label in images)
+    pairs = [pair for prediction, label in images
+             for pair in zip(label.ravel().tolist(), prediction.ravel().tolist()) if pair[0] != 255]
+    expected = np.zeros((last + 1, last + 1))
+    for pair in pairs:
+        expected[pair] += 1
+    np.testing.assert_array_equal(scorer.matrix, expected)
+    unions = [sum(i in pair for pair in pairs) for i in range(last + 1)]
+    ious = [pairs.count((i, i)) / union if union else math.nan for i, union in enumerate(unions)]
+    np.testing.assert_allclose(scorer.ious(), ious, rtol=1e-12)
+    defined = [iou for iou in ious if not math.isnan(iou)]
+    mean_iou = sum(defined) / len(defined) if defined else math.nan
+    accuracy = sum(i == j for i, j in pairs) / len(pairs) if pairs else math.nan
+    assert scorer.scores() == pytest.approx({'mean_IoU': mean_iou, 'accuracy': accuracy},
+                                            rel=1e-12, nan_ok=True)
+
+
+@pytest.mark.filterwarnings('error')
 @given(arrays.arrays(np.float32, 50, elements=st.floats(0, 1, width=32)))
 def test_grey_levels_keep_ranking_and_decision(confidence):
     grey = to_grey(np.sort(confidence))
@@ -73,17 +105,82 @@ def test_grey_levels_keep_ranking_and_decision(confidence):
 
 
 @pytest.mark.parametrize('value', [-0.01, 255., math.nan])
-def test_wrong_confidence_or_shape_is_refused(value):
-    label = np.ones((1, 2), np.uint8)
+def test_confidence_that_is_no_probability_is_refused(value):
     with pytest.raises(ValueError, match=r'\[0, 1\]'):
-        histogram(np.array([[0.5, value]], np.float32), label)
+        to_grey(np.array([[0.5, value]], np.float32))
+
+
+def test_prediction_of_another_shape_or_outside_the_matrix_is_refused():
+    label = np.zeros((2, 3), np.uint8)
     with pytest.raises(ValueError, match='one shape'):
-        histogram(np.zeros((1, 1), np.uint8), label)
+        confusion(label.T, label, 3)
+    with pytest.raises(ValueError, match='below 3, got 3'):
+        confusion(label + np.uint8(3), label, 3)
 
 
-def test_pool():
-    counts = [('uu', 100), ('um', 1), ('um', 2), ('umm', 10)]
-    pooled = pool([(category, np.array([count])) for category, count in counts])
-    assert list(pooled.items()) == [('um', 3), ('umm', 10), ('uu', 100), ('URBAN', 113)]
-    assert list(pool([('', np.array([1])), ('', np.array([2]))]).items()) == [('all', 3)]
-    assert pool([]) == {}
+@pytest.mark.parametrize('shape', [(16, 24), (40, 50), (9, 11)])
+def test_first_of_the_most_probable_classes_is_predicted(shape):
+    probabilities = np.random.default_rng(0).dirichlet([1] * 5, (16, 24)).astype(np.float32)
+    probabilities[:4] = 0.2
+    prediction = predicted(probabilities, shape)
+    assert prediction.dtype == np.uint8
+    expected = resize_confidence(probabilities, shape).argmax(axis=2)  # takes the first of equals
+    np.testing.assert_array_equal(prediction, expected)
+
+
+def test_kitti_scores_of_each_view_and_category(scenes_dir):
+    outputs, levels = [], {view: collections.defaultdict(int) for view in VIEWS}
+    for frame in kitti.training_frames(os.path.join(scenes_dir, 'training'))[::2]:
+        label = kitti.read_label(frame.label)
+        noise = np.random.default_rng(0).random(label.shape, dtype=np.float32)
+        outputs.append((frame, label, np.float32(0.4) * (label == 1) + np.float32(0.6) * noise))
+        grey = to_grey(outputs[-1][-1])
+        row, column, inside = lookup(read_calibration(frame.calib), *label.shape)
+        from_above = [plane[row, column][inside] for plane in (grey, label)]
+        for category in (frame.category, 'URBAN'):
+            levels['perspective'][category] += confusion(grey, label, 2, LEVELS)
+            levels['birdseye'][category] += confusion(*from_above, 2, LEVELS)
+    scorer = TwoClassScorer(with_birdseye=True)
+    scorer.add(outputs)
+    assert scorer.as_json() == {view: {name: scores(levels[view][name])._asdict()
+                                       for name in ('um', 'umm', 'uu', 'URBAN')} for view in VIEWS}
+    lines = scorer.format_scores().split('\n')
+    assert [lines[0], lines[6]] == list(VIEWS.values())
+    assert [line.split()[0] for line in lines[2:6]] == ['um', 'umm', 'uu', 'URBAN']
+    of_all = [f'{100 * scorer.scores()[name]:.2f}' for name in lines[1].split()]
+    assert lines[5].split() == ['URBAN', *of_all]
+    scorer.add([(frame._replace(calib=None), label, outputs[-1][-1])])
+    assert list(scorer.as_json()) == ['perspective']
+    last_line = scorer.format_scores().split('\n')[-1]
+    assert last_line.startswith("No scores in bird's eye view: ")
+    assert 'has no calibration file' in last_line
+
+
+def test_two_classes_of_other_data_have_one_row():
+    scorer, label = TwoClassScorer(), np.uint8([[0, 1, 1, 255]])
+    scorer.add([(Frame('a', 'a.png'), label, np.float32([[0.1, 0.9, 0.2, 0.9]]))] * 2)
+    assert [line.split()[0] for line in scorer.format_scores().split('\n')[2:]] == ['all']
+    assert list(scorer.as_json()['perspective']) == ['all'] and scorer.scores()['IoU'] == 0.5
+
+
+def test_scores_are_not_defined_without_road():
+    scorer = TwoClassScorer()
+    scorer.add([(Frame('a', 'a.png'), np.zeros((2, 3), np.uint8), np.ones((2, 3), np.float32))])
+    assert scorer.format_scores().count('nan') == 7
+    assert set(scorer.as_json()['perspective']['all'].values()) == {None}
+
+
+def test_multiclass_scores_have_a_row_per_class():
+    label = np.uint8([[0, 0, 1, 1, 2, 255]])
+    probabilities = np.eye(11, dtype=np.float32)[[[0, 1, 1, 1, 0, 3]]]
+    scorer = MulticlassScorer(camvid.CLASSES)
+    scorer.add([(None, label, probabilities)] * 2)
+    _, *rows = scorer.format_scores().split('\n')
+    assert [row.split() for row in rows] == [
+        ['sky', '33.33', '40.00'], ['building', '66.67', '40.00'], ['pole', '0.00', '20.00'],
+        *([each.name, 'nan', '0.00'] for each in camvid.CLASSES[3:]),
+        ['mean', 'IoU', '33.33'], ['global', 'accuracy', '60.00']]
+    written = scorer.as_json()
+    assert written['accuracy'] == 0.6 and written['mean_IoU'] == pytest.approx(1 / 3)
+    assert written['confusion'][0] == [2, 2, *[0] * 9]
+    assert written['IoU']['pole'] == 0 and written['IoU']['road'] is None
