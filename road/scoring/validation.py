@@ -1,10 +1,9 @@
 """Scores of a network after every epoch, on frames whose labels stay in memory."""
 
 from road.data.batches import Sample
+from road.network.predictor import BATCH
 from road.prefetch import batched, prefetch
 from road.scoring.scorers import make_scorer
-
-BATCH = 4
 
 
 class Validation:
