@@ -6,7 +6,7 @@ from itertools import groupby
 from road.data.batches import Sample
 from road.data.images import fit_shape, network_shape, read_frames, resize_confidence
 from road.errors import InputError
-from road.files import file_digest, write_json
+from road.files import atomic_path, file_digest, write_json
 from road.network.feature_cache import FeatureCache
 from road.network.predictor import BATCH, outputs_ahead
 from road.prefetch import batched, prefetch
@@ -36,7 +36,8 @@ def run(args, open_run):
         write_json(f'{path}.json', {
             'run': run.folder, 'split': args.split, 'frames': [each.name for each in frames],
             'checkpoint': run.best_checkpoint, **scorer.as_json()})
-        scorer.plot(f'{path}.png', title)
+        with atomic_path(f'{path}.png') as temporary:
+            scorer.plot(title).savefig(temporary, dpi=110)
         print(f'Written to {path}.json and {path}.png')
 
 

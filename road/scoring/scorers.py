@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 
-from road import files
 from road.data.images import resize_confidence
 from road.data.kitti import CATEGORIES
 from road.errors import InputError
@@ -102,8 +101,8 @@ class TwoClassScorer:
                        for name, levels in categories.items()}
                 for view, categories in self.histograms().items()}
 
-    def plot(self, path, title):
-        """Draw precision over recall as PNG, a panel per view, a line per category."""
+    def plot(self, title):
+        """Precision over recall as Figure, a panel per view, a line per category."""
         from matplotlib.figure import Figure  # here, because importing it takes longer than scoring
         figure, histograms = Figure(figsize=(11, 5), layout='constrained'), self.histograms()
         figure.suptitle(title)
@@ -115,8 +114,7 @@ class TwoClassScorer:
                 axes.plot(recall, precision, label=f'{name}: MaxF {row.MaxF:.2%}, AP {row.AP:.2%}')
             axes.set(title=VIEWS[view], xlabel='recall', ylabel='precision', ylim=(0.5, 1.005))
             axes.legend(loc='lower left')
-        with files.atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=110)
+        return figure
 
 
 class MulticlassScorer:
@@ -167,8 +165,8 @@ class MulticlassScorer:
         return {**_without_nan(self.scores()), 'IoU': _without_nan(dict(ious)),
                 'confusion': self.matrix.tolist()}
 
-    def plot(self, path, title):
-        """Draw the IoU of each class as PNG, a bar in the class's colour."""
+    def plot(self, title):
+        """The IoU of each class as Figure, a bar in the class's colour."""
         from matplotlib.figure import Figure
         figure = Figure(figsize=(8, 1.5 + 0.3 * len(self.classes)), layout='constrained')
         axes, values = figure.subplots(), self.ious()
@@ -179,8 +177,7 @@ class MulticlassScorer:
         axes.invert_yaxis()
         mean_iou = self.scores()['mean_IoU']
         axes.set(title=f'{title}\nmean IoU {mean_iou:.2%}', xlabel='IoU', xlim=(0, 1))
-        with files.atomic_path(path) as temporary:
-            figure.savefig(temporary, dpi=110)
+        return figure
 
 
 def _without_nan(values):
