@@ -6,8 +6,10 @@ TensorFlow is not imported here, so that --help and mistakes are answered at onc
 """
 
 import argparse
+import difflib
 import os
 import re
+import sys
 import time
 from argparse import ArgumentTypeError
 from contextlib import suppress
@@ -17,6 +19,7 @@ TRAIN_ENCODER = ('none', 'conv5', 'conv4', 'conv3', 'all')
 AUGMENTATIONS = ('mirror', 'brightness', 'contrast', 'gamma', 'colour', 'crop', 'rotation')
 DATASETS = ('kitti', 'kitti-semantics', 'camvid', 'cityscapes', 'folder')
 OVERLAYS = ('both', 'tint', 'outline', 'mask')
+VERSION = '1.0'  # of pyproject.toml
 COPIES = 8  # of each image where --augment is given alone
 
 
@@ -59,19 +62,50 @@ def parse(argv):
     Exits with 2 and a line that names the mistake where the words make no sense.
     """
     argv = list(argv)
+    if argv[:1] == ['help']:
+        argv[0] = '--help'
     if not argv or argv[0].startswith('-'):
         argv.insert(0, 'train')
     elif argv[0] not in COMMANDS:
-        argparse.ArgumentParser(prog='main.py').error(
-            f'there is no command {argv[0]!r}; the commands are {", ".join(COMMANDS)}')
-    parser, subparsers = _build_parser()
-    if argv[0] == 'train':
-        return 'train', _parse_training(subparsers['train'], argv[1:])
-    args = parser.parse_args(argv)
+        _Parser(prog='main.py').error(
+            f'there is no command {argv[0]!r}{_did_you_mean(argv[0], COMMANDS)}; the commands are '
+            f'{", ".join(COMMANDS)}')
+    command, *words = argv
+    parser = _make_parser(command)
+    if command == 'train':
+        return command, _parse_training(parser, words)
+    args = parser.parse_args(words)
+    if hasattr(args, 'run'):
+        args.run = _find_run(args.run)
+    if command == 'predict' and not args.inputs:
+        parser.error(f'{args.run}: nothing to paint; give a run and then images, folders or '
+                     'videos, as in main.py predict runs/NAME holiday.jpg')
     if getattr(args, 'output', '') is None:
-        folder = 'predictions' if args.command == 'predict' else 'export'
+        folder = 'predictions' if command == 'predict' else 'export'
         args.output = os.path.join(args.run, folder)
-    return vars(args).pop('command'), args
+    return command, args
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes are one line, without the usage."""
+
+    def error(self, message):
+        unknown = re.fullmatch(r'unrecognized arguments: (--[^ =]+).*', message, re.DOTALL)
+        if unknown:
+            message += _did_you_mean(unknown[1], self._option_string_actions)
+        print(f'Error: {message}; {self.prog} --help lists the options', file=sys.stderr)
+        sys.exit(2)
+
+
+def _did_you_mean(word, known):
+    near = difflib.get_close_matches(word, known, 1)
+    return f'; did you mean {near[0]}?' if near else ''
+
+
+def _find_run(name, runs_dir='runs'):
+    """A run's folder, which may be given by its name alone."""
+    folder = os.path.join(runs_dir, name)
+    return folder if os.path.isdir(folder) and not os.path.exists(name) else name
 
 
 def parse_training(argv):
@@ -79,17 +113,18 @@ def parse_training(argv):
     return parse(['train', *argv])[1]
 
 
-def _build_parser():
-    parser = argparse.ArgumentParser(prog='main.py')
-    subparsers = parser.add_subparsers(dest='command')
-    made = {}
-    for name, summary in COMMANDS.items():
-        made[name] = new = subparsers.add_parser(
-            name, description=summary[0].upper() + summary[1:] + '.', allow_abbrev=False,
-            prog=f'main.py {name}'.removesuffix(' train'), formatter_class=_Formatter)
-        (_add_training if name == 'train' else _add_other)(new)
-        new.add_argument('--debug', action='store_true', help='show the traceback of an error')
-    return parser, made
+def _make_parser(command):
+    summary = COMMANDS[command]
+    parser = _Parser(prog=f'main.py {command}'.removesuffix(' train'), allow_abbrev=False,
+                     description=summary[0].upper() + summary[1:] + '.', formatter_class=_Formatter)
+    if command == 'train':
+        _add_training(parser)
+    else:
+        _add_other(parser, command)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of an error')
+    parser.add_argument('--version', action='version', version=f'road-segmentation {VERSION}',
+                        help='show the version')
+    return parser
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -187,29 +222,50 @@ def _add_dataset(add, default):
 
 def _parse_training(parser, argv):
     args = parser.parse_args(argv)
+    unset = object()  # argparse sets a default only where there is no value
+    given = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
+    given = {name: value for name, value in vars(given).items() if value is not unset}
     if args.resume:
-        unset = object()  # argparse sets a default only where there is no value
-        given = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
-        given = {name: value for name, value in vars(given).items() if value is not unset}
-        return argparse.Namespace(**given | {'debug': args.debug})
+        given |= {'debug': args.debug, 'resume': _find_run(args.resume, args.runs_dir)}
+        return argparse.Namespace(**given)
     if args.sample and args.preset:
         parser.error(f'--sample has its own settings; leave out --preset {args.preset}')
     if args.sample or args.preset:
         parser.set_defaults(**(SAMPLE_DEFAULTS if args.sample else PRESETS[args.preset]))
         args = parser.parse_args(argv)
-    if not args.augment and getattr(args, 'copies', 1) != 1:
-        parser.error(f'--copies {args.copies} needs --augment: without it all copies are the same')
-    if args.sample:
-        for option in ('dataset_dir', 'dataset', 'target', 'download_kitti', 'vgg_dir',
-                       'vgg_weights'):
-            if getattr(args, option, None):
-                parser.error(f'--sample makes its own data; leave out {option_text(option, "")[0]}')
+    _refuse_unused(parser, args, given)
     inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
     derived = {'dataset_dir': os.path.join(inputs, 'data_road'),
                'dataset': None if 'dataset_dir' in args else 'kitti',
-               'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES if args.augment else 1,
+               'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES,
                'name': time.strftime('fcn8s-%Y%m%d-%H%M%S')}
-    return argparse.Namespace(**derived | vars(args))
+    settings = argparse.Namespace(**derived | vars(args))
+    if not settings.augment:
+        settings.copies = 1
+    return settings
+
+
+def _refuse_unused(parser, args, given):
+    """Exit with 2 if a given option would do nothing beside the others."""
+    copies = given.get('copies', 1)
+    if not args.augment and copies != 1:
+        parser.error(f'--copies {copies} needs --augment: without it all copies are the same')
+    if given.get('augment') and given.get('copies') == 1:
+        parser.error('--copies 1 with --augment: the first copy of an image is the image itself, '
+                     'so nothing would change; give 0, 2 or more copies')
+    if 'encoder_learning_rate' in given and args.train_encoder == 'none':
+        parser.error('--encoder-learning-rate needs --train-encoder: a frozen encoder has no '
+                     'learning rate')
+    if 'cache_limit' in given and not args.cache:
+        parser.error('--cache-limit does nothing with --no-cache; leave one of them out')
+    if args.download_kitti and given.get('dataset', 'kitti') != 'kitti':
+        parser.error(f'--download-kitti downloads KITTI Road, not {args.dataset}; leave one of '
+                     'them out')
+    if args.sample:
+        for option in ('dataset_dir', 'dataset', 'target', 'download_kitti', 'vgg_dir',
+                       'vgg_weights'):
+            if option in given:
+                parser.error(f'--sample makes its own data; leave out {option_text(option, "")[0]}')
 
 
 def show(args):
@@ -218,17 +274,19 @@ def show(args):
     defaults = vars(parse_training(preset))
     print('Settings (* = not the default)')
     for name, value in vars(args).items():
+        if value is None or value is False and name != 'cache':
+            continue
         chosen = value != defaults[name] and name != 'name' and not isinstance(value, DefaultSize)
         mark = '*' if chosen else ' '
         option, text = option_text(name, value)
-        print(f'  {mark} {option:16s} {text}')
+        print(f'  {mark} {option:16s} {text}'.rstrip())
 
 
 # ------------------------------------------------------------------------------- other commands
 
 
-def _add_other(parser):
-    name, add = parser.prog.split()[-1], parser.add_argument
+def _add_other(parser, name):
+    add = parser.add_argument
     if name == 'runs':
         add('--runs-dir', default='runs', metavar='DIR', help='folder of the runs')
     elif name == 'check':
@@ -245,7 +303,7 @@ def _add_other(parser):
         add('--split', choices=('validation', 'train', 'test'), default='validation',
             help='which frames; test: for data sets whose test images have labels')
     if name == 'predict':
-        add('inputs', metavar='INPUT', nargs='+', help='an image, a video, or a folder of them')
+        add('inputs', metavar='INPUT', nargs='*', help='an image, a video, or a folder of them')
         add('--output', metavar='DIR',
             help='folder of the results; same names are overwritten (default: RUN/predictions)')
         add('--overlay', choices=OVERLAYS, default='both',
@@ -268,8 +326,12 @@ def _add_other(parser):
 
 def option_text(name, value):
     """A setting as it is typed: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
+    if value is False:  # --no-cache is the only option of its kind
+        return f'--no-{name.replace("_", "-")}', ''
     if name == 'target':
         text = ','.join(value)
+    elif value is True:
+        text = ''
     elif name == 'augment':
         text = 'all' if tuple(value) == AUGMENTATIONS else ','.join(value) or 'none'
     else:

@@ -205,6 +205,8 @@ def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
     starts = np.arange(2, 6).reshape(2, 2) / 6  # shares of the training that are done
     expected = np.stack([2 * (1 + starts.mean(axis=1)), [0.75] * 2], -1)
     np.testing.assert_allclose([row[1] for row in rows], expected, rtol=1e-5)
+    # an epoch's learning rate is that of its first step
+    np.testing.assert_allclose([row[3] for row in rows], 1 + starts[:, 0])
 
 
 def test_train_nn_initialises_only_what_is_missing():

@@ -1,5 +1,7 @@
 """The command line: what is accepted and what is refused in one line."""
 
+import os
+
 import pytest
 
 from road import settings
@@ -15,12 +17,44 @@ from road import settings
     *((['predict', 'r', 'x', '--share', share], f'{share!r} is not I/N with I from 1 to N')
       for share in ('0/2', '3/2', '1', '1/0')),
     (['--copies', '3'], '--copies 3 needs --augment'), (['evaluate'], 'RUN'),
-    (['evaluat', 'x'], "there is no command 'evaluat'; the commands are train, evaluate, submit")])
-def test_mistakes_are_named(capsys, argv, complaint):
+    (['--copies', '1', '--augment', 'all'], 'the first copy of an image is the image itself'),
+    (['--encoder-learning-rate', '1e-4'], 'needs --train-encoder'),
+    (['--no-cache', '--cache-limit', '2'], 'does nothing with --no-cache'),
+    (['--download-kitti', '--dataset', 'camvid'], 'downloads KITTI Road, not camvid'),
+    (['predict', 'holiday.jpg'], 'holiday.jpg: nothing to paint; give a run and then'),
+    (['--epohcs', '3'], 'did you mean --epochs?'),
+    (['predict', 'r', 'x', '--overlya'], 'did you mean --overlay?'),
+    (['evaluat', 'x'], "no command 'evaluat'; did you mean evaluate?; the commands are train, ")])
+def test_mistakes_are_one_line_that_names_them(capsys, argv, complaint):
     with pytest.raises(SystemExit) as stop:
         settings.parse(argv)
     error = capsys.readouterr().err
-    assert stop.value.code == 2 and complaint in error.split('error: ')[1]
+    assert stop.value.code == 2
+    assert error.startswith('Error: ') and error.count('\n') == 1
+    assert complaint in error
+
+
+@pytest.mark.parametrize('word', ['help', '--help', '--version'])
+def test_help_and_version_end_well(capsys, word):
+    with pytest.raises(SystemExit) as stop:
+        settings.parse([word])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out
+
+
+def test_version_is_that_of_the_package():
+    with open('pyproject.toml', encoding='utf-8') as file:
+        assert f'version = "{settings.VERSION}"' in file.read()
+
+
+def test_run_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'runs' / 'mine').mkdir(parents=True)
+    assert settings.parse(['evaluate', 'mine'])[1].run == os.path.join('runs', 'mine')
+    assert settings.parse_training(['--resume', 'mine']).resume == os.path.join('runs', 'mine')
+    (tmp_path / 'mine').mkdir()
+    assert settings.parse(['evaluate', 'mine'])[1].run == 'mine'
+    assert settings.parse(['evaluate', 'other'])[1].run == 'other'
 
 
 def test_derived_defaults():
@@ -29,6 +63,8 @@ def test_derived_defaults():
     assert (args.dataset_dir, args.vgg_dir, args.copies) == ('data/data_road', 'data/vgg', 1)
     args = settings.parse_training(['--augment', 'crop', '--data-dir', 'd', '--vgg-dir', 'v'])
     assert (args.dataset_dir, args.vgg_dir, args.copies) == ('d/data_road', 'v', settings.COPIES)
+    args = settings.parse_training(['--preset', 'laptop', '--augment', 'none'])
+    assert args.copies == 1
     args = settings.parse_training(['--sample', '--augment', 'all', '--copies', '0'])
     assert (args.dataset_dir, args.copies) == ('data/sample/data_road', 0)
     assert settings.parse(['export', 'r'])[1].output == 'r/export'
@@ -59,4 +95,6 @@ def test_augment_is_shown_as_it_is_typed(text, names, shown):
 def test_settings_in_force_are_marked(capsys):
     settings.show(settings.parse_training(['--epochs', '2', '--image-size', '64x192']))
     lines = capsys.readouterr().out.split('\n')
-    assert '    --batch-size     4' in lines and '  * --image-size     64x192' in lines
+    assert '    --batch-size     4' in lines
+    assert '  * --image-size     64x192' in lines
+    assert '    --cache' in lines

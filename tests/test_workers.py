@@ -66,9 +66,13 @@ def test_processes_begin_alike_or_not_at_all():
         settings = {'schedule': 'cosine', 'l2': 0.1, 'data_dir': 'x'} | settings
         run = Run('folder', settings, 'encoder', *frames)
         workers, sent, batches = Workers(['a:1', 'b:2'], 1), [], SimpleNamespace(epoch=0)
-        workers.precision, workers.sent, workers.waiting = precision, 'sent', ['received']
+        workers.precision, workers.sent = precision, 'sent'
+        workers.received, workers.copied = 'received', 'copied'
 
-        def answer(_, feed):
+        def answer(fetched, feed=None):
+            if fetched == 'copied':
+                assert sent
+                return None
             sent.extend(feed['sent'])
             return [7, feed['sent'][2] + other, feed['sent'][2]]
 
@@ -81,8 +85,8 @@ def test_processes_begin_alike_or_not_at_all():
     assert usual == synchronize(data_dir='y')
     assert 0 < usual < 2**24
     others = {synchronize('bfloat16'), synchronize(frames='ac'), synchronize(l2=0.2),
-              synchronize(schedule='constant')}
-    assert len({usual, *others}) == 5
+              synchronize(schedule='constant'), synchronize(train_encoder='conv4')}
+    assert len({usual, *others}) == 6
     with pytest.raises(InputError, match='differ in settings, frames or encoder; start all'):
         synchronize(other=1)
 
@@ -124,7 +128,7 @@ def test_only_what_waits_for_others_ends_with_them():
     with tf.Graph().as_default(), workers.session() as sess:
         last = tf.py_func(lambda: np.float32(time.sleep(8) or 1), [], tf.float32)
         assert sess.run([last]) == [1]
-        workers.waiting.append(last)
+        workers.waiting.add(last.name)
         with pytest.raises(InputError, match=f'{addresses[1]}: ended, .* with --resume RUN if'):
             sess.run([tf.constant(1), [last]])
 
@@ -330,10 +334,11 @@ def test_bfloat16_and_processes_that_differ(place):
         with Group(place, 2, precision, '--precision', precision, '--epochs', '1') as group:
             assert group.codes() == [0, 0], group.output(0)
     assert variables(f'{place[0]}/float16')['loss_scale/good_steps'] > 0
-    differing = ['--batch-size', '4'], ['--batch-size', '3']
-    with Group(place, 2, 'differing', own=differing) as group:
-        assert group.codes() == [2, 2]
-        assert all('Error: the processes differ in' in group.output(i) for i in (0, 1))
+    for own in ((['--batch-size', '4'], ['--batch-size', '3']),
+                (['--train-encoder', 'conv4'], ['--train-encoder', 'conv5'])):
+        with Group(place, 2, f'differing{own[0][0]}', own=own) as group:
+            assert group.codes() == [2, 2]
+            assert all('Error: the processes differ in' in group.output(i) for i in (0, 1))
 
 
 @slow

@@ -8,7 +8,7 @@ from road.data.images import fit_shape, network_shape, read_frames, resize_confi
 from road.errors import InputError
 from road.files import atomic_path, file_digest, write_json
 from road.network.feature_cache import FeatureCache
-from road.network.predictor import BATCH, outputs_ahead
+from road.network.predictor import BATCH, prefetch_depth
 from road.prefetch import batched, prefetch
 from road.progress import tqdm
 from road.runs import run_folder
@@ -27,10 +27,10 @@ def run(args, open_run):
         title = f'{run.folder}: {len(frames)} {args.split} frames'
         if args.split == 'train':
             title += ', which the run was TRAINED on: their scores do not tell how good it is'
-        scorer = make_scorer(run.classes, with_birdseye=data.layout == 'kitti')
+        scorer = make_scorer(run.classes, with_birdseye=data.format == 'kitti')
         outputs = with_labels(predict(opened, data, frames), frames, data.read_label)
         scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'),
-                   depth=outputs_ahead(len(run.classes)))
+                   depth=prefetch_depth(len(run.classes)))
         print(f'{title}\n{scorer.format_scores()}')
         path = os.path.join(run.folder, f'evaluation-{args.split}')
         write_json(f'{path}.json', {

@@ -12,6 +12,10 @@ from road.network.cluster import answers, read_cluster, read_timeout
 from road.network.tf1 import tf
 from road.prefetch import start_thread
 
+# What may differ between the processes of a run: where their files are.
+OWN_SETTINGS = ('data_dir', 'dataset_dir', 'vgg_dir', 'vgg_weights', 'runs_dir', 'name',
+                'download_kitti', 'cache_limit')
+
 
 class Alone:
     """A process that trains alone: the same methods as Workers, without others."""
@@ -53,7 +57,8 @@ class Workers:
         self.is_chief = rank == 0
         self.timeout = read_timeout()
         self.alive = set()  # addresses that have answered
-        self.waiting = []  # Tensors whose value needs all processes
+        self.collectives = 0  # in the graph so far
+        self.waiting = {'cross_entropy:0'}  # names of Tensors whose value needs all processes
 
     def start(self, args, device):
         """Start this process's server. Raises InputError if it cannot listen."""
@@ -80,7 +85,8 @@ class Workers:
         sess = tf.Session(self.server.target, config=self.config)
 
         def run(fetches, *args, **kwargs):  # all else may last longer than the others live
-            waits = any(x is y for x in tf.nest.flatten(fetches) for y in self.waiting)
+            waits = any(getattr(fetch, 'name', fetch) in self.waiting
+                        for fetch in tf.nest.flatten(fetches))
             step = partial(tf.Session.run, sess, fetches, *args, **kwargs)
             return self._wait(step) if waits else step()
 
@@ -101,19 +107,20 @@ class Workers:
         known = [gradient for gradient in gradients if gradient is not None]
         total, *sums = self._sum([count, *(count * x for x in (cross_entropy, *known))])
         mean, *means = (x / total for x in sums)
-        self.waiting.append(mean)
         means = iter(means)
         return mean, [None if gradient is None else next(means) for gradient in gradients]
 
     def broadcast_variables(self, variables):
         """Add to the graph what `synchronize` runs: all processes take the chief's variables."""
         self.sent = tf.placeholder(tf.float32, [1 + self.count])
+        self.received, = self._sum([self.sent])
         own = [tf.cast(tf.identity(v), tf.float32) if self.is_chief else tf.zeros(v.shape)
                for v in variables]  # the count of a loss scale is an integer
-        received, *values = self._sum([self.sent, *own])
+        values = self._sum(own)
         with tf.control_dependencies([tf.assign(v, tf.cast(value, v.dtype.base_dtype))
                                       for v, value in zip(variables, values)]):
-            self.waiting.append(tf.identity(received))
+            self.copied = tf.identity(values[0])
+        self.waiting |= {self.received.name, self.copied.name}
 
     def synchronize(self, sess, run, batches):
         """Wait for all processes; take the chief's variables and epoch, and a part of each batch.
@@ -121,22 +128,24 @@ class Workers:
         Raises InputError if settings, frames, encoder or precision are not those of the others.
         """
         print(f'Process {self.rank} of {self.count} waits for the others', file=sys.stderr)
-        facts = [x for x in run.settings.values() if isinstance(x, (int, float, tuple))]  # no paths
-        facts += run.settings['schedule'], *run[2:], self.precision
-        number = zlib.crc32(repr(facts).encode()) >> 8  # float32 holds 24 bits
+        facts = {name: value for name, value in run.settings.items() if name not in OWN_SETTINGS}
+        text = repr((sorted(facts.items()), *run[2:], self.precision))
+        number = zlib.crc32(text.encode(errors='surrogateescape')) >> 8  # float32 holds 24 bits
         sent = [number if i == self.rank else 0 for i in range(self.count)]
         epoch = batches.epoch if self.is_chief else 0
-        epoch, *numbers = sess.run(self.waiting[-1], {self.sent: [epoch, *sent]})
+        epoch, *numbers = sess.run(self.received, {self.sent: [epoch, *sent]})
         if len(set(numbers)) > 1:
             raise InputError('the processes differ in settings, frames or encoder; start all alike')
+        sess.run(self.copied)
         self.alive.update(self.addresses)
         batches.epoch, batches.rank, batches.processes = int(epoch), self.rank, self.count
 
     def _sum(self, tensors):
         """float32 Tensors of known shapes, each summed over all processes."""
+        self.collectives += 1
         flat = tf.raw_ops.CollectiveReduceV2(
             input=tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0),
-            group_size=self.count, group_key=1, instance_key=1 + len(self.waiting),
+            group_size=self.count, group_key=1, instance_key=self.collectives,
             ordering_token=[], merge_op='Add', final_op='Id', timeout_seconds=self.timeout,
             communication_hint='nccl' if tf.config.list_physical_devices('GPU') else 'auto')
         parts = tf.split(flat, [tensor.shape.num_elements() for tensor in tensors])
