@@ -28,23 +28,33 @@ def contents(folder):
     return state['epoch'], tf.train.load_checkpoint(prefix).get_tensor('x')[0]
 
 
-@pytest.mark.parametrize('call, kept', [('replace', 1), ('listdir', 1), ('remove', 2)])
+@pytest.mark.parametrize('call, kept', [('replace', (1, 1)), ('listdir', (2, 3)),
+                                        ('remove', (2, 3))])
 def test_killed_save_leaves_a_complete_checkpoint(saved, monkeypatch, call, kept):
     folder, saver, sess = saved
-    for _ in range(2):  # also over the files that the first kill left
+    for epoch, expected in zip((2, 3), kept):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(checkpoints.os, call, Mock(side_effect=KeyboardInterrupt))
-            checkpoints.save(folder, saver, sess, {'epoch': 2})
-        assert contents(folder) == (kept, kept)
-    checkpoints.tidy(folder)
-    assert contents(folder) == (kept, kept) and len(os.listdir(folder)) == 3
-    checkpoints.save(folder, saver, sess, {'epoch': 3})
-    assert contents(folder) == (3, 2) and len(os.listdir(folder)) == 3
+            checkpoints.save(folder, saver, sess, {'epoch': epoch})
+        assert contents(folder) == (expected, min(expected, 2))
+    checkpoints.save(folder, saver, sess, {'epoch': 4})
+    assert contents(folder) == (4, 2)
+    assert len(os.listdir(folder)) == 3
+
+
+def test_files_of_others_and_what_cannot_be_removed_stay(saved):
+    folder, saver, sess = saved
+    for name in ('.ipynb_checkpoints', 'epoch-0.index'):
+        os.mkdir(os.path.join(folder, name))
+    checkpoints.save(folder, saver, sess, {'epoch': 2})
+    assert sorted(os.listdir(folder)) == [
+        '.ipynb_checkpoints', 'epoch-0.index', 'epoch-2.data-00000-of-00001', 'epoch-2.index',
+        'state.json']
 
 
 def test_full_disk_is_one_line_and_keeps_the_old_checkpoint(saved, monkeypatch):
     folder, saver, sess = saved
-    reason = 'SaveV2 failed:\n  /a/last/model-b.index; No space left on device\n  more'
+    reason = 'SaveV2 failed:\n  /a/last/epoch-2.index; No space left on device\n  more'
     monkeypatch.setattr(saver, 'save', Mock(
         side_effect=tf.errors.ResourceExhaustedError(None, None, reason)))
     with pytest.raises(InputError, match=r'^[^\n]*last: cannot be written \(No space left on '
@@ -53,14 +63,25 @@ def test_full_disk_is_one_line_and_keeps_the_old_checkpoint(saved, monkeypatch):
     assert contents(folder) == (1, 1)
 
 
-def test_checkpoint_that_is_changed_or_of_another_network_is_refused(saved):
+@pytest.mark.parametrize('ending', ['data-00000-of-00001', 'index'])
+@pytest.mark.parametrize('damage', ['changed', 'cut', 'missing'])
+def test_damaged_file_is_one_line_with_the_cure(saved, ending, damage):
+    prefix, _ = checkpoints.read(saved[0])
+    path = f'{prefix}.{ending}'
+    with open(path, 'r+b') as file:
+        file.write(b'????')
+    if damage == 'cut':
+        os.truncate(path, 40)
+    elif damage == 'missing':
+        os.remove(path)
+    with pytest.raises(InputError, match='epoch-1: missing, cut short or changed .*Copy the run'):
+        checkpoints.read(saved[0])
+    assert checkpoints.read(saved[0], verify=False)[1] == {'epoch': 1}
+
+
+def test_checkpoint_of_another_network_is_refused(saved):
     prefix, _ = checkpoints.read(saved[0])
     with tf.Graph().as_default(), tf.Session() as sess:
         tf.get_variable('y', [1000])
         with pytest.raises(InputError, match='not a checkpoint of this network'):
             checkpoints.restore(tf.train.Saver(), sess, prefix)
-    with open(f'{prefix}.data-00000-of-00001', 'r+b') as file:
-        file.write(b'?')
-    with pytest.raises(InputError, match='changed since it was written'):
-        checkpoints.read(saved[0])
-    assert checkpoints.read(saved[0], verify=False)[1] == {'epoch': 1}

@@ -1,13 +1,12 @@
-"""Checkpoints that are complete or not there: variables written by tf.train.Saver, and state.json.
+"""Checkpoints that are complete or not there: TensorFlow's files epoch-N.*, and state.json.
 
-state.json holds the caller's state and names the files in use, model-a.* or model-b.*, with sizes
-and CRC-32. New files get the letter that is not in use. Then state.json is replaced, in one step,
-and the old files are removed. A process killed in between leaves the old checkpoint or the new one.
+state.json holds the caller's state; its epoch N names the files in use. The files of a new epoch
+are written first, then state.json is replaced, in one step, then the old files are removed: a
+process killed in between leaves the old checkpoint or the new one.
 """
 
 import os
-import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from road import files
 from road.errors import InputError, cannot_write
@@ -24,27 +23,26 @@ def writing(path):
 
 
 def save(folder, saver, sess, state):
-    """Save the session's variables and `state`, a dict for JSON.
+    """Save the session's variables and `state`, a dict for JSON with an int `epoch`, a new one.
 
     Raises InputError if they cannot be written; the old checkpoint is kept.
     """
-    name = 'model-b' if _state(folder).get('checkpoint') == 'model-a' else 'model-a'
     with writing(folder):
         os.makedirs(folder, exist_ok=True)
-        saver.save(sess, os.path.join(folder, name), write_meta_graph=False, write_state=False)
-        written = {file: _size_and_crc(os.path.join(folder, file))
-                   for file in sorted(os.listdir(folder)) if file.startswith(f'{name}.')}
-        files.write_json(os.path.join(folder, 'state.json'),
-                         {'checkpoint': name, 'files': written, **state})
+        prefix = os.path.join(folder, f'epoch-{state["epoch"]}')
+        saver.save(sess, prefix, write_meta_graph=False, write_state=False)
+        files.write_json(os.path.join(folder, 'state.json'), state)
     tidy(folder)
 
 
 def tidy(folder):
-    """Remove the files that state.json does not name: those of an old or unfinished checkpoint."""
-    in_use = {'state.json', *_state(folder)['files']}
+    """Remove what `save` wrote and state.json does not name: an old or unfinished checkpoint."""
+    in_use = f'epoch-{_state(folder).get("epoch")}.'
     for name in os.listdir(folder):
-        if name not in in_use:
-            os.remove(os.path.join(folder, name))
+        if name.startswith('epoch-') and not name.startswith(in_use):
+            with suppress(OSError):  # open on Windows, or not a file: it does no harm
+                os.remove(os.path.join(folder, name))
+    files.remove_leftovers(folder)
 
 
 def exists(folder):
@@ -52,25 +50,26 @@ def exists(folder):
 
 
 def read(folder, verify=True):
-    """Read a checkpoint: (prefix for Saver.restore, state); `verify` compares sizes and CRC-32.
+    """Read a checkpoint: (prefix for Saver.restore, state).
 
+    verify: read all variables, by which TensorFlow compares them with their checksums.
     Raises InputError if a file is missing, cut short or changed.
     """
-    path = os.path.join(folder, 'state.json')
     cure = (f'Copy the run again, or move {os.path.dirname(folder)} away and --resume the run, '
             'which then starts at its first epoch')
     state = _state(folder)
-    try:
-        expected = {os.path.join(folder, name): tuple(size_and_crc)
-                    for name, size_and_crc in state.pop('files').items()}
-        prefix = os.path.join(folder, state.pop('checkpoint'))
-        if f'{prefix}.index' not in expected:
-            raise ValueError
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f'{path}: missing or damaged. {cure}') from error
-    for file, size_and_crc in expected.items() if verify else ():
-        if not os.path.isfile(file) or _size_and_crc(file) != size_and_crc:
-            raise InputError(f'{file}: missing, cut short or changed since it was written. {cure}')
+    if not isinstance(state.get('epoch'), int):
+        raise InputError(f'{folder}/state.json: missing or damaged. {cure}')
+    prefix = os.path.join(folder, f'epoch-{state["epoch"]}')
+    if verify:
+        try:
+            reader = tf.train.load_checkpoint(prefix)
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
+        # a LookupError, IndexError, is what TensorFlow raises if a file ends too early
+        except (tf.errors.OpError, LookupError, ValueError) as error:
+            raise InputError(f'{prefix}: missing, cut short or changed since it was written. '
+                             f'{cure}') from error
     return prefix, state
 
 
@@ -86,11 +85,3 @@ def restore(saver, sess, prefix):
 
 def _state(folder):
     return files.read_json(os.path.join(folder, 'state.json'))
-
-
-def _size_and_crc(path):
-    crc = 0
-    with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(1 << 20), b''):
-            crc = zlib.crc32(block, crc)
-        return file.tell(), crc

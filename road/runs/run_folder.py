@@ -61,7 +61,7 @@ class Run(NamedTuple):
             if state.get(key) != value:
                 raise InputError(f'{folder}: belongs to another run, its {key} is {state.get(key)} '
                                  f"and not {value}; put the run's own checkpoint back")
-        if not are_rows(state.get('rows')) or not isinstance(state.get('epoch'), int):
+        if not are_rows(state.get('rows')):
             raise InputError(f'{folder}/state.json: damaged. Copy the run again or train again')
         return prefix, state
 
