@@ -6,37 +6,32 @@ from road.errors import InputError
 from road.files import read_json
 from road.network import surgery
 from road.network.export import TAG, save, size_and_speed
+from road.settings import option_text
 
-README = """{title}: FCN-8s on VGG16, as a TensorFlow SavedModel with the tag '{tag}'.
-
-Signature serving_default
-{outputs}
-The model resizes images to {height}x{width} (height x width), and {output} back. Images of
-other proportions keep them and are resized to as many pixels. Dark images are brightened.
+README = """{title}: FCN-8s on VGG16, a TensorFlow SavedModel with the tag '{tag}'.
 
     import tensorflow as tf
     model = tf.saved_model.load(folder)  # keep `model`: the signature alone does not keep it alive
-    {variable} = model.signatures['serving_default'](images=tf.constant(images))['{variable}']
+    outputs = model.signatures['serving_default'](images=tf.constant(images))
 
+    images         uint8 [n, height, width, 3], RGB, any size
+{outputs}
+
+Images are resized to {height}x{width} (height x width), and the outputs back. Images of other
+proportions keep them and get about as many pixels. Dark images are brightened.
 TensorFlow Serving expects these files in MODEL/1/.
 
-Training run {run}
-{settings}
-Trained on {training} frames, validated on {validation}.
-
-Scores on the validation frames
-{scores}
+Training run {run}, {training} frames
+    {settings}
+Scores on its {validation} validation frames
+    {scores}
 """
-
-CONFIDENCE = """    images      uint8 [n, height, width, 3], RGB, any size
-    confidence  float32 [n, height, width], 0 to 1
-A confidence is the probability that a pixel is {name}, the softmax of the network's logits. A pixel
-is usually called {name} from 0.5 on."""
-CLASSES = """    images         uint8 [n, height, width, 3], RGB, any size
-    probabilities  float32 [n, height, width, {count}], 0 to 1
+CONFIDENCE = """    confidence     float32 [n, height, width], 0 to 1, the probability of {name}
+A pixel is usually called {name} from a confidence of 0.5 on."""
+CLASSES = """    probabilities  float32 [n, height, width, {count}], 0 to 1
     classes        uint8 [n, height, width], the most probable class
-The probabilities are the softmax of the network's logits. The classes, and their usual colours:
-{names}"""
+The classes: {names}"""
+SETTINGS = ('epochs', 'batch_size', 'learning_rate', 'augment', 'train_encoder', 'seed')
 
 
 def run(args, open_run):
@@ -59,27 +54,24 @@ def readme(run):
     for view in ('perspective', 'birdseye'):
         if view in evaluation:
             *_, row = evaluation[view].values()  # URBAN or all
-            scores.append(f'    {view:11s} {_score_text(row, ("MaxF", "AP", "IoU"))}')
+            scores.append(f'{view}: {_score_text(row, ("MaxF", "AP", "IoU"))}')
     if 'mean_IoU' in evaluation:
-        scores = [f'    {_score_text(evaluation, ("mean_IoU", "accuracy"))}'.replace('_', ' '),
-                  f'    IoU: {_score_text(evaluation["IoU"], evaluation["IoU"])}']
+        scores = [f'{_score_text(evaluation, ("mean_IoU", "accuracy"))}'.replace('_', ' '),
+                  f'IoU: {_score_text(evaluation["IoU"], evaluation["IoU"])}']
     if not scores:
-        scores = [f'    none: python main.py evaluate {run.folder} was not run before the export']
-    settings = [f'    {name:14s} {value}' for name, value in run.settings.items()]
-    height, width = run.settings['image_size']
+        scores = [f'none: python main.py evaluate {run.folder} was not run before the export']
     if len(run.classes) == 2:
         name = run.classes[1].name
-        own = {'title': f'{name.capitalize()} segmentation', 'variable': 'confidence',
-               'output': 'the confidence', 'outputs': CONFIDENCE.format(name=name)}
+        title, outputs = f'{name.capitalize()} segmentation', CONFIDENCE.format(name=name)
     else:
-        names = '\n'.join(f'    {i:3d}  {each.name}, RGB {each.colour}'
-                          for i, each in enumerate(run.classes))
-        own = {'title': 'Semantic segmentation', 'variable': 'classes',
-               'output': 'the probabilities',
-               'outputs': CLASSES.format(count=len(run.classes), names=names)}
-    return README.format(tag=TAG, height=height, width=width, run=run.folder, **own,
-                         scores='\n'.join(scores), settings='\n'.join(settings),
-                         training=len(run.training), validation=len(run.validation))
+        title = 'Semantic segmentation'
+        names = ', '.join(f'{i} {each.name}' for i, each in enumerate(run.classes))
+        outputs = CLASSES.format(count=len(run.classes), names=names)
+    height, width = run.settings['image_size']
+    return README.format(
+        title=title, tag=TAG, outputs=outputs, height=height, width=width, run=run.folder,
+        training=len(run.training), validation=len(run.validation), scores='\n    '.join(scores),
+        settings=' '.join(' '.join(option_text(name, run.settings[name])) for name in SETTINGS))
 
 
 def _score_text(scores, names):

@@ -24,23 +24,8 @@ TAG = 'serve'  # tf.saved_model.SERVING
 
 
 def resize(values, shape):
-    """Resize a Tensor [n, h, w, c] to float32 [n, *shape, c] as Pillow does, bilinear."""
-    size = tf.stack(shape)
-    scale = tf.cast(size, tf.float32) / tf.cast(tf.shape(values)[1:3], tf.float32)
-    return tf.raw_ops.ScaleAndTranslate(images=values, size=size, scale=scale, translation=[0., 0.],
-                                        kernel_type='triangle', antialias=True)
-
-
-def resize_images(images, shape):
-    """Resize uint8 [n, h, w, c] to whole grey levels, float32 [n, *shape, c].
-
-    Pillow resizes the width first and then the height, and rounds after both. So does this, because
-    without the first rounding confidences differed by 0.005.
-    """
-    for side in reversed(shape):
-        images = tf.transpose(images, [0, 2, 1, 3])  # ScaleAndTranslate is faster along rows
-        images = tf.floor(resize(images, (side, tf.shape(images)[2])) + 0.5)
-    return images
+    """Resize a Tensor [n, h, w, c] to float32 [n, *shape, c]: bilinear, area-weighted to shrink."""
+    return tf.compat.v2.image.resize(values, shape, antialias=True)
 
 
 def brighten(images, light):
@@ -80,19 +65,18 @@ def build_graph(frozen, image_shape, light):
     """
     images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
     size = tf.shape(images)[1:3]
-    shape = tf.unstack(fit_shape(size, image_shape))
-    small = brighten(resize_images(images, shape), light)
+    shape = fit_shape(size, image_shape)
+    # As Pillow: the width first, then the height, and whole grey levels after both. Without the
+    # first rounding confidences differed by up to 0.08 from those of the other commands.
+    narrow = tf.round(resize(images, tf.stack([size[0], shape[1]])))
+    small = brighten(tf.round(resize(narrow, shape)), light)
     logits, = tf.import_graph_def(frozen, {'image_input:0': small}, ['logits:0'], name='fcn8s')
-    probabilities = tf.nn.softmax(logits)
-    if logits.shape[-1] == 2:
-        confidence = resize(tf.reshape(probabilities[:, 1], [-1, *shape, 1]), tf.unstack(size))
-        confidence = tf.clip_by_value(confidence[..., 0], 0, 1, name='confidence')
-        confidence.set_shape([None, None, None])
-        return images, {'confidence': confidence}
     num_classes = int(logits.shape[-1])
-    probabilities = resize(tf.reshape(probabilities, [-1, *shape, num_classes]), tf.unstack(size))
-    probabilities = tf.clip_by_value(probabilities, 0, 1, name='probabilities')
-    probabilities.set_shape([None, None, None, num_classes])
+    probabilities = tf.reshape(tf.nn.softmax(logits), [-1, shape[0], shape[1], num_classes])
+    if num_classes == 2:
+        confidence = resize(probabilities[..., 1:], size)[..., 0]
+        return images, {'confidence': tf.clip_by_value(confidence, 0, 1, name='confidence')}
+    probabilities = tf.clip_by_value(resize(probabilities, size), 0, 1, name='probabilities')
     classes = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8, name='classes')
     return images, {'probabilities': probabilities, 'classes': classes}
 
