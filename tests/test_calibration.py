@@ -10,7 +10,7 @@ TEXT = ('P0: 1 2 3\nP2: 5.0e+02 0 320 0 0 500.0 100 0 0 0 1 0\nR0_rect: 1 0 0 0 
         'Tr_cam_to_road: 1 0 0 0 0 1 0 -1.5 0 0 1 0\n')
 
 
-@pytest.mark.parametrize('text', [TEXT, TEXT.replace('\n', '\r\n').replace(': ', ' :\t')])
+@pytest.mark.parametrize('text', [TEXT, TEXT.replace('\n', '\r\n').replace(': ', ':\t')])
 def test_read_calibration(tmp_path, text):
     (tmp_path / 'calib.txt').write_bytes(text.encode())
     P2, R0_rect, Tr_cam_to_road = read_calibration(tmp_path / 'calib.txt')
@@ -20,11 +20,12 @@ def test_read_calibration(tmp_path, text):
 
 
 @pytest.mark.parametrize('old, new, complaint', [
-    ('P2:', 'P9:', 'no line for P2'), ('P0: 1', '\udc89PNG', 'found bytes that are no text'),
-    ('P0: 1 2 3', 'P2: 1 2 3', 'P2 is there twice'),
-    (' 0\n', '\n', 'P2 has 11 numbers, expected 12'), ('-1.5', 'nan', "Tr_cam_to_road holds 'nan'"),
-    ('5.0e+02', '5_0e+02', "P2 holds '5_0e.02', expected a finite number"),
-    ('5.0e+02', '5.0e+92', 'P2 holds .* at most'), ('100 0 0 0 1 0', '100 0 0 0 0 1', 'P2 has no')])
+    ('P0: 1', '\udc89PNG', 'cannot be read as text'),
+    ('P2:', 'P9:', 'expected a line P2 of 3x4 numbers'),
+    (' 0\n', '\n', 'line P2 .*array of size 11'),
+    ('-1.5', 'x', 'line Tr_cam_to_road of 3x4 numbers .*convert'),
+    ('-1.5', 'nan', 'line Tr_cam_to_road .*no inverse'),
+    ('100 0 0 0 1 0', '100 0 0 0 0 1', 'line P2 .*no inverse')])
 @pytest.mark.filterwarnings('error')
 def test_damaged_calibration_is_refused(tmp_path, old, new, complaint):
     path = tmp_path / 'calib.txt'
