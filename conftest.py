@@ -81,7 +81,7 @@ def train_run(scenes_dir, vgg_dir, tmp_path_factory):
             if not figures:  # they take a second
                 patch.setattr(main_module.figures, 'draw', lambda *_: None)
             code = main_module.main([
-                '--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder),
+                '--dataset-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder),
                 '--runs-dir', str(folder / 'runs'), '--name', name, '--image-size', '64x192',
                 '--val-frames', '1', '--batch-size', '2', '--precision', 'float32',
                 '--schedule', 'constant', '--augment', 'mirror', '--copies', '2', *options])

@@ -211,7 +211,7 @@ def _add_training(parser):
 
 
 def _add_dataset(add, default):
-    add('--dataset-dir', '--kitti-dir', metavar='DIR', default=default,
+    add('--dataset-dir', metavar='DIR', default=default,
         help='folder of the data set (default: <data-dir>/data_road, KITTI Road)')
     add('--dataset', choices=DATASETS, default=default,
         help='format of the data set (default: detected); folder: images/, masks/ and perhaps '
@@ -297,8 +297,7 @@ def _add_other(parser, name):
         add('run', metavar='RUN', help='a trained run, a folder under runs/')
         add('--vgg-dir', metavar='DIR', help='the VGG16 graph, if it has moved since the training')
     if name in ('evaluate', 'submit'):
-        add('--dataset-dir', '--kitti-dir', metavar='DIR',
-            help='the data set, if it has moved since the training')
+        add('--dataset-dir', metavar='DIR', help='the data set, if it has moved since the training')
     if name == 'evaluate':
         add('--split', choices=('validation', 'train', 'test'), default='validation',
             help='which frames; test: for data sets whose test images have labels')

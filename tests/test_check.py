@@ -136,7 +136,7 @@ def test_image_of_another_size_is_noted(copied_scenes, size):
 
 def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     """All faults at once and exit code 2; without faults exit code 0 and the counts."""
-    words = ['check', '--kitti-dir', copied_scenes, '--data-dir', str(tmp_path / 'data')]
+    words = ['check', '--dataset-dir', copied_scenes, '--data-dir', str(tmp_path / 'data')]
     assert main.main([*words, '--vgg-dir', vgg_dir]) == 0
     printed = capsys.readouterr().out
     for text in ('9 training labels, 3 test images, 12 calibration', 'No faults', 'fc6 and fc7',

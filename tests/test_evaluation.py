@@ -13,7 +13,7 @@ from road.commands import evaluate
 from road.data import images, kitti
 from road.data.batches import Sample
 from road.errors import InputError
-from road.files import file_digest, read_json, write_json
+from road.files import file_digest, read_json
 from road.network.feature_cache import FeatureCache
 from road.runs import run_folder
 
@@ -106,15 +106,3 @@ def test_test_labels_of_kitti_are_not_public(trained_run, capsys):
     error = capsys.readouterr().err.rstrip('\n').split('\n')[-1]
     assert error.endswith("cannot score its test images: KITTI Road's test labels are not public; "
                           'send the maps of `submit` to its server')
-
-
-@pytest.mark.usefixtures('opened_run')
-def test_run_of_an_earlier_version_is_of_road(trained_run, tmp_path, capsys):
-    run_dir = shutil.copytree(trained_run, tmp_path / 'run')
-    config = read_json(run_dir / 'config.json')
-    del config['classes'], config['light']
-    del config['settings']['dataset'], config['settings']['target']
-    config['settings']['kitti_dir'] = config['settings'].pop('dataset_dir')
-    write_json(run_dir / 'config.json', config)
-    assert main.main(['evaluate', str(run_dir)]) == 0
-    assert '\nURBAN ' in capsys.readouterr().out

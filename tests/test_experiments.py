@@ -40,7 +40,7 @@ def test_every_setting_with_every_seed(scenes_dir, vgg_dir, tmp_path, capsys, mo
     monkeypatch.setattr(experiments, 'subprocess', SimpleNamespace(run=called))
     path, runs_dir = tmp_path / 'list.txt', tmp_path / 'runs'
     path.write_text('# two\nplain:\nmirrored: --augment mirror --copies 2\n')
-    command = [str(path), '--runs-dir', str(runs_dir), '--kitti-dir', scenes_dir, '--vgg-dir',
+    command = [str(path), '--runs-dir', str(runs_dir), '--dataset-dir', scenes_dir, '--vgg-dir',
                vgg_dir, '--data-dir', str(tmp_path / 'data'), '--image-size', '64x192',
                '--val-frames', '1', '--epochs', '1', '--seeds']
     assert experiments.run([*command, '1']) == 0
@@ -55,7 +55,7 @@ def test_every_setting_with_every_seed(scenes_dir, vgg_dir, tmp_path, capsys, mo
         rows = list(csv.DictReader(file))
     assert [(row['name'], row['seed']) for row in rows] == [
         ('plain', '0'), ('mirrored', '0'), ('plain', '1'), ('mirrored', '1')]
-    assert rows[1]['options'].startswith('--augment mirror --copies 2 --kitti-dir')
+    assert rows[1]['options'].startswith('--augment mirror --copies 2 --dataset-dir')
     assert rows[0]['mean_IoU'] == 'nan' and ' mean_IoU' not in printed.split('setting ')[1]
     assert os.stat(metrics).st_mtime_ns == finished
     assert '--resume' in (runs_dir / 'mirrored-seed0' / 'command.txt').read_text()

@@ -99,7 +99,7 @@ sys.exit(2 * (rank == 0))""")
 @pytest.mark.slow
 def test_trains_and_predicts(scenes_dir, vgg_dir, tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(launch, 'GRACE', 1)
-    words = ['--kitti-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(tmp_path),
+    words = ['--dataset-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(tmp_path),
              '--runs-dir', str(tmp_path), '--name', 'run', '--image-size', '64x192',
              '--val-frames', '1', '--train-encoder', 'all', '--epochs', '1']
     assert launch.run(['2', *words]) == 0

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import main
+from road.data import kitti
 from road.data.batches import Batches
 from road.errors import InputError
 from road.network.cluster import read_cluster, read_timeout
@@ -64,7 +65,7 @@ def test_processes_begin_alike_or_not_at_all():
     """Paths may differ; settings, frames and precision may not."""
     def synchronize(precision='float32', frames=('a', 'b'), other=0, **settings):
         settings = {'schedule': 'cosine', 'l2': 0.1, 'data_dir': 'x'} | settings
-        run = Run('folder', settings, 'encoder', *frames)
+        run = Run('folder', settings, 'encoder', *frames, kitti.CLASSES, 0.2)
         workers, sent, batches = Workers(['a:1', 'b:2'], 1), [], SimpleNamespace(epoch=0)
         workers.precision, workers.sent = precision, 'sent'
         workers.received, workers.copied = 'received', 'copied'
@@ -175,7 +176,7 @@ def place(scenes_dir, vgg_dir, tmp_path_factory):
         label = iio.imread(path)
         label[:, :i % 3 * 100] = 0  # black: not valid
         iio.imwrite(path, label)
-    words = ['--kitti-dir', str(kitti), '--vgg-dir', vgg_dir, '--data-dir', str(folder),
+    words = ['--dataset-dir', str(kitti), '--vgg-dir', vgg_dir, '--data-dir', str(folder),
              '--image-size', '64x192', '--val-frames', '1', '--batch-size', '4',
              '--augment', 'mirror', '--copies', '2', '--train-encoder', 'conv5',
              '--encoder-learning-rate', '1e-3', '--clip-norm', '0.01', '--epochs', str(EPOCHS),

@@ -13,7 +13,7 @@ import shlex
 from typing import NamedTuple
 
 from road import files, settings
-from road.data import formats, kitti
+from road.data import formats
 from road.data.augmentation import PLAIN
 from road.data.dataset import Class
 from road.data.images import low_light
@@ -34,8 +34,8 @@ class Run(NamedTuple):
     encoder: str  # fingerprint of the VGG16 graph
     training: list  # frame names
     validation: list
-    classes: tuple = kitti.CLASSES  # of road.data.dataset.Class
-    light: float = 0.0  # darker images are brightened to it; 0 in runs of earlier versions
+    classes: tuple  # of road.data.dataset.Class
+    light: float  # darker images are brightened to it
 
     @property
     def seen(self):
@@ -80,9 +80,8 @@ def load(folder, begun=True):
         raise InputError(f'{folder}: is not a run, it has no config.json; give a folder in runs/')
     config = files.read_json(path)
     try:
-        directory = config.pop('working_directory', '')
-        if 'kitti_dir' in config['settings']:  # of an earlier version
-            config['settings']['dataset_dir'] = config['settings'].pop('kitti_dir')
+        directory = config.pop('working_directory')
+        config['settings'] = vars(settings.parse_training([])) | config['settings']
         run = Run(folder, **config)
         classes = tuple(Class(name, tuple(colour)) for name, colour in run.classes)
         run = run._replace(classes=classes)
@@ -92,31 +91,12 @@ def load(folder, begun=True):
             elif name in PATHS and not os.path.exists(value):
                 absolute = os.path.join(directory, value)
                 run.settings[name] = absolute if os.path.exists(absolute) else value
-        _check_config(run)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f'{path}: damaged. Copy the run again or train again') from error
     if begun and not checkpoints.exists(run.checkpoint('best')):
         raise InputError(f'{folder}: has no checkpoint, because it was stopped in its first epoch; '
                          f'continue it with --resume {folder}')
     return run
-
-
-def _check_config(run):
-    """Raise ValueError, TypeError or KeyError if what the users of a run rely on is not there."""
-    for name, default in vars(settings.parse_training([])).items():
-        value = run.settings.get(name, default)
-        kind = tuple if isinstance(default, tuple) else type(default)
-        if default is not None and not isinstance(value, (kind, int)):
-            raise ValueError
-    height, width = run.settings['image_size']
-    if not (isinstance(run.encoder, str) and run.training and run.validation
-            and all(isinstance(name, str) for name in run.training + run.validation)
-            and all(type(side) is int and 32 <= side <= 8192 for side in (height, width))
-            and not any(b'\0' in os.fsencode(run.settings[name]) for name in PATHS)
-            and 0 <= run.light <= 1
-            and run.settings['precision'] in settings.PRECISIONS
-            and run.settings['train_encoder'] in settings.TRAIN_ENCODER):
-        raise ValueError
 
 
 def find_encoder(run, vgg_dir=None):
@@ -132,9 +112,8 @@ def find_encoder(run, vgg_dir=None):
 def find_dataset(run, folder=None):
     """The data set of a run, perhaps moved: road.data.dataset.Dataset. Raises InputError."""
     values = run.settings
-    return formats.find_dataset(values.get('dataset'), _find(run, 'dataset_dir', folder),
-                                0, values.get('target', ()),
-                                os.path.join(values['data_dir'], 'checked.json'))
+    return formats.find_dataset(values['dataset'], _find(run, 'dataset_dir', folder), 0,
+                                values['target'], os.path.join(values['data_dir'], 'checked.json'))
 
 
 def _find(run, setting, folder):
@@ -185,7 +164,7 @@ def resumed_settings(args, is_chief=True):
         raise InputError(f'{args.resume}: was begun by a version of this program with the settings '
                          f'{unknown}; resume it with that version')
     folder = os.path.normpath(args.resume)  # the run may have been moved
-    recorded = {**defaults, **run.settings, 'runs_dir': os.path.dirname(folder) or '.',
+    recorded = {**run.settings, 'runs_dir': os.path.dirname(folder) or '.',
                 'name': os.path.basename(folder)}
     for name in ('dataset_dir', 'vgg_dir') if 'data_dir' in given else ():
         moved = os.path.join(args.data_dir, os.path.relpath(recorded[name], recorded['data_dir']))
