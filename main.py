@@ -271,6 +271,9 @@ def train(args):
     """Train a run, or resume one, and write the test images."""
     workers = find_workers()  # this process alone, unless several train as one: docs/several.md
     args = run_folder.resumed_settings(args, workers.is_chief)
+    if run_folder.is_finished(args):
+        print(f'{args.resume}: is finished; --epochs N with more than {args.epochs} trains it on')
+        return
     with Log(workers.is_chief) as log:
         device = find_device(args.precision, args.train_encoder)
         workers.start(args, device)

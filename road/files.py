@@ -133,6 +133,7 @@ def lock(path):
         if error.errno not in NO_LOCKS:
             raise
         _print_once(f'Warning: {folder}: no file locks ({error.strerror}); run one process only')
+    remove_leftovers(folder)
     try:
         yield
     finally:

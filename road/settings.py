@@ -10,7 +10,6 @@ import difflib
 import os
 import re
 import sys
-import time
 from argparse import ArgumentTypeError
 from contextlib import suppress
 
@@ -207,7 +206,7 @@ def _add_training(parser):
     add('--name', type=run_name, default=argparse.SUPPRESS,
         help='name of the run (default: fcn8s-YYYYMMDD-HHMMSS)')
     add('--resume', metavar='RUN', help='resume a stopped run with its own settings; paths may '
-        'differ, --epochs may be larger, --learning-rate and --batch-size may be smaller')
+        'and cache may differ, --epochs may be larger, learning rates and --batch-size smaller')
 
 
 def _add_dataset(add, default):
@@ -238,7 +237,7 @@ def _parse_training(parser, argv):
     derived = {'dataset_dir': os.path.join(inputs, 'data_road'),
                'dataset': None if 'dataset_dir' in args else 'kitti',
                'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES,
-               'name': time.strftime('fcn8s-%Y%m%d-%H%M%S')}
+               'name': None}
     settings = argparse.Namespace(**derived | vars(args))
     if not settings.augment:
         settings.copies = 1

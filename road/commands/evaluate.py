@@ -22,7 +22,7 @@ def run(args, open_run):
         data = run_folder.find_dataset(run, args.dataset_dir)
         if data.faults:
             raise InputError(data.faults[0])
-        run_folder.compare_labels(run, data)
+        run_folder.compare_data(run, data)
         frames = find_frames(run, data, args.split)
         title = f'{run.folder}: {len(frames)} {args.split} frames'
         if args.split == 'train':

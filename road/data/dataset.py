@@ -49,6 +49,13 @@ class Dataset(NamedTuple):
     image_shape: tuple = ()  # (height, width) that most images have; filled there too
 
     @property
+    def label_values(self):
+        """What each value of a label stands for, for people and JSON: {'#ff00ff': 'road', ...}."""
+        names = {i: each.name for i, each in enumerate(self.classes)}
+        return {self.rule.show(value): names.get(index, 'ignored')
+                for value, index in self.rule.indices.items()}
+
+    @property
     def scored_training(self):
         """A few training frames, evenly spaced, whose scores are shown beside validation."""
         return evenly_spaced(self.training, TRAIN_SCORED)

@@ -100,8 +100,8 @@ def _download(vgg_dir):
 
     def build_from_zip(path):
         unpacked = f'{vgg_dir}.unpacked'
+        unpack(path, 'vgg', unpacked, lambda _: None)
         try:
-            unpack(path, 'vgg', unpacked, lambda _: None)
             weights = read_weights(unpacked)
         except InputError as error:
             raise Damaged(str(error)) from error

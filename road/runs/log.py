@@ -85,7 +85,8 @@ class Log(io.TextIOBase):
                 print(f'Warning: {folder}: files cannot be locked there ({error.strerror}); do not '
                       'resume this run while this process runs')
             file.write(self.copy.getvalue())
-            with open(os.path.join(folder, 'command.txt'), 'a', encoding='utf-8') as commands:
+            with open(os.path.join(folder, 'command.txt'), 'a', encoding='utf-8',
+                      errors='surrogateescape') as commands:
                 commands.write(shlex.join(['python', *sys.argv]) + '\n')
         except OSError as error:
             raise cannot_write(path, error) from error

@@ -8,8 +8,10 @@ tried.
 
 import argparse
 import hashlib
+import itertools
 import os
 import shlex
+import time
 from typing import NamedTuple
 
 from road import files, settings
@@ -25,6 +27,7 @@ from road.runs.metrics import are_rows
 
 PATHS = ('data_dir', 'dataset_dir', 'vgg_dir')
 NOT_RECORDED = ('resume', 'debug')  # options that are no settings of the run
+MAY_DIFFER = (*PATHS, *NOT_RECORDED, 'vgg_weights', 'cache', 'cache_limit', 'clip_norm')  # resumed
 
 
 class Run(NamedTuple):
@@ -35,6 +38,7 @@ class Run(NamedTuple):
     training: list  # frame names
     validation: list
     classes: tuple  # of road.data.dataset.Class
+    label_values: dict  # what each value of a label stands for: {'#ff00ff': 'road', ...}
     light: float  # darker images are brightened to it
 
     @property
@@ -129,20 +133,35 @@ def _compare_encoder(run, fingerprint, vgg_dir):
         raise InputError(f'{vgg_dir}: is not the encoder of {run.folder}; name it with --vgg-dir')
 
 
-def compare_labels(run, data):
-    """Print a warning if the labels of a Dataset are not the run's own."""
+def compare_data(run, data):
+    """Raise InputError if a Dataset has other classes than the run; warn of other labels."""
+    _compare_classes(run, data.classes, data.label_values)
     by_name = {frame.name: frame for frame in data.training + data.validation}
     own = [by_name[name] for name in run.training + run.validation if name in by_name]
     recorded = files.read_json(f'{run.folder}/environment.json').get('labels')
-    if recorded and recorded != _label_fingerprint(own, files.file_digest):
+    if recorded != _fingerprint(own, 'label', files.file_digest):
         print(f'Warning: the labels are not those that {run.folder} was trained with; its metrics '
               'and these scores cannot be compared')
 
 
-def _label_fingerprint(frames, digest):
-    """MD5 (hex) of the frames' names and label files; digest: path => MD5 (hex)."""
-    lines = [f'{frame.name} {digest(frame.label)}\n' for frame in frames]
-    return hashlib.md5(''.join(lines).encode()).hexdigest()
+def _compare_classes(run, classes, label_values):
+    """Names, order, colours, and the values in the labels: a prediction is an index of a class."""
+    if (run.classes, run.label_values) != (classes, label_values):
+        def show(classes, label_values):
+            return ', '.join(f'{each.name} (' + ' '.join(
+                [value for value, name in label_values.items() if name == each.name]
+                + ['painted #{:02x}{:02x}{:02x}'.format(*each.colour)]) + ')' for each in classes)
+
+        raise InputError(f'{run.folder}: was trained with the classes '
+                         f'{show(run.classes, run.label_values)}; the data set has '
+                         f'{show(classes, label_values)}; restore its classes, or train a new run')
+
+
+def _fingerprint(frames, kind, digest):
+    """MD5 (hex) of the frames' names and files; kind: image or label; digest: path => MD5 (hex)."""
+    lines = [f'{frame.name} {digest(getattr(frame, kind))}\n' for frame in frames]
+    text = ''.join(lines).encode(errors='surrogateescape')  # names may be no UTF-8
+    return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
 
 def resumed_settings(args, is_chief=True):
@@ -151,10 +170,11 @@ def resumed_settings(args, is_chief=True):
     args is a Namespace of settings.parse_training; with resume, of the given settings alone.
     is_chief: False if another process makes the run folder, which may then exist already.
     Raises InputError if the name is taken, args.resume is no run, or a setting may not differ:
-    paths may be others, --epochs larger, --learning-rate and --batch-size smaller.
+    paths, cache and --clip-norm may be others, --epochs larger, learning rates and --batch-size
+    smaller.
     """
     if not args.resume:
-        if is_chief:
+        if is_chief and args.name:
             _refuse_existing(os.path.join(args.runs_dir, args.name))
         return args
     run = load(args.resume, begun=False)
@@ -171,18 +191,24 @@ def resumed_settings(args, is_chief=True):
         recorded[name] = moved if os.path.exists(moved) else recorded[name]
     for name, value in given.items():
         before, advice = recorded[name], 'leave the option out, or train a new run'
-        allowed = value == before or name in (*PATHS, *NOT_RECORDED, 'vgg_weights')
+        allowed = value == before or name in MAY_DIFFER
         if name == 'epochs':
             allowed, advice = value >= before, 'it can only be increased'
-        elif name in ('learning_rate', 'batch_size'):
+        elif name in ('learning_rate', 'encoder_learning_rate', 'batch_size'):
             allowed, advice = value <= before, 'it can only be lowered'
         if not allowed:
-            option, text = settings.option_text(name, value)
-            raise InputError(f'{option} {text}: {args.resume} has {option} '
-                             f'{settings.option_text(name, before)[1]}; {advice}')
+            typed, own = (' '.join(settings.option_text(name, x)).strip() for x in (value, before))
+            raise InputError(f'{typed}: {args.resume} has {own}; {advice}')
     if checkpoints.exists(run.checkpoint('last')):
         run.read_checkpoint('last')  # damage is reported now, not after minutes of preparation
     return argparse.Namespace(**{**recorded, **given})
+
+
+def is_finished(args):
+    """Whether args, see resumed_settings, resume a run that has all its epochs and pictures."""
+    if not args.resume:
+        return False
+    return files.read_json(os.path.join(args.resume, 'metrics.json')).get('epochs') == args.epochs
 
 
 def begin(args, data, vgg, device, is_chief=True):
@@ -192,21 +218,36 @@ def begin(args, data, vgg, device, is_chief=True):
     Device. is_chief: False leaves the folder to another process.
     Raises InputError if the name is taken, or the resumed run has other data or another encoder.
     """
-    folder = os.path.join(args.runs_dir, args.name)
-    recorded = {name: value for name, value in vars(args).items() if name not in NOT_RECORDED}
+    args.name, chosen = args.name or time.strftime('fcn8s-%Y%m%d-%H%M%S'), bool(args.name)
     names = ([frame.name for frame in part] for part in (data.training, data.validation))
-    run = Run(folder, recorded, vgg.fingerprint, *names, data.classes, low_light(data.training))
-    if is_chief:
-        labels = _label_fingerprint(data.training + data.validation, data.digests.get)
-        facts = {**environment(device), 'encoder': vgg.fingerprint, 'labels': labels}
-        if args.resume:
-            _compare(run, facts)
-        else:
-            with files.atomic_folder(folder) as temporary:  # a killed start leaves no half of a run
+    recorded = {name: value for name, value in vars(args).items() if name not in NOT_RECORDED}
+    run = Run(os.path.join(args.runs_dir, args.name), recorded, vgg.fingerprint, *names,
+              data.classes, data.label_values, low_light(data.training))
+    if not is_chief:
+        return run
+    frames = data.training + data.validation
+    facts = {**environment(device), 'encoder': vgg.fingerprint,
+             'labels': _fingerprint(frames, 'label', data.digests.get),
+             'images': _fingerprint(frames, 'image', data.digests.get)}
+    if args.resume:
+        _compare(run, facts)
+        return run
+    files.remove_leftovers(args.runs_dir)
+    for number in itertools.count(2):
+        try:
+            # a killed start leaves no half of a run
+            with files.atomic_folder(run.folder, replace=False) as temporary:
                 run.record(temporary)
                 files.write_json(f'{temporary}/environment.json', facts)
-                _refuse_existing(folder)
-    return run
+            return run
+        except OSError:
+            if chosen:
+                _refuse_existing(run.folder)
+            if not os.path.lexists(run.folder):
+                raise
+        # two runs began in one second
+        run.settings['name'] = f'{args.name}-{number}'
+        run = run._replace(folder=os.path.join(args.runs_dir, run.settings['name']))
 
 
 def next_commands(run):
@@ -236,15 +277,20 @@ def _compare(run, facts):
     """Raise InputError if a run's data or encoder have changed; print what else has."""
     begun, before = load(run.folder, begun=False), files.read_json(f'{run.folder}/environment.json')
     _compare_encoder(begun, run.encoder, run.settings['vgg_dir'])
-    now = run.training, run.validation, run.classes, facts['labels']
-    if now != (begun.training, begun.validation, begun.classes, before.get('labels')):
-        raise InputError(f'{run.settings["dataset_dir"]}: its frames or labels are not those that '
-                         f'{run.folder}/environment.json records; name those with --dataset-dir')
+    _compare_classes(begun, run.classes, run.label_values)
+    for what, now, then in (('training images', run.training, begun.training),
+                            ('validation images', run.validation, begun.validation),
+                            ('contents of the images', facts['images'], before.get('images')),
+                            ('labels', facts['labels'], before.get('labels'))):
+        if now != then:
+            raise InputError(f'{run.settings["dataset_dir"]}: the {what} are not those that '
+                             f'{run.folder} records; name the data set it began with by '
+                             '--dataset-dir, or train a new run')
     for name, value in facts.items():
         if value != before.get(name):
             print(f'Warning: {name} was {before.get(name)} when the run began and is {value} now; '
                   'its metrics may differ from those of a run without interruption')
-    for name in ('learning_rate', 'batch_size'):
+    for name in ('learning_rate', 'encoder_learning_rate', 'batch_size', 'clip_norm'):
         value, former = run.settings[name], begun.settings[name]
         if value != former:
             print(f'Warning: {name} was {former} and is {value} from here on; the results are no '
