@@ -54,6 +54,8 @@ def describe(error, settings):
     if isinstance(error, MemoryError) or type(error).__name__ == 'ResourceExhaustedError':
         if 'No space left on device' in str(error):  # TensorFlow's error for a full disk too
             return 'the disk is full; make room'
+        if 'Too many open files' in str(error):
+            return 'too many files are open; raise the limit, as with ulimit -n 4096'
         size = ''
         if 'image_size' in settings:
             size = ' at image size {}x{}'.format(*settings['image_size'])

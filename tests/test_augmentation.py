@@ -39,13 +39,12 @@ def test_ranges_are_filled():
 
 
 def test_copies_are_a_fixed_set_of_which_half_is_mirrored():
-    copies = draw_copies('um_000001', 8, 0, AUGMENTATIONS)
-    assert copies[:3] == draw_copies('um_000001', 3, 0, AUGMENTATIONS)
+    copies = draw_copies('um_000001', 8, AUGMENTATIONS)
+    assert copies[:3] == draw_copies('um_000001', 3, AUGMENTATIONS)
     assert copies[:2] == [PLAIN, MIRRORED] and len(set(copies)) == 8
     assert [copy.mirrored for copy in copies] == [False, True] * 4
-    assert set(copies[2:]).isdisjoint(draw_copies('um_000001', 8, 1, AUGMENTATIONS)[2:])
-    assert set(copies[2:]).isdisjoint(draw_copies('um_000002', 8, 0, AUGMENTATIONS)[2:])
-    assert draw_copies('um_000001', 3, 0, ()) == [PLAIN] * 3
+    assert set(copies[2:]).isdisjoint(draw_copies('um_000002', 8, AUGMENTATIONS)[2:])
+    assert draw_copies('um_000001', 3, ()) == [PLAIN] * 3
 
 
 @given(SEEDS)

@@ -56,9 +56,11 @@ def test_bfloat16_is_not_assumed_where_the_processor_is_unknown(monkeypatch):
     assert not device.cpu_has_bfloat16()
 
 
-def test_a_full_disk_is_not_called_out_of_memory():
-    error = tf.errors.ResourceExhaustedError(None, None, 'x; No space left on device')
-    assert 'disk is full' in errors.describe(error, {})
+@pytest.mark.parametrize('reason, told', [
+    ('No space left on device', 'disk is full'), ('Too many open files', 'files are open')])
+def test_other_limits_are_not_called_out_of_memory(reason, told):
+    error = tf.errors.ResourceExhaustedError(None, None, f'x; {reason}')
+    assert told in errors.describe(error, {}) and 'memory' not in errors.describe(error, {})
     assert errors.describe(ValueError('a fault of the program'), {}) is None
 
 

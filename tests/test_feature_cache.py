@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import time
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import DEFAULT, Mock
 
 import numpy as np
 import pytest
@@ -66,34 +66,20 @@ def make(samples, scenes_dir, tmp_path):
 
 
 def test_reads_what_was_computed(samples, make):
-    """float16 within half a unit of its last place; labels exactly."""
-    encoder = Encoder()
-    cache = make(encoder)
-    assert encoder.images == len(samples) == len(os.listdir(cache.folder))
-    features, labels = cache.read(samples[1:4])
-    images, expected_labels = read_images(samples[1:4], SHAPE, kitti.read_label)
-    assert encoder.images == len(samples)  # read from disk
-    for got, expected in zip(features, Encoder()(images)):
-        assert got.dtype == np.float32
-        np.testing.assert_allclose(got, expected, rtol=2 ** -11)
-    np.testing.assert_array_equal(labels, expected_labels)
-    assert {entry.stat().st_size for entry in os.scandir(cache.folder)} == {
-        cache.bytes_of(samples[0])}
-
-
-def test_samples_of_two_sizes(samples, make):
-    """Training images may be smaller than those that are labelled, see --train-scale."""
+    """float16 within half a unit of its last place; labels exactly. Images may have two sizes."""
     small = [sample._replace(augmentation=sample.augmentation._replace(scale=0.5))
-             for sample in samples[:5]]
-    cache = make(Encoder(), samples=small + samples)
-    assert cache.bytes_of(small[0]) < cache.bytes_of(samples[0]) / 2
-    for group, shape in (small, (32, 64)), (samples, (64, 96)):
+             for sample in samples[:5]]  # see --train-scale
+    encoder = Encoder()
+    cache = make(encoder, samples=small + samples)
+    for group, shape in (small, (32, 64)), (samples[1:4], (64, 96)):
         features, labels = cache.read(group)
         images, expected_labels = read_images(group, SHAPE, kitti.read_label)
         assert images.shape[1:3] == shape
         for got, expected in zip(features, Encoder()(images)):
+            assert got.dtype == np.float32
             np.testing.assert_allclose(got, expected, rtol=2 ** -11)
         np.testing.assert_array_equal(labels, expected_labels)
+    assert encoder.images == 11  # read from disk
 
 
 def test_a_second_fill_computes_only_what_is_missing(samples, make, capsys):
@@ -108,32 +94,46 @@ def test_a_second_fill_computes_only_what_is_missing(samples, make, capsys):
     np.testing.assert_array_equal(labels, expected_labels)
 
 
-def test_another_encoder_size_or_image_is_not_mistaken(samples, make, tmp_path):
-    first = make(Encoder())
-    encoder = Encoder()
-    assert make(encoder, 'vgg bfloat16').folder != first.folder and encoder.images == len(samples)
-    frame, changed, encoder = samples[0].frame, tmp_path / 'um_000000.png', Encoder()
-    changed.write_bytes(Path(frame.image).read_bytes() + b'\0')
-    frame = frame._replace(image=str(changed))
-    make(encoder, samples=[sample._replace(frame=frame) for sample in samples[:2]])
-    assert encoder.images == 2
-
-
-@pytest.mark.parametrize('damage', ['cut', 'flipped'])
-def test_damaged_file_is_computed_again(samples, make, capsys, damage):
-    cache = make(Encoder())
-    before = cache.read(samples)[0]
-    with open(os.path.join(cache.folder, os.listdir(cache.folder)[2]), 'r+b') as file:
-        if damage == 'flipped':
+def damage(path, how):
+    if how == 'gone':
+        return os.remove(path)
+    if how == 'a folder':
+        os.remove(path)
+        return os.mkdir(path)
+    with open(path, 'r+b') as file:
+        if how == 'flipped':
             file.seek(100)
-            file.write(b'\xff\xfe')
-        else:
-            file.truncate(50)
-    encoder = Encoder()
+            return file.write(b'\xff\xfe')
+        return file.truncate({'cut': 50, 'empty': 0}[how])
+
+
+@pytest.mark.parametrize('how, told, computed', [
+    ('cut', 'damaged', 2), ('empty', 'damaged', 2), ('flipped', 'damaged', 2),
+    ('gone', 'No such file or directory', 2), ('a folder', 'Is a directory', 4)])
+def test_unreadable_files_are_computed_again(samples, make, capsys, how, told, computed):
+    """When they are read, with one line for all. They are written again if that is possible."""
+    before, encoder = make(Encoder()).read(samples), Encoder()
     cache = make(encoder)
-    assert encoder.images == 1 and '1 cached features in' in capsys.readouterr().out
-    for old, new in zip(before, cache.read(samples)[0]):
-        np.testing.assert_array_equal(old, new)
+    for name in os.listdir(cache.folder)[1:3]:
+        damage(os.path.join(cache.folder, name), how)
+    capsys.readouterr()
+    for _ in range(2):
+        features, labels = cache.read(samples)
+        for old, new in zip((*before[0], before[1]), (*features, labels)):
+            np.testing.assert_array_equal(old, new)
+    assert encoder.images == computed
+    assert capsys.readouterr().out == (
+        f'Features in {cache.folder} cannot be read ({told}): computed again\n')
+
+
+@pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='needs Linux')
+def test_no_file_stays_open(samples, make):
+    cache = make(Encoder())
+    features = cache.read(samples)
+    folder = Path('/proc/self/fd')
+    names = [os.readlink(folder / name) for name in os.listdir(folder) if (folder / name).exists()]
+    assert features and not any(name.startswith(cache.folder) for name in names)
+    assert cache.folder not in Path('/proc/self/maps').read_text()
 
 
 def test_a_stopped_fill_goes_on(make, tmp_path, monkeypatch):
@@ -209,25 +209,34 @@ def test_processes_share_the_work_and_one_may_be_killed(scenes_dir, make, tmp_pa
     assert len(samples) <= computed < 2 * len(samples)  # two that share nothing do all twice
 
 
-@pytest.mark.parametrize('factor, complaint', [
-    (1e4, 'too large for the cache.*--no-cache'), (np.inf, 'not finite; use --precision float32')])
-def test_a_feature_that_float16_cannot_hold_is_refused(make, factor, complaint):
-    with pytest.raises(InputError, match=complaint):
+@pytest.mark.parametrize('factor', [1e4, np.inf, np.nan])
+def test_a_feature_that_float16_cannot_hold_is_refused(make, factor):
+    with pytest.raises(InputError, match='float16 cannot hold; use --precision float32 or --no-c'):
         make(Encoder(factor))
 
 
-def test_without_room_it_computes_every_time(samples, make, capsys, monkeypatch, tmp_path):
+@pytest.mark.parametrize('reason', [errno.ENOSPC, errno.EMFILE])
+def test_a_fill_that_fails_removes_what_it_wrote(samples, make, capsys, monkeypatch, reason):
+    earlier = contents(make(Encoder(), samples=samples[:2]).folder)
+    replace = Mock(side_effect=[DEFAULT, OSError(reason, os.strerror(reason))], wraps=os.replace)
+    monkeypatch.setattr(files.os, 'replace', replace)
+    cache = make(Encoder())
+    assert capsys.readouterr().out.endswith(f' in {cache.folder}: {os.strerror(reason)}\n')
+    assert replace.call_count == 2 and contents(cache.folder) == earlier
+    assert len(cache.read(samples)[1]) == 6  # goes on without
+
+
+def test_without_room_nothing_is_cached(samples, make, capsys, monkeypatch, tmp_path):
     encoder = Encoder()
-    cache = make(encoder, 'x', limit=6 * make(encoder).bytes_of(samples[0]) - 1)
-    assert 'more than --cache-limit' in capsys.readouterr().out and encoder.images == 6
+    size = sum(map(len, contents(make(encoder).folder).values()))
+    make(encoder, 'x', limit=size)
+    cache = make(encoder, 'y', limit=size - 1)
+    assert 'more than --cache-limit' in capsys.readouterr().out and encoder.images == 12
     cache.read(samples[:2])
-    assert encoder.images == 8
-    full = Mock(side_effect=OSError(errno.ENOSPC, 'No space left on device'))
-    monkeypatch.setattr(files.os, 'replace', full)
-    cache = make(Encoder(), 'y')
-    assert 'cannot be written (No space left on device)' in capsys.readouterr().out
-    assert os.listdir(cache.folder) == [] and len(cache.read(samples[:2])[1]) == 2
-    monkeypatch.undo()
-    encoder = Encoder()
+    assert encoder.images == 14 and not os.path.exists(cache.folder)
+    free = Mock(side_effect=[Mock(free=2**30 + size), Mock(free=2**30 + size - 1)])
+    monkeypatch.setattr(feature_cache.shutil, 'disk_usage', free)  # a GiB is for checkpoints
+    make(encoder, 'just enough'), make(encoder, 'too little')
+    assert encoder.images == 20 and '1.0 GiB are free' in capsys.readouterr().out
     encoder.layers = [(1, 3)]  # all of the encoder is trained: the features are the images
     assert make(encoder, folder='images').folder is None and not (tmp_path / 'images').exists()

@@ -64,14 +64,14 @@ def predict(opened, data, frames):
     data = data._replace(digests=dict(zip(paths, prefetch(file_digest, paths))))
     features = FeatureCache(predictor.encode, size, data)
     samples = [Sample(frame, predictor.seen) for frame in frames]
-    cached = features.find(os.path.join(run.settings['data_dir'], 'cache'), samples,
-                           encoder=f'{run.encoder} {opened.precision}')
+    features.find(os.path.join(run.settings['data_dir'], 'cache'), samples,
+                  encoder=f'{run.encoder} {opened.precision}')
     count = 0
 
     def is_cached(pair):
         frame, image = pair
         fits = fit_shape(image.shape[:2], size) == network_shape(size)
-        return fits and Sample(frame, predictor.seen) in cached
+        return fits and Sample(frame, predictor.seen) in features.cached
 
     for use_cache, pairs in groupby(read_frames(frames), key=is_cached):
         if not use_cache:

@@ -1,7 +1,7 @@
 """Augmented copies of a training image: mirrored, relit, recoloured, cropped, rotated.
 
-    draw_augmentation(rng, ('mirror', 'crop'))              # one, drawn anew
-    draw_copies('um_000012', 8, seed, ('mirror', 'crop'))   # a fixed set that holds the plain image
+    draw_augmentation(rng, ('mirror', 'crop'))          # one, drawn anew
+    draw_copies('um_000012', 8, ('mirror', 'crop'))     # a fixed set that holds the plain image
 
 An augmentation is a few numbers, so that it can be named (its features are cached under that name)
 and drawn again. The image and its label go through the same steps; where rotating
@@ -70,15 +70,15 @@ def _rounded(value):
     return value if isinstance(value, bool) else round(float(value), 4)
 
 
-def draw_copies(name, count, seed, augment):
-    """`count` Augmentations of the frame called `name`, PLAIN first.
+def draw_copies(name, count, augment):
+    """`count` Augmentations of the frame called `name`, PLAIN first, the same for every seed.
 
     With mirroring the second is MIRRORED, and every second one is mirrored.
     """
     mirror = 'mirror' in augment
     copies = [PLAIN, MIRRORED][:min(count, 1 + mirror)]
     for i in range(len(copies), count):
-        copy = draw_augmentation(np.random.default_rng([seed, i, *name.encode()]), augment)
+        copy = draw_augmentation(np.random.default_rng([i, *name.encode()]), augment)
         copies.append(copy._replace(mirrored=mirror and i % 2 == 1))
     return copies
 

@@ -5,7 +5,8 @@
         ...
     batches.epoch                               # 1
 
-All that is random depends on (seed, epoch) alone, so that a resumed run sees the same batches.
+All that is random depends on (seed, epoch) alone, so that a resumed run sees the same batches. The
+copies themselves depend on the frame alone, so that runs of several seeds share their features.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +67,8 @@ class Batches:
         self.num_classes = num_classes
         self.copies, self.augment, self.scale = copies, augment, scale
         self.epoch, self.dropout_noise = 0, ()
+        self._copies = [[Sample(frame, copy._replace(scale=scale))
+                         for copy in draw_copies(frame.name, copies, augment)] for frame in frames]
         self.rank, self.processes = 0, 1
 
     def __len__(self):
@@ -103,22 +106,18 @@ class Batches:
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(len(self.frames))
         choices = rng.integers(max(self.copies, 1), size=len(self.frames))
-        return [Sample(self.frames[i], self._copy(self.frames[i].name, choice))
-                for i, choice in zip(order, choices)]
-
-    def _copy(self, name, choice):
         if self.copies:
-            return self._copies(name)[choice]
-        rng = np.random.default_rng([self.seed, self.epoch, *name.encode()])
-        return draw_augmentation(rng, self.augment)._replace(scale=self.scale)
+            return [self._copies[i][choice] for i, choice in zip(order, choices)]
+        return [self._draw_sample(self.frames[i]) for i in order]
 
-    def _copies(self, name):
-        copies = draw_copies(name, self.copies, self.seed, self.augment)
-        return [copy._replace(scale=self.scale) for copy in copies]
+    def _draw_sample(self, frame):
+        rng = np.random.default_rng([self.seed, self.epoch, *frame.name.encode()])
+        drawn = draw_augmentation(rng, self.augment)
+        return Sample(frame, drawn._replace(scale=self.scale))
 
     def all_samples(self):
         """All samples that epochs choose from; none where each is drawn anew."""
-        return [Sample(frame, copy) for frame in self.frames for copy in self._copies(frame.name)]
+        return [sample for copies in self._copies for sample in copies]
 
     def names(self, step, batch_size):
         """The names of the frames in a step of the current epoch; steps count from 1."""
