@@ -94,28 +94,17 @@ def test_a_second_fill_computes_only_what_is_missing(samples, make, capsys):
     np.testing.assert_array_equal(labels, expected_labels)
 
 
-def damage(path, how):
-    if how == 'gone':
-        return os.remove(path)
-    if how == 'a folder':
-        os.remove(path)
-        return os.mkdir(path)
-    with open(path, 'r+b') as file:
-        if how == 'flipped':
-            file.seek(100)
-            return file.write(b'\xff\xfe')
-        return file.truncate({'cut': 50, 'empty': 0}[how])
-
-
-@pytest.mark.parametrize('how, told, computed', [
-    ('cut', 'damaged', 2), ('empty', 'damaged', 2), ('flipped', 'damaged', 2),
-    ('gone', 'No such file or directory', 2), ('a folder', 'Is a directory', 4)])
-def test_unreadable_files_are_computed_again(samples, make, capsys, how, told, computed):
+@pytest.mark.parametrize('damage, told, computed', [
+    (lambda path: path.write_bytes(path.read_bytes()[:50]), 'damaged', 2),
+    (lambda path: path.write_bytes(bytes(4) + path.read_bytes()[4:]), 'damaged', 2),
+    (lambda path: path.unlink(), 'No such file or directory', 2),
+    (lambda path: (path.unlink(), path.mkdir()), 'Is a directory', 4)])  # cannot be replaced
+def test_unreadable_files_are_computed_again(samples, make, capsys, damage, told, computed):
     """When they are read, with one line for all. They are written again if that is possible."""
     before, encoder = make(Encoder()).read(samples), Encoder()
     cache = make(encoder)
-    for name in os.listdir(cache.folder)[1:3]:
-        damage(os.path.join(cache.folder, name), how)
+    for path in sorted(Path(cache.folder).iterdir())[1:3]:
+        damage(path)
     capsys.readouterr()
     for _ in range(2):
         features, labels = cache.read(samples)
@@ -126,14 +115,12 @@ def test_unreadable_files_are_computed_again(samples, make, capsys, how, told, c
         f'Features in {cache.folder} cannot be read ({told}): computed again\n')
 
 
-@pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='needs Linux')
+@pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='lists open files as Linux does')
 def test_no_file_stays_open(samples, make):
     cache = make(Encoder())
-    features = cache.read(samples)
-    folder = Path('/proc/self/fd')
-    names = [os.readlink(folder / name) for name in os.listdir(folder) if (folder / name).exists()]
-    assert features and not any(name.startswith(cache.folder) for name in names)
-    assert cache.folder not in Path('/proc/self/maps').read_text()
+    batch = cache.read(samples)
+    files = [os.path.realpath(f'/proc/self/fd/{name}') for name in os.listdir('/proc/self/fd')]
+    assert batch and not any(path.startswith(cache.folder) for path in files)
 
 
 def test_a_stopped_fill_goes_on(make, tmp_path, monkeypatch):
@@ -163,24 +150,17 @@ def test_bytes_do_not_depend_on_the_batch(samples, make, vgg_dir, monkeypatch, p
     assert len(caches[0]) == len(samples) and caches[0] == caches[1] == caches[2]
 
 
-class SlowEncoder(Encoder):
-    """Takes half a second per image, and notes each in a file."""
-
-    def __init__(self, note):
-        super().__init__()
-        self.note = note
-
-    def __call__(self, images):
-        time.sleep(0.2 * different(images))
-        with open(self.note, 'a') as file:
-            file.write('.' * different(images))
-        return super().__call__(images)
-
-
 def fill_slowly(samples, folder, data, note):
-    """In a process of its own."""
+    """In a process of its own: takes 0.2 s per image, and adds each to a file."""
+    class SlowEncoder(Encoder):
+        def __call__(self, images):
+            time.sleep(0.2 * different(images))
+            with open(note, 'a') as file:
+                file.write('.' * different(images))
+            return super().__call__(images)
+
     feature_cache.ENCODER_BATCH = 1
-    FeatureCache(SlowEncoder(note), SHAPE, data).fill(folder, samples, encoder='vgg float32')
+    FeatureCache(SlowEncoder(), SHAPE, data).fill(folder, samples, encoder='vgg float32')
 
 
 @pytest.mark.slow
@@ -188,11 +168,10 @@ def test_processes_share_the_work_and_one_may_be_killed(scenes_dir, make, tmp_pa
     """Three processes, one of which is killed: the bytes of one process, and little done twice."""
     frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))
     samples = [Sample(frame, copy) for frame in frames for copy in (PLAIN, MIRRORED)]
-    one = make(Encoder(), samples=samples)
-    alone = contents(one.folder)
+    one, shared = make(Encoder(), samples=samples), str(tmp_path / 'shared')
     context, notes = multiprocessing.get_context('forkserver'), [tmp_path / f'{i}' for i in '012']
-    processes = [context.Process(target=fill_slowly, args=(samples, str(tmp_path / 'shared'),
-                                                           one.data, note)) for note in notes]
+    processes = [context.Process(target=fill_slowly, args=(samples, shared, one.data, note))
+                 for note in notes]
     for process in processes:
         process.start()
     while not notes[0].exists():
@@ -202,9 +181,8 @@ def test_processes_share_the_work_and_one_may_be_killed(scenes_dir, make, tmp_pa
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [-9, 0, 0]
-    folder, = (tmp_path / 'shared').iterdir()
-    together = {name: data for name, data in contents(folder).items() if name[0] != '.'}
-    assert together == alone
+    together = contents(os.path.join(shared, os.path.basename(one.folder)))
+    assert {name: together[name] for name in together if name[0] != '.'} == contents(one.folder)
     computed = sum(note.stat().st_size for note in notes)
     assert len(samples) <= computed < 2 * len(samples)  # two that share nothing do all twice
 

@@ -116,7 +116,7 @@ class FeatureCache:
     def _layout(self, sample):
         """The file of a sample as a NumPy dtype: float16 features, uint8 label, CRC-32."""
         height, width = network_shape(self.image_shape, sample.augmentation.scale)
-        features = [(f'stride {stride}', '<f2', (height // stride, width // stride, channels))
+        features = [('', '<f2', (height // stride, width // stride, channels))
                     for stride, channels in self.encoder.layers]
         return np.dtype([*features, ('label', 'u1', (height, width)), ('crc', '<u4')])
 
