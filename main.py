@@ -296,9 +296,9 @@ def train(args):
         batches = Batches(data.training, features.read, len(data.classes), copies=args.copies,
                           augment=args.augment, scale=args.train_scale, seed=args.seed)
         if args.cache:
-            samples = batches.all_samples() + [Sample(frame, run.seen) for frame in data.scored]
-            features.fill(f'{args.data_dir}/cache', samples, args.cache_limit * GIB,
-                          encoder=f'{vgg.fingerprint} {device.precision}')
+            scored = [Sample(frame, light=run.light) for frame in data.scored]
+            features.fill(f'{args.data_dir}/cache', batches.all_samples() + scored,
+                          args.cache_limit * GIB, encoder=f'{vgg.fingerprint} {device.precision}')
 
         with open_model(vgg.folder, device.config, seed=args.seed, num_classes=len(data.classes),
                         l2=args.l2, train_encoder=args.train_encoder, clip_norm=args.clip_norm,
@@ -308,7 +308,7 @@ def train(args):
             after_epoch = None
             if workers.is_chief:  # it alone scores and writes
                 predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
-                                      args.image_size, encoder, run.seen)
+                                      args.image_size, encoder, run.light)
                 validation = Validation(predictor, features.read, data)
                 metrics = Metrics(run, sess, model, validation)
                 batches.epoch = metrics.epoch
@@ -349,7 +349,7 @@ def open_run(folder, vgg_dir=None):
                     train_encoder=train_encoder) as (sess, model):
         checkpoints.restore(model.weights_saver, sess, run.best_checkpoint)
         predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
-                              run.settings['image_size'], encoder, run.seen)
+                              run.settings['image_size'], encoder, run.light)
         yield OpenRun(run, predictor, sess, model, device.precision)
 
 

@@ -92,7 +92,7 @@ def test_images_of_other_proportions_are_encoded_though_they_are_cached(classes_
         opened.predictor.image_shape, usual = size, opened.predictor.image_shape
         opened.run.settings.update(data_dir=str(tmp_path), image_size=size)
         cache = FeatureCache(opened.predictor.encode, size, data._replace(digests=digests))
-        samples = [Sample(frame, opened.run.seen) for frame in data.validation]
+        samples = [Sample(frame, light=opened.run.light) for frame in data.validation]
         cache.fill(str(tmp_path / 'cache'), samples,
                    encoder=f'{opened.run.encoder} {opened.precision}')
         assert len(list(evaluate.predict(opened, data, data.validation))) == 2

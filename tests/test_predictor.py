@@ -5,7 +5,6 @@ import pytest
 
 import main
 from road.data import images, kitti
-from road.data.augmentation import PLAIN
 from road.network.predictor import Predictor
 from road.network.tf1 import tf
 from road.sample import encoder, scenes
@@ -28,7 +27,7 @@ def brightness():
         keep_prob = tf.placeholder(tf.float32, [])
         red = tf.reshape(image[..., 0] * keep_prob / 32 - 4, [-1])
         predictor = Predictor(sess, tf.stack([tf.zeros_like(red), red], -1), keep_prob, image,
-                              (64, 96), seen=PLAIN._replace(light=0.26))
+                              (64, 96), light=0.26)
         confidences = predictor.confidences
         predictor.confidences = lambda values, shape: (
             seen.append((len(values), shape)) or confidences(values, shape))

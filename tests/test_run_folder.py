@@ -90,7 +90,7 @@ def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
 def test_light_of_the_training_images_is_recorded(trained_run):
     run = run_folder.load(trained_run)
     training = run_folder.find_dataset(run).named(run.training)
-    assert run.light == run.seen.light == low_light(training) > 0
+    assert run.light == low_light(training) > 0
 
 
 def test_labels_and_encoder_are_compared(trained_run, copied_scenes, capsys):

@@ -63,7 +63,7 @@ def predict(opened, data, frames):
     paths = [path for frame in frames for path in (frame.image, frame.label)]
     data = data._replace(digests=dict(zip(paths, prefetch(file_digest, paths))))
     features = FeatureCache(predictor.encode, size, data)
-    samples = [Sample(frame, predictor.seen) for frame in frames]
+    samples = [Sample(frame, light=predictor.light) for frame in frames]
     features.find(os.path.join(run.settings['data_dir'], 'cache'), samples,
                   encoder=f'{run.encoder} {opened.precision}')
     count = 0
@@ -71,14 +71,14 @@ def predict(opened, data, frames):
     def is_cached(pair):
         frame, image = pair
         fits = fit_shape(image.shape[:2], size) == network_shape(size)
-        return fits and Sample(frame, predictor.seen) in features.cached
+        return fits and Sample(frame, light=predictor.light) in features.cached
 
     for use_cache, pairs in groupby(read_frames(frames), key=is_cached):
         if not use_cache:
             yield from predictor.predict(pairs)
             continue
         for batch in batched(pairs, BATCH):
-            inputs, _ = features.read([Sample(frame, predictor.seen) for frame, _ in batch])
+            inputs, _ = features.read([Sample(frame, light=predictor.light) for frame, _ in batch])
             for (frame, image), confidence in zip(batch, predictor.confidences(inputs)):
                 yield frame, image, resize_confidence(confidence, image.shape[:2])
             count += len(batch)

@@ -5,9 +5,10 @@
 
 An augmentation is a few numbers, so that it can be named (its features are cached under that name)
 and drawn again. The image and its label go through the same steps; where rotating
-brings in pixels from outside the image, the label is not valid.
+brings in pixels from outside the image, the label is ignored.
 """
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -28,12 +29,11 @@ OUTSIDE = (124, 117, 104)  # RGB that VGG16's mean subtraction makes about zero
 
 
 class Augmentation(NamedTuple):
-    """How an image is changed: rotated, cropped, resized, mirrored, then its light."""
+    """How an image is changed: rotated, cropped, resized, mirrored, relit."""
     angle: float = 0.0  # degrees, counter-clockwise
     box: tuple = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom of the crop, as shares
     scale: float = 1.0  # height and width as a share of the image size, see road.data.images
     mirrored: bool = False
-    light: float = 0.0  # a darker image is brightened to it, see road.data.images.brighten
     contrast: float = 1.0  # around the mean grey level
     brightness: float = 0.0  # added, in grey levels
     gamma: float = 1.0  # exponent of the grey levels' share of 255
@@ -76,9 +76,10 @@ def draw_copies(name, count, augment):
     With mirroring the second is MIRRORED, and every second one is mirrored.
     """
     mirror = 'mirror' in augment
-    copies = [PLAIN, MIRRORED][:min(count, 1 + mirror)]
+    copies = [PLAIN, MIRRORED] if mirror else [PLAIN]
+    copies = copies[:count]
     for i in range(len(copies), count):
-        copy = draw_augmentation(np.random.default_rng([i, *name.encode()]), augment)
+        copy = draw_augmentation(np.random.default_rng([i, *os.fsencode(name)]), augment)
         copies.append(copy._replace(mirrored=mirror and i % 2 == 1))
     return copies
 
@@ -97,7 +98,7 @@ def resize(plane, shape, augmentation, resample):
 
 def relight(image, augmentation):
     """Change contrast, brightness, gamma and colour of a uint8 image [h, w, 3]."""
-    if augmentation[5:] == PLAIN[5:]:
+    if augmentation._replace(angle=0.0, box=PLAIN.box, scale=1.0, mirrored=False) == PLAIN:
         return image
     mean = image.mean()
     # A table of 256 grey levels per channel: whatever the image's size, this is the arithmetic.

@@ -9,6 +9,7 @@ All that is random depends on (seed, epoch) alone, so that a resumed run sees th
 copies themselves depend on the frame alone, so that runs of several seeds share their features.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -24,12 +25,13 @@ class Sample(NamedTuple):
     """A frame in one of its augmented copies."""
     frame: Frame
     augmentation: Augmentation = PLAIN
+    light: float = 0.0  # a darker image is brightened to it, see road.data.images.brighten
 
 
 def read_sample(sample, image_shape, read_label):
     """Read a sample: RGB uint8 [h, w, 3], and classes uint8 [h, w] as resize_label gives them."""
-    frame, augmentation = sample
-    return (resize_image(read_image(frame.image), image_shape, augmentation),
+    frame, augmentation, light = sample
+    return (resize_image(read_image(frame.image), image_shape, augmentation, light),
             resize_label(read_label(frame.label), image_shape, augmentation))
 
 
@@ -47,7 +49,7 @@ class Batches:
         read: function from a list of Sample to the inputs of a batch and its classes, uint8
             [n, h, w]; run in threads.
         num_classes: labels are yielded one-hot, uint8 [n, h, w, num_classes]; zeros where a pixel
-            is not valid.
+            is ignored.
         copies: augmented copies per frame, of which each epoch takes one; 0 draws a new one.
         augment: the changes they may show, of road.settings.AUGMENTATIONS.
         scale: their height and width as a share of the image size.
@@ -55,11 +57,11 @@ class Batches:
     Attributes:
         epoch: the number of epochs begun so far; set it to go on after an epoch.
         rank, processes: of each batch, yield the part of process `rank` (0, 1, ...) of so many.
-            Noise is drawn for the whole batch. Where the part is empty, an image without a valid
-            pixel is yielded.
+            Noise is drawn for the whole batch. Where the part is empty, an image is yielded
+            whose pixels are all ignored.
         dropout_noise: Tensors [n, h/32, w/32, channels] whose noise is yielded with the inputs, a
-            tuple of arrays; none by default. It is drawn here, because the dropout ops of a
-            downloaded graph start a new random stream in every session.
+            tuple of arrays; none by default. It is drawn here, so that it depends on the seed and
+            the epoch alone.
     """
 
     def __init__(self, frames, read, num_classes=2, *, copies=1, augment=(), scale=1.0, seed=0):
@@ -79,7 +81,7 @@ class Batches:
         # the third number keeps the noise apart from the order
         rng = np.random.default_rng([self.seed, self.epoch, 1])
         whole = list(batched(self._samples(), batch_size))
-        parts = [batch[self._own(batch)] for batch in whole]
+        parts = [batch[self._shard(batch)] for batch in whole]
 
         def add_noise(item):
             batch, (inputs, labels) = item
@@ -87,14 +89,14 @@ class Batches:
                 height, width = labels.shape[1:3]
                 shape = len(batch), height // STRIDE, width // STRIDE
                 inputs = (*inputs, *(rng.random((*shape, noise.shape[-1]), np.float32)
-                                     [self._own(batch)] for noise in self.dropout_noise))
+                                     [self._shard(batch)] for noise in self.dropout_noise))
             return inputs, labels if self.rank < len(batch) else np.zeros_like(labels)
 
         # Noise for fc6 and fc7 takes long enough to hold up a GPU. One thread keeps its order.
         yield from prefetch(add_noise, zip(whole, prefetch(self._read, parts)), depth=1,
                             pool=ThreadPoolExecutor(1))
 
-    def _own(self, batch):
+    def _shard(self, batch):
         return slice(self.rank, None, self.processes) if self.rank < len(batch) else slice(1)
 
     def _read(self, samples):
@@ -111,7 +113,7 @@ class Batches:
         return [self._draw_sample(self.frames[i]) for i in order]
 
     def _draw_sample(self, frame):
-        rng = np.random.default_rng([self.seed, self.epoch, *frame.name.encode()])
+        rng = np.random.default_rng([self.seed, self.epoch, *os.fsencode(frame.name)])
         drawn = draw_augmentation(rng, self.augment)
         return Sample(frame, drawn._replace(scale=self.scale))
 

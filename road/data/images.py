@@ -107,14 +107,14 @@ def _fit_pixels(shape, pixels):
     return tuple(max(round(side * scale), 1) * STRIDE for side in shape)
 
 
-def resize_image(image, shape, augmentation=PLAIN):
+def resize_image(image, shape, augmentation=PLAIN, light=0.0):
     """uint8 [h, w, 3] => uint8 [*network_shape(shape, augmentation.scale), 3].
 
-    Bilinear, area-weighted to shrink.
+    Bilinear, area-weighted to shrink. An image that is darker than `light` is brightened to it.
     """
     size = network_shape(shape, augmentation.scale)
     image = resize(image, size, augmentation, Image.Resampling.BILINEAR)
-    return relight(brighten(image, augmentation.light), augmentation)
+    return relight(brighten(image, light), augmentation)
 
 
 def _light(image):

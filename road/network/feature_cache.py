@@ -31,7 +31,7 @@ import numpy as np
 from road.data.batches import read_images
 from road.data.images import network_shape
 from road.errors import InputError, reason
-from road.files import atomic_path
+from road.files import atomic_path, remove_leftovers
 from road.prefetch import batched, prefetch
 from road.progress import tqdm
 
@@ -99,6 +99,7 @@ class FeatureCache:
             if sum(sizes.values()) > limit:
                 raise OSError(f'more than --cache-limit {limit / GIB:g}')
             os.makedirs(self.folder, exist_ok=True)
+            remove_leftovers(self.folder)
             free = shutil.disk_usage(self.folder).free
             if sum(sizes[sample] for sample in missing) > free - RESERVE:
                 raise OSError(f'{free / GIB:.1f} GiB are free, and checkpoints need 1')
@@ -121,9 +122,9 @@ class FeatureCache:
         return np.dtype([*features, ('label', 'u1', (height, width)), ('crc', '<u4')])
 
     def _path(self, sample):
-        frame, augmentation = sample
+        frame, augmentation, light = sample
         image, label = (self.data.digests[path] for path in (frame.image, frame.label))
-        return os.path.join(self.folder, _digest(image, label, augmentation) + '.bin')
+        return os.path.join(self.folder, _digest(image, label, augmentation, light) + '.bin')
 
     def _missing(self, samples):
         return [sample for sample in samples if not os.path.exists(self._path(sample))]
@@ -191,4 +192,4 @@ def _write(path, content):
 
 
 def _digest(*values):
-    return hashlib.md5(repr(values).encode()).hexdigest()
+    return hashlib.md5(repr(values).encode(), usedforsecurity=False).hexdigest()

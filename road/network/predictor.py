@@ -4,7 +4,6 @@ from itertools import groupby
 
 import numpy as np
 
-from road.data.augmentation import PLAIN
 from road.data.images import fit_shape, network_shape, resize_confidence, resize_image
 from road.prefetch import batched, prefetch
 
@@ -28,13 +27,13 @@ class Predictor:
             Tensors.
         image_shape: the --image-size of the run, (height, width).
         encode: road.network.encoder.Encoder; None feeds the images themselves.
-        seen: road.data.augmentation.Augmentation of every image; it brightens dark ones.
+        light: darker images are brightened to it, see road.data.images.brighten.
     """
 
-    def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None, seen=PLAIN):
+    def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None, light=0.0):
         self.sess, self.logits, self.keep_prob, self.inputs = sess, logits, keep_prob, inputs
         self.image_shape, self.encode = image_shape, encode
-        self.seen = seen
+        self.light = light
 
     def confidences(self, values, shape=None):
         """Probabilities in [0, 1] for values of `inputs`.
@@ -66,7 +65,7 @@ class Predictor:
             key, image = pair
             shape = image.shape[:2]
             shape = shape if full_size else fit_shape(shape, self.image_shape)
-            return key, image, shape, resize_image(image, shape, self.seen)
+            return key, image, shape, resize_image(image, shape, light=self.light)
 
         items = prefetch(resized, pairs, depth=2 * BATCH)
         for shape, group in groupby(items, key=lambda item: item[2]):

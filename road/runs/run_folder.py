@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from road import files, settings
 from road.data import formats
-from road.data.augmentation import PLAIN
 from road.data.dataset import Class
 from road.data.images import low_light
 from road.errors import InputError
@@ -40,11 +39,6 @@ class Run(NamedTuple):
     classes: tuple  # of road.data.dataset.Class
     label_values: dict  # what each value of a label stands for: {'#ff00ff': 'road', ...}
     light: float  # darker images are brightened to it
-
-    @property
-    def seen(self):
-        """The road.data.augmentation.Augmentation of images that are scored or painted."""
-        return PLAIN._replace(light=self.light)
 
     def record(self, folder=None):
         """Write config.json into the run folder, or into another one. Raises OSError."""
@@ -160,7 +154,7 @@ def _compare_classes(run, classes, label_values):
 def _fingerprint(frames, kind, digest):
     """MD5 (hex) of the frames' names and files; kind: image or label; digest: path => MD5 (hex)."""
     lines = [f'{frame.name} {digest(getattr(frame, kind))}\n' for frame in frames]
-    text = ''.join(lines).encode(errors='surrogateescape')  # names may be no UTF-8
+    text = os.fsencode(''.join(lines))  # names may be no UTF-8
     return hashlib.md5(text, usedforsecurity=False).hexdigest()
 
 

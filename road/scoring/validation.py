@@ -37,9 +37,9 @@ class Validation:
         Predictor.confidences gives, at the network's size.
         """
         batches = list(batched(frames, BATCH))
-        seen = self.predictor.seen
-        inputs = prefetch(lambda batch: self.read([Sample(frame, seen) for frame in batch])[0],
-                          batches)
+        samples = ([Sample(frame, light=self.predictor.light) for frame in batch]
+                   for batch in batches)
+        inputs = prefetch(lambda batch: self.read(batch)[0], samples)
         for batch, values in zip(batches, inputs):
             for frame, confidence in zip(batch, self.predictor.confidences(values)):
                 yield frame, self.labels[frame], confidence
