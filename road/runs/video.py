@@ -193,8 +193,9 @@ def _add_picture(output, frames, clip):
     def prepared():
         count = 0
         for repeats, image in frames:
-            frame = av.VideoFrame.from_ndarray(np.pad(image, edge, mode='edge')).reformat(
-                format='yuv420p', dst_colorspace=clip.colours[0], dst_color_range=ColorRange.MPEG)
+            frame = av.VideoFrame.from_ndarray(np.pad(image, edge, mode='edge'))
+            frame.colorspace = codec.colorspace
+            frame = frame.reformat(format='yuv420p', dst_color_range=ColorRange.MPEG)
             for number in range(count, count + repeats):
                 frame.pts = number
                 yield frame
