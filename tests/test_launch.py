@@ -38,8 +38,14 @@ def test_each_process_has_a_gpu_and_an_address():
     assert [each['task']['index'] for each in configs] == [0, 1, 2]
     workers = configs[0]['cluster']['worker']
     assert len(set(workers)) == 3 and all(each['cluster']['worker'] == workers for each in configs)
-    made = launch.environments(2, {})
-    assert [each['CUDA_VISIBLE_DEVICES'] for each in made] == ['0', '1']
+
+
+@pytest.mark.parametrize('visible, expected', [
+    (None, ['0', '1']), ('3', ['3', '']), ('', ['', '']), ('2,5,7', ['2', '5'])])
+def test_gpus_that_are_visible_are_handed_out(visible, expected):
+    environ = {} if visible is None else {'CUDA_VISIBLE_DEVICES': visible}
+    made = launch.environments(2, environ)
+    assert [each['CUDA_VISIBLE_DEVICES'] for each in made] == expected
 
 
 @pytest.mark.parametrize('words', [[], ['x'], ['0', '--sample'], ['2', 'evaluate', 'runs/x']])
@@ -83,17 +89,17 @@ time.sleep(1000)
     assert process.wait(60) == code
 
 
-def test_prediction_adds_up_the_shares(program, capfd):
+def test_prediction_splits_the_files_and_shows_what_each_process_painted(program, capfd):
     program("""
 assert 'TF_CONFIG' not in os.environ and sys.argv[-1] == f'--share={rank + 1}/2'
 print(f'{2 + rank} of 3 files are painted, in out')
 sys.exit(2 * (rank == 0))""")
     assert launch.run(['2', 'predict', 'runs/x', 'folder']) == 2
     shown = capfd.readouterr()
-    assert shown.out.endswith('5 of 6 files are painted, by 2 processes\n')
+    assert '\n2 of 3 files are painted' in shown.out
+    assert 'Process 1: 3 of 3 files are painted' in shown.out
     assert 'to stdout 0' in shown.out and 'to stdout 1' not in shown.out
-    assert 'to stderr 0' in shown.err and 'to stderr 1' in shown.err
-    assert '| 2/4 [' in shown.err and '| 1/2 [' not in shown.err.split('to stderr')[-1]
+    assert 'to stderr 0' in shown.err and 'Process 1: to stderr 1' in shown.err
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Train every setting of a list with several seeds, and collect the scores in one CSV file.
 
-    python tools/experiments.py LIST --kitti-dir DIR ...
+    python tools/experiments.py LIST --dataset-dir DIR ...
 
     # LIST: a setting per line, its name and then options of main.py. Options that follow LIST on
     # the command line are added to every setting.
@@ -26,7 +26,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from road import errors, settings
 from road.errors import InputError
 from road.files import atomic_path, read_json, write_json
-from road.runs import run_folder
 from road.runs.log import Terminated, stoppable
 from road.tables import table
 
@@ -71,19 +70,18 @@ def run_all(listed, seeds, runs_dir):
     Raises:
         InputError: a run of this name has other options, or a run fails. What is done is kept.
     """
-    wanted = [(name, str(seed), f'{runs_dir}/{name}-seed{seed}')
-              for seed in range(seeds) for name in listed]
-    rows, words = [], {}
-    for name, seed, folder in wanted:
-        own = f'--seed={seed}', f'--name={name}-seed{seed}', f'--runs-dir={runs_dir}'
-        words[folder] = [*listed[name], *own]
-        if os.path.lexists(folder):
-            refuse_other_options(folder, words[folder])
-    for number, (name, seed, folder) in enumerate(wanted, 1):
+    runs = [(name, seed, f'{runs_dir}/{name}-seed{seed}') for seed in range(seeds)
+            for name in listed]
+    words = {folder: [*listed[name], f'--seed={seed}', f'--name={name}-seed{seed}',
+                      f'--runs-dir={runs_dir}'] for name, seed, folder in runs}
+    for folder in filter(os.path.lexists, words):
+        refuse_other_options(folder, words[folder])
+    rows = []
+    for number, (name, seed, folder) in enumerate(runs, 1):
         if not os.path.exists(f'{folder}/metrics.json'):
-            print(f'{number}/{len(wanted)}: {name}, seed {seed}', flush=True)
+            print(f'{number}/{len(runs)}: {name}, seed {seed}', flush=True)
             train(folder, words[folder])
-        row = name, seed, *results(folder), shlex.join(listed[name])
+        row = name, str(seed), *results(folder), shlex.join(listed[name])
         rows.append(dict(zip(COLUMNS, row)))
         with atomic_path(f'{runs_dir}/experiments.csv') as path, open(path, 'w') as file:
             csv.writer(file, lineterminator='\n').writerows([COLUMNS, *map(dict.values, rows)])
@@ -91,14 +89,11 @@ def run_all(listed, seeds, runs_dir):
 
 
 def refuse_other_options(folder, words):
-    recorded = run_folder.load(folder, begun=False).settings
-    for key, value in vars(settings.parse_training(words)).items():
-        # a moved folder or another working directory does not change what was trained
-        found_out = key == 'dataset' and value is None or isinstance(value, settings.DefaultSize)
-        if (key not in ('name', 'runs_dir', 'resume', 'debug') and not found_out
-                and recorded.get(key) != value):
-            raise InputError(f'{folder}: was trained with other settings ({key}={recorded.get(key)}'
-                             f', not {value}); give the setting another name')
+    with open(f'{folder}/command.txt', encoding='utf-8') as file:
+        recorded = shlex.split(file.readline())[2:]  # the first command, without python main.py
+    if recorded != words:
+        raise InputError(f'{folder}: was trained with other options ({shlex.join(recorded)}); '
+                         'give the setting another name')
 
 
 def train(folder, words):

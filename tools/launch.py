@@ -21,13 +21,10 @@ from contextlib import ExitStack
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from road import settings
-from road.progress import tqdm
 from road.runs.log import Terminated, stoppable
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
-BAR = re.compile(r'(\S.*): +\d+%\|.*\| (\d+)/(\d+) \[')  # a line of tqdm
-ANY_BAR = re.compile(r'\d+%\||\d(image|frame) \[')
-PAINTED = re.compile(r'(\d+) of (\d+) files are painted')
+BAR = re.compile(r'\d+%\||\d(image|frame) \[')  # in a line of tqdm
 GRACE = 30  # seconds in which the others notice that a process has failed and say so
 
 
@@ -38,52 +35,35 @@ def environments(number, environ):
         for each in held:
             each.bind(('localhost', 0))
         workers = [f'localhost:{each.getsockname()[1]}' for each in held]
-    gpus = environ.get('CUDA_VISIBLE_DEVICES') or ','.join(map(str, range(number)))
+    gpus = environ.get('CUDA_VISIBLE_DEVICES', ','.join(map(str, range(number))))
     gpus = gpus.split(',') + [''] * number  # a process without a GPU runs on the CPU
     return [{**environ, 'CUDA_VISIBLE_DEVICES': gpu, 'TF_CONFIG': json.dumps(
         {'cluster': {'worker': workers}, 'task': {'type': 'worker', 'index': i}})}
         for i, gpu in enumerate(gpus[:number])]
 
 
-def train(number, words):
-    """Train in processes that share each batch; process 0 prints, the others show errors alone."""
-    def show(i, line):
-        if not ANY_BAR.search(line):
+def start_all(command, number, words):
+    """Start the processes of a command; process 0 has the screen.
+
+    The others show their errors, and how many files they have painted.
+    """
+    def show_painted(i, line):
+        if 'files are painted' in line:
+            print(f'Process {i}: {line}', flush=True)
+
+    def show_error(i, line):
+        if not BAR.search(line):
             print(f'Process {i}: {line}', file=sys.stderr)
 
-    processes = [start(words, environment, i, *((lambda *_: None, show) if i else (None, None)))
-                 for i, environment in enumerate(environments(number, os.environ))]
-    return wait(processes, together=True)
-
-
-def predict(number, words):
-    """Paint in processes that each take a share of the files; prints a progress line and a sum."""
-    bars, painted = {}, {}
-
-    def count(i, line):
-        if found := BAR.match(line):
-            bars[i, found[1]] = int(found[2]), int(found[3])
-            done, bar.total = map(sum, zip(*bars.values()))
-            bar.update(done - bar.n)
-        elif not ANY_BAR.search(line):
-            tqdm.write(line, file=sys.stderr)
-
-    def add(i, line):
-        if found := PAINTED.match(line):
-            painted[i] = int(found[1]), int(found[2])
-        elif i == 0:  # the others say the same
-            tqdm.write(line)
-
-    with tqdm(desc='images and frames', unit='image') as bar:
-        processes = []
-        for i, environment in enumerate(environments(number, os.environ)):
+    processes = []
+    for i, environment in enumerate(environments(number, os.environ)):
+        own = words
+        if command == 'predict':  # each paints a part of the files, and knows of no other
             del environment['TF_CONFIG']
-            share = [*words, f'--share={i + 1}/{number}']
-            processes.append(start(share, environment, i, add, count))
-        code = wait(processes)
-    done, files = map(sum, zip((0, 0), *painted.values()))
-    print(f'{done} of {files} files are painted, by {len(painted)} processes')
-    return code
+            own = [*words, f'--share={i + 1}/{number}']
+        shown = (show_painted, show_error) if i else (None, None)
+        processes.append(start(own, environment, i, *shown))
+    return processes
 
 
 def start(words, environment, i, use_output, use_errors):
@@ -152,7 +132,7 @@ def run(argv=None):
         print(f'Error: {command}: one process does it all; use main.py', file=sys.stderr)
         return 2
     with stoppable():
-        return (train if command == 'train' else predict)(int(number), words)
+        return wait(start_all(command, int(number), words), together=command == 'train')
 
 
 if __name__ == '__main__':
