@@ -17,14 +17,13 @@ import time
 from contextlib import ExitStack
 from statistics import median
 
-from scipy.special import softmax
 from tqdm import tqdm
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import helper
 import main
 from road import settings
-from road.data import images, kitti
+from road.data import kitti
 from road.data.batches import Batches, Sample, read_images
 from road.data.dataset import one_hot
 from road.errors import InputError
@@ -35,7 +34,6 @@ from road.network.encoder import Encoder
 from road.network.feature_cache import FeatureCache
 from road.network.predictor import Predictor
 from road.network.tf1 import tf
-from road.runs.painting import paint, write_png
 from road.sample import scenes
 from road.tables import table
 
@@ -124,20 +122,16 @@ def train_epochs(opened, features, frames, number):
 def painting(opened, encoder, frames, folder):
     """Functions from PNG file to painted PNG file: the baseline and ours."""
     sess, model = opened
-    predictor = Predictor(sess, model.logits, model.keep_prob, model.features, SHAPE, encoder)
+    whole = Predictor(sess, model.logits, model.keep_prob, model.image_input, SHAPE)
+    split = Predictor(sess, model.logits, model.keep_prob, model.features, SHAPE, encoder)
 
     def baseline():
         for frame in frames[:8]:
-            image = images.read_image(frame.image)
-            small = images.resize_image(image, SHAPE)
-            logits = sess.run(model.logits, {model.image_input: [small], model.keep_prob: 1.0})
-            confidence = softmax(logits, axis=-1)[:, 1].reshape(SHAPE)
-            confidence = images.resize_confidence(confidence, image.shape[:2])
-            write_png(f'{folder}/baseline.png', paint(image, confidence))
+            helper.write_test_images(whole, [frame], folder)
         return len(frames[:8])
 
     def ours():
-        helper.write_test_images(predictor, frames, folder)
+        helper.write_test_images(split, frames, folder)
         return len(frames)
 
     return {'baseline': baseline, 'ours': ours}

@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from road.network import vgg16
-from tools.small_runs import NEW_RUN, RUN, finish, start, write_inputs
+from tools.soak import NEW_RUN, RUN, finish, start, write_inputs
 
 NEW = [*NEW_RUN, '--epochs=1', '--no-cache']
 MASKS = [*NEW, '--dataset-dir=masks']
@@ -110,12 +110,12 @@ def fuzz(place, count):
                 assert code == 0 and not fault, (kind, fault)
                 expected = results
                 continue
-            outcome = 'refused' if code else 'same' if results == expected else 'other results'
-            if outcome == 'other results' and checksum:
-                fault = fault or outcome
+            outcome = 'refused'
+            if code == 0:
+                outcome = 'same' if results == expected else 'other results'
+            if fault or (checksum and outcome == 'other results'):
+                faults.append(f'{kind} {number}: {fault or outcome}')
             outcomes[outcome] += 1
-            if fault:
-                faults.append(f'{kind} {number}: {fault}')
         print(f'{kind}: {dict(outcomes)}', flush=True)
     return faults
 

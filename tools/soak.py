@@ -5,10 +5,15 @@
 Each round trains one small run on drawn scenes, which is killed (SIGKILL) in each of PHASES and
 resumed. After every kill metrics.csv must be readable and both checkpoints complete. At the end
 metrics.csv (without times), checkpoints and test images must equal the undisturbed run's.
+
+Processes are forked, so that TensorFlow is imported once: the caller must not have used TensorFlow
+before, and Windows has no fork. Each works in a folder with data_road, vgg and, once begun, RUN.
 """
 
 import argparse
+import csv
 import glob
+import multiprocessing
 import os
 import random
 import shutil
@@ -16,15 +21,76 @@ import signal
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import main
+from road.network import vgg16, vgg_folder
+from road.network.tf1 import tf
 from road.runs import checkpoints
-from tools.small_runs import NEW_RUN, RUN, finish, read_metrics, start, write_inputs
+from road.runs.metrics import TIMES
+from road.sample import scenes
 
+RUN = 'runs/run'
+NEW_RUN = ['--dataset-dir=data_road', '--vgg-dir=vgg', '--data-dir=data', '--name=run',
+           '--val-frames=1', '--image-size=64x192', '--batch-size=2']
 # A process is killed after these files have changed, in the order of a run, or anywhere; with the
 # longest wait from there, in seconds.
 PHASES = (('data/cache/*/*', 0.1), (f'{RUN}/metrics.csv', 0.5), (f'{RUN}/checkpoints/*/*', 0.06),
           (f'{RUN}/checkpoints/*/*', 0.06), ('anywhere', 3.0), (f'{RUN}/.*.images', 0.3))
+
+
+def write_inputs(folder, training, testing):
+    """Write drawn scenes, so many frames of each category, and a narrow VGG16 into the folder."""
+    scenes.write_dataset(f'{folder}/data_road', training, testing, height=94, width=310)
+    vgg_folder.save(vgg16.random_weights(fc_width=16), f'{folder}/vgg')
+
+
+def start(folder, words, function=main.main):
+    """Call function(words) in a new process in the folder; output.txt there gets what it prints."""
+    def called():
+        os.chdir(folder)
+        with open('output.txt', 'w') as output:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+        sys.exit(function(words))
+
+    _ = tf.version  # imports TensorFlow, for all processes to come
+    process = multiprocessing.get_context('fork').Process(target=called)
+    process.start()
+    return process
+
+
+def finish(process, folder, seconds=None):
+    """Wait for a process of `start`, kill it after so many seconds.
+
+    Returns (exit code, fault as text or None, results); results are {file: content} of what two
+    runs of the same settings must share.
+    """
+    process.join(seconds)
+    process.kill()
+    process.join()
+    fault, files = None, {}
+    output = Path(folder, 'output.txt').read_text(errors='replace')
+    leftovers = glob.glob(f'{folder}/**/.*', recursive=True)
+    if process.exitcode not in (0, 2, -signal.SIGKILL) or 'Traceback' in output:
+        fault = f'exit code {process.exitcode}: {output[-1000:]}'
+    elif leftovers and process.exitcode != -signal.SIGKILL:
+        fault = f'left behind: {leftovers}'
+    if process.exitcode == 0:
+        files = {'metrics.csv': read_metrics(folder)}
+        for pattern in ('checkpoints/*/*.data-*', 'images/*', 'evaluation-*.json'):
+            for path in Path(folder, RUN).glob(pattern):
+                # the letter in a checkpoint's file name depends on how often it was written
+                name = path.parent if 'checkpoints' in pattern else path
+                files[str(name.relative_to(folder))] = path.read_bytes()
+    return process.exitcode, fault, files
+
+
+def read_metrics(folder):
+    """The rows of the run's metrics.csv, {column: text}, without what differs between two runs."""
+    lines = Path(folder, RUN, 'metrics.csv').read_text().splitlines()
+    return [{name: row[name] for name in row.keys() - TIMES} for row in csv.DictReader(lines)]
 
 
 def start_run(folder):
@@ -39,7 +105,7 @@ def kill_once(folder, files, wait):
     while process.is_alive() and files != 'anywhere' and glob.glob(f'{folder}/{files}') == before:
         time.sleep(0.001)
     code, fault, _ = finish(process, folder, wait)
-    return code == -signal.SIGKILL, fault
+    return code == -signal.SIGKILL, 'refused' if code == 2 else fault
 
 
 def check_readable(folder):
@@ -55,8 +121,9 @@ def check_readable(folder):
 
 
 def soak(place, kills):
-    """Kill `kills` times: (number of rounds, faults)."""
-    rng, killed, rounds, inputs = random.Random(0), 0, 0, f'{place}/inputs'
+    """Rounds until there were `kills` kills: (number of rounds, faults)."""
+    rng, inputs = random.Random(0), f'{place}/inputs'
+    killed = rounds = 0
     os.mkdir(inputs)
     start(inputs, inputs, lambda folder: write_inputs(folder, training=5, testing=4)).join()
     folder = shutil.copytree(inputs, f'{place}/undisturbed')
@@ -71,7 +138,7 @@ def soak(place, kills):
             faults.append(fault)
             if was_killed:
                 killed += 1
-                print(f'{killed}/{kills} round {rounds}, {files}', flush=True)
+                print(f'{killed} kills, round {rounds}, {files}', flush=True)
                 check_readable(folder)
         _, fault, found = finish(start_run(folder), folder)
         faults.append(fault)
