@@ -195,6 +195,6 @@ if __name__ == '__main__':
     draw_skips(run)
     draw_minutes()
     tiles = [ImageOps.expand(each.resize((496, 150)), 4, 'white') for each in painted[::3]]
-    sheet = np.vstack([np.hstack(tiles[i:i + 2]) for i in range(0, 6, 2)])
+    sheet = np.vstack([np.hstack(tiles[i:i + 2]) for i in range(0, len(tiles), 2)])
     Image.fromarray(sheet).save('imgs/results.png', optimize=True)
     shutil.copyfile(f'{run}/road.gif', 'imgs/semantic_segmantation.gif')
