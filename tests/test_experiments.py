@@ -67,7 +67,7 @@ def test_every_setting_with_every_seed(scenes_dir, vgg_dir, tmp_path, capsys, mo
 
     path.write_text('plain: --l2 0.1')
     assert experiments.run([*command, '2']) == 2
-    assert 'plain-seed0: was trained with other options (--runs-dir' in capsys.readouterr().err
+    assert 'plain-seed0: was trained with other options (--dataset-dir' in capsys.readouterr().err
     path.write_text('broken: --vgg-weights none.npz')
     assert experiments.run([*command, '1']) == 2
     assert 'broken-seed0: the training ended with exit code 2' in capsys.readouterr().err

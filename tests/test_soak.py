@@ -1,4 +1,4 @@
-"""tools/soak.py with six kills, in real processes."""
+"""tools/soak.py with one round of kills."""
 
 import os
 import subprocess
