@@ -20,7 +20,7 @@ from road.data import images
 from road.network import vgg16
 from road.network.tf1 import tf
 from road.runs import run_folder
-from road.scoring import scores
+from road.scoring.scorers import TwoClassScorer
 
 # Minutes and MaxF on all of KITTI Road: seed 0, last epoch, 2 cores of an AMD EPYC with bfloat16.
 PRESETS = ((3.5, 91.39, 'default'), (5.6, 94.46, '--preset quick'),
@@ -141,13 +141,13 @@ def draw_upsampling():
 def draw_skips(folder):
     """skips.png: a run's validation frames predicted with no skip, with one, and with both."""
     names = 'score_fr alone (stride 32)', '+ score_pool4 (stride 16)', '+ score_pool3 (stride 8)'
-    histograms = np.zeros([3, 2, scores.LEVELS], np.int64)
+    scorers = [TwoClassScorer() for _ in names]
     roads = [None] * 3  # of the last frame, with no skip, one and both
     with main.open_run(folder) as (run, predictor, sess, model, *_):
         data = run_folder.find_dataset(run)
         for frame in data.named(run.validation):
             image, label = images.read_image(frame.image), data.read_label(frame.label)
-            small = images.resize_image(image, predictor.image_shape, predictor.seen)
+            small = images.resize_image(image, predictor.image_shape, light=predictor.light)
             size = np.array(small.shape[:2])
             zeros = [(f'decoder/score_{pool}/BiasAdd:0', np.zeros([1, *size // stride, 2]))
                      for pool, stride in (('pool4', 16), ('pool3', 8))]
@@ -155,10 +155,10 @@ def draw_skips(folder):
                 fed = {model.image_input: [small], model.keep_prob: 1, **dict(zeros[i:])}
                 road = softmax(sess.run(model.logits, fed), axis=-1)[:, 1].reshape(size)
                 roads[i] = images.resize_confidence(road, label.shape)
-                histograms[i] += scores.histogram(roads[i], label)
+                scorers[i].add([(frame, label, roads[i])])
     _, axes = plt.subplots(2, 2, figsize=(9, 3.5), layout='tight')
-    titles = [f'{name}: validation IoU {scores.scores(histogram).IoU:.1%}'
-              for name, histogram in zip(names, histograms)]
+    titles = [f'{name}: validation IoU {scorer.scores()["IoU"]:.1%}'
+              for name, scorer in zip(names, scorers)]
     for ax, values, title in zip(axes.flat, (image, *roads), ('white: edge of the label', *titles)):
         ax.imshow(values, vmin=0, vmax=1, aspect='auto')
         ax.contour(label == 1, [0.5], colors='white', linewidths=0.7)
