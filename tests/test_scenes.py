@@ -34,16 +34,21 @@ def project(projection, x, up, z):
 
 
 def files_of(folder):
-    return {str(path): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for path in folder.rglob('*') if path.is_file()}
 
 
 def test_labels_have_kittis_colours():
-    labels = [scenes.draw_scene(np.random.default_rng(seed), CATEGORIES[seed % 3], 64, 208)[1]
-              for seed in range(18)]
-    seen = np.unique(np.reshape(labels, [-1, 3]), axis=0).tolist()
-    assert set(map(tuple, seen)) == {(255, 0, 255), (255, 0, 0), (0, 0, 0), (0, 0, 255)}
-    roads = np.array(labels)[..., 2] > 0
-    assert roads.mean((1, 2)).min() > .05 and roads.mean((1, 2)).max() < .6
+    drawn = [scenes.draw_scene(np.random.default_rng(seed), CATEGORIES[seed % 3], 64, 208)
+             for seed in range(18)]
+    labels = np.array([(label, lane) for _, label, _, lane in drawn])
+    colours = np.unique(labels.reshape(-1, 3), axis=0).tolist()
+    assert colours == [[0, 0, 0], [0, 0, 255], [255, 0, 0], [255, 0, 255]]
+    road, lane = (labels == scenes.ROAD).all(-1).mean((2, 3)).T
+    assert road.min() > .05
+    assert road.max() < .6
+    np.testing.assert_allclose((lane / road)[::3], .5, atol=.1)  # um: one of two lanes
+    np.testing.assert_allclose((lane / road)[2::3], 1, atol=.01)  # uu: the whole road
 
 
 @settings(max_examples=15)
@@ -89,12 +94,13 @@ def test_data_set_is_kept_replaced_or_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(scenes, 'VERSION', scenes.VERSION + 1)
     scenes.write_dataset(folder, **TINY)  # drawn by another version
     drawn = files_of(folder)
-    note = str(folder / 'drawn.txt')
-    assert drawn.pop(note) != files.pop(note) and drawn == files
+    assert drawn.pop('drawn.txt') != files.pop('drawn.txt')
+    assert drawn == files
     monkeypatch.setattr(scenes, 'calibration_text', Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         scenes.write_dataset(folder, **TINY | {'seed': 4})
-    assert files_of(folder).items() >= drawn.items() and list(tmp_path.iterdir()) == [folder]
+    assert files_of(folder).items() >= drawn.items()
+    assert list(tmp_path.iterdir()) == [folder]
     (folder / 'drawn.txt').unlink()
     with pytest.raises(InputError, match='sample: holds something other than drawn scenes'):
         scenes.write_dataset(folder, **TINY)
@@ -102,12 +108,8 @@ def test_data_set_is_kept_replaced_or_refused(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_processes_draw_the_same_bytes(tmp_path):
-    scenes.write_dataset(tmp_path / 'set', **TINY | {'training': 6, 'testing': 1})
-    alone = tmp_path / 'alone'
-    for name in ('image_2', 'gt_image_2', 'calib'):
-        (alone / 'training' / name).mkdir(parents=True)
-    scenes.write_frame(alone, 3, 64, 208, ('training', 'uu', 5))
-    drawn = {path.relative_to(alone): path.read_bytes()
-             for path in alone.rglob('*') if path.is_file()}
-    assert len(drawn) == 3
-    assert drawn == {path: (tmp_path / 'set' / path).read_bytes() for path in drawn}
+    scenes.write_dataset(tmp_path / 'few', **TINY)  # by this process alone
+    scenes.write_dataset(tmp_path / 'many', **TINY | {'training': 6})
+    few, many = files_of(tmp_path / 'few'), files_of(tmp_path / 'many')
+    assert few.pop('drawn.txt') != many.pop('drawn.txt')
+    assert few.items() < many.items()

@@ -161,15 +161,15 @@ class Planner:
             lines = lines[0], sum(lines) / 2, lines[1]
         for number, (a, b) in enumerate(zip(lines, lines[1:])):
             turn = np.pi if number < (len(lines) - 1) // 2 else 0.
-            z = rng.uniform(11, 50)
+            z = rng.uniform(12, 55)
             if a < 0 < b:
                 z += 8  # keeps the camera's distance
-            while z < 110 and rng.random() < .65:
-                kind, *size = ('car', 1.76, 4.3, 1.47)
+            while z < 110 and rng.random() < .55:
+                kind, *size = 'car', 1.76, 4.3, 1.47
                 if rng.random() < .15:
-                    kind, *size = ('van', 1.9, 4.9, 2.05)
+                    kind, *size = 'van', 1.9, 4.9, 2.05
                 self.add(kind, (a + b) / 2 + rng.normal(0, .2), z, *size, self.pick(PAINT, 5), turn)
-                z += rng.uniform(7, 40)
+                z += rng.uniform(9, 50)
 
 
 def plan_things(rng, road):

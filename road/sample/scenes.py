@@ -15,7 +15,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from road.data.calibration import Calibration
@@ -70,7 +70,8 @@ def draw_scene(rng, category, height=188, width=621):
     canvas = Canvas(frame, projection, weather)
     for thing in things:
         DRAW[thing.kind](canvas, thing)
-    image = np.asarray(canvas.picture.convert('RGB').reduce(2), np.float32)
+    blur = ImageFilter.GaussianBlur(rng.uniform(.3, .55))
+    image = np.asarray(canvas.picture.convert('RGB').reduce(2).filter(blur), np.float32)
     hidden = np.asarray(canvas.picture.getchannel('A').reduce(2)) > 127
 
     seen = on_plane & ~hidden
