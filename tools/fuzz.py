@@ -1,6 +1,6 @@
 """Garble bytes of every kind of input file, and run main.py on it.
 
-    python tools/fuzz.py --count 20     # cases of each kind; ten minutes on 2 cores
+    python tools/fuzz.py --count 20     # cases of each kind; a quarter of an hour on 2 cores
 
 Each case must end with exit code 2 and a line about it, or with the intact file's results, or (in a
 format without a checksum) with other results. A traceback, a crash, a file left behind or a minute

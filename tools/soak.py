@@ -1,6 +1,6 @@
 """Kill runs at random moments, resume them, and compare them with an undisturbed run.
 
-    python tools/soak.py --kills 50     # about five minutes on 2 cores; exits with 1 on a fault
+    python tools/soak.py --kills 50     # three minutes on 2 cores; exits with 1 on a fault
 
 Each round trains one small run on drawn scenes, which is killed (SIGKILL) in each of PHASES and
 resumed. After every kill metrics.csv must be readable and both checkpoints complete. At the end
