@@ -244,7 +244,7 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
     with tqdm(total=total * epochs or None, initial=total * batches.epoch, unit='image',
               dynamic_ncols=True) as bar:
         while batches.epoch < epochs:
-            losses, rates = [], []
+            losses, rates, sizes = [], [], []
             images = 0
             start = perf_counter()
             for step, (image, label) in enumerate(batches(batch_size), 1):
@@ -259,12 +259,14 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
                 losses.append(loss)
                 # Of a batch that several processes share, each sees only its part of the label.
                 size = min(batch_size, total - images) if total else len(label)
+                sizes.append(size)
                 images += size
                 bar.postfix = f'epoch {batches.epoch}, step {step}, loss {np.sum(loss):.4f}'
                 bar.update(size)
             if after_epoch:
                 images_per_second = images / (perf_counter() - start)
-                after_epoch(batches.epoch, np.mean(losses, axis=0), images_per_second, rates[0])
+                mean_losses = np.average(losses, axis=0, weights=sizes)
+                after_epoch(batches.epoch, mean_losses, images_per_second, rates[0])
 
 
 def train(args):

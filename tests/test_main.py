@@ -209,6 +209,19 @@ def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
     np.testing.assert_allclose([row[3] for row in rows], 1 + starts[:, 0])
 
 
+def test_mean_loss_is_that_of_the_images():
+    """A smaller last batch counts as many images as it has: losses 1, 1, 1, 1 and 6 have mean 2."""
+    rows = []
+    for batches in (lambda size: [([1], np.zeros([4, 1])), ([6], np.zeros([1, 1]))],
+                    Batches([SimpleNamespace(name=name) for name in 'abcde'], lambda samples: (
+                        [1 if len(samples) == 4 else 6], np.zeros([len(samples), 1], np.uint8)))):
+        with tf.Graph().as_default(), tf.Session() as sess:
+            names = [tf.placeholder(tf.float32) for _ in range(4)]
+            main.train_nn(sess, 1, 4, batches, tf.no_op(), names[0][0], *names,
+                          after_epoch=lambda *row: rows.append(row))
+    assert [row[1] for row in rows] == [2, 2]
+
+
 def test_train_nn_initialises_only_what_is_missing():
     with tf.Graph().as_default(), tf.Session() as sess:
         kept = tf.get_variable('kept', [], initializer=tf.zeros_initializer())

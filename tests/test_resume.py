@@ -11,7 +11,7 @@ from road.files import read_json
 from road.network.tf1 import tf
 from road.runs import checkpoints, run_folder
 from road.scoring.validation import Validation
-from tools import soak
+from tests.results import results
 
 pytestmark = pytest.mark.skipif(os.name == 'nt', reason='os.kill ends a process on Windows')
 
@@ -39,7 +39,7 @@ def test_stopped_run_ends_as_if_never_stopped(train_run, trained_run, stop, caps
     assert code == 130 and f'python main.py --resume {folder}' in capsys.readouterr().out
     assert checkpoints.read(f'{folder}/checkpoints/last')[1]['epoch'] == 1
     assert main.main(['--resume', folder, '--epochs', '3']) == 0
-    assert soak.final(folder) == soak.final(trained_run)
+    assert results(folder) == results(trained_run)
     with open(f'{folder}/command.txt', encoding='utf-8') as file:
         assert len(file.readlines()) == 2
     assert read_json(f'{folder}/config.json')['settings']['epochs'] == 3
@@ -52,7 +52,7 @@ def test_resume_with_trained_encoder(train_run, encoder_run, stop):
     stop(signal.SIGTERM)
     code, folder = train_run('encoder-stopped', *options)
     assert code == 143 and main.main(['--resume', folder]) == 0
-    assert soak.final(folder) == soak.final(alone)
+    assert results(folder) == results(alone)
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
     assert last.get_tensor('loss_scale/current_loss_scale') == 2 ** 15
     best, _ = checkpoints.read(f'{folder}/checkpoints/best')
     assert not any('loss_scale' in name for name, _ in tf.train.list_variables(best))
-    losses, expected = ([float(row['cross_entropy']) for row in soak.read_rows(run)]
+    losses, expected = ([float(row['cross_entropy']) for row in results(run)['metrics.csv']]
                         for run in (folder, alone))
     assert losses == pytest.approx(expected, rel=1e-3)
 

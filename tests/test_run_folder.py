@@ -36,7 +36,7 @@ def resumed(run, *options):
 @pytest.mark.skipif(os.name == 'nt', reason='Windows has no fcntl: run folders are not locked')
 def test_run_of_the_same_name_or_in_use_is_not_changed(broken, monkeypatch):
     config, vgg = read_json(broken / 'config.json'), SimpleNamespace(fingerprint='x')
-    data = SimpleNamespace(training=[], validation=[], digests={}, classes=())
+    data = SimpleNamespace(training=[], validation=[], digests={}, classes=(), label_values={})
     monkeypatch.setattr(run_folder, 'environment', lambda device: {})
     monkeypatch.setattr(run_folder, 'low_light', lambda frames: 0.2)
     args = settings.parse_training(['--runs-dir', str(broken.parent), '--name', 'broken'])
@@ -96,10 +96,10 @@ def test_light_of_the_training_images_is_recorded(trained_run):
 def test_labels_and_encoder_are_compared(trained_run, copied_scenes, capsys):
     run = run_folder.load(trained_run)
     data = run_folder.find_dataset(run, copied_scenes)
-    run_folder.compare_labels(run, data._replace(training=data.training[::-1]))
+    run_folder.compare_data(run, data._replace(training=data.training[::-1]))
     assert capsys.readouterr().out == ''
     shutil.copy(data.training[0].label, data.training[1].label)
-    run_folder.compare_labels(run, data)
+    run_folder.compare_data(run, data)
     assert f'Warning: the labels are not those that {trained_run} was' in capsys.readouterr().out
     assert run_folder.find_encoder(run).fingerprint == run.encoder
     with pytest.raises(InputError, match='is not the encoder of'):
@@ -114,7 +114,7 @@ def test_labels_and_encoder_are_compared(trained_run, copied_scenes, capsys):
 def test_next_commands_can_be_run_as_they_stand(options, third):
     words = options if '--sample' in options else [*options, '--dataset-dir', 'my data']
     args = settings.parse_training(words)
-    run = run_folder.Run('runs/a run', vars(args), 'x', ['a'], ['b'], kitti.CLASSES, 0.2)
+    run = run_folder.Run('runs/a run', vars(args), 'x', ['a'], ['b'], kitti.CLASSES, {}, 0.2)
     commands = [shlex.split(line, comments=True)[2:]
                 for line in run_folder.next_commands(run).split('\n')[1:]]
     expected = [['evaluate', 'runs/a run'], ['predict', 'runs/a run', 'PICTURES']]
@@ -130,10 +130,12 @@ def test_next_commands_can_be_run_as_they_stand(options, third):
     ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*checkpoints away'),
     ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
     ('checkpoints/last/state.json', {'rows': [{'epoch': 1}]}, 'state.json: damaged'),
-    ('environment.json', {'labels': 'x'}, 'frames or labels are not those')])
+    ('config.json', {'label_values': {}}, 'was trained with the classes not road .*; the data set'),
+    ('environment.json', {'images': 'x'}, 'the contents of the images are not those'),
+    ('environment.json', {'labels': 'x'}, 'the labels are not those')])
 def test_broken_run_is_refused_in_one_line(broken, capsys, file, changes, complaint):
     edit(broken / file, **changes) if changes else os.truncate(broken / file, 90)
-    assert main.main(['--resume', str(broken)]) == 2
+    assert main.main(['--resume', str(broken), '--epochs', '4']) == 2
     error = capsys.readouterr().err
     lines = [line for line in error.split('\n') if line.startswith('Error:')]
     assert len(lines) == 1 and re.search(complaint, lines[0]) and 'Traceback' not in error

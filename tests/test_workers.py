@@ -25,7 +25,8 @@ from road.network.tf1 import tf
 from road.network.workers import ALONE, Workers, find_workers
 from road.runs.run_folder import Run
 from tests import worker_process
-from tools import launch, soak
+from tests.results import results
+from tools import launch
 
 EPOCHS = 5
 slow = pytest.mark.slow
@@ -65,7 +66,7 @@ def test_processes_begin_alike_or_not_at_all():
     """Paths may differ; settings, frames and precision may not."""
     def synchronize(precision='float32', frames=('a', 'b'), other=0, **settings):
         settings = {'schedule': 'cosine', 'l2': 0.1, 'data_dir': 'x'} | settings
-        run = Run('folder', settings, 'encoder', *frames, kitti.CLASSES, 0.2)
+        run = Run('folder', settings, 'encoder', *frames, kitti.CLASSES, {}, 0.2)
         workers, sent, batches = Workers(['a:1', 'b:2'], 1), [], SimpleNamespace(epoch=0)
         workers.precision, workers.sent = precision, 'sent'
         workers.received, workers.copied = 'received', 'copied'
@@ -304,7 +305,7 @@ def test_killed_process_ends_the_others_and_resume_is_exact(place, together, vic
     with Group(place, 2, f'killed-{victim}', '--resume', group.folder) as group:
         assert group.codes() == [0, 0], group.output(0)
     assert difference(group.folder, together) == 0
-    assert soak.final(group.folder) == soak.final(together)
+    assert results(group.folder) == results(together)
 
 
 @slow
