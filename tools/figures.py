@@ -26,7 +26,7 @@ from road.scoring.scorers import TwoClassScorer
 PRESETS = ((3.5, 91.39, 'default'), (5.6, 94.46, '--preset quick'),
            (18.8, 95.56, '--preset laptop'), (49, 95.89, '--preset best'))
 PUBLISHED = ((96.04, 'published, trained on a GPU: KittiSeg 96.04, MultiNet 96.00'), (96.00, ''),
-             (81.65, 'a model that only knows where roads usually are: 81.65'))
+             (80.9, 'mean road mask of the training images: 80.9'))
 GREY, SKIP, WINDOW = '#616e7c', '#8a4fbf', '#d95f02'
 FROZEN, FROZEN_DARK, TRAINED, TRAINED_DARK = '#cfe1f7', '#a3c5ee', '#cdebd2', '#96d3a2'
 TITLE = {'size': 9.5, 'weight': 'bold'}

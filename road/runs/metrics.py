@@ -70,7 +70,7 @@ def best_of(rows):
 
 
 def peak_memory():
-    """The most memory that this process has had at a time, GiB, mapped files included.
+    """The most memory that this process has had at a time, GiB.
 
     None on Windows, where the figure cannot be had from the standard library.
     """
