@@ -47,7 +47,7 @@ def read_list(path, common=()):
         InputError: a line is not a setting. An option that main.py lacks ends the program, code 2.
     """
     listed = {}
-    with open(path, encoding='utf-8') as file:
+    with open(path, encoding='utf-8-sig') as file:
         lines = [line.strip() for line in file if not line.startswith(('#', '\n'))]
     for line in lines:
         name, _, options = line.partition(':')
