@@ -62,7 +62,7 @@ def test_test_images_and_their_labels_are_optional(folder):
      'val/0001.png: has no label; expected .*valannot/0001.png'),
     (lambda d: os.remove(d / 'train/0001.png'), 'trainannot/0001.png: there is no image of this'),
     (lambda d: Image.new('L', (48, 36), 12).save(d / 'trainannot/0001.png'),
-     'trainannot/0001.png: the value 12 is no class; 1728 pixels have it, 16.67% of all labels, '
+     'trainannot/0001.png: the value 12 is no class; 1728 pixels, 16.67% of all labels, '
      r'in 1 of them \(0001.png\); CamVid has the ids 0 to 10'),
     (lambda d: Image.new('L', (47, 36)).save(d / 'trainannot/0001.png'),
      'trainannot/0001.png: is 47x36 pixels, but its image is 48x36')])

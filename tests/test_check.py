@@ -194,6 +194,32 @@ def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch)
     assert len(read) == 1 + 21  # the command reads all
 
 
+@pytest.mark.parametrize('exchange', [
+    lambda old, new: [write(old / path.name, path.read_bytes()) for path in new.iterdir()],
+    lambda old, new: (old.rename(f'{old}_old'), new.rename(old))])
+def test_corrected_labels_are_read_again(copied_scenes, tmp_path, exchange):
+    """Though sizes and times are those of before, as rsync -t, unzip and mv leave them."""
+    folder, new = Path(copied_scenes, 'training/gt_image_2'), tmp_path / 'new'
+    new.mkdir()
+    for path in folder.iterdir():
+        for image, to in ((Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT), new),
+                          (Image.open(path), folder)):
+            image.save(to / path.name, 'BMP')
+    stamp(folder)
+    first = open_data(copied_scenes, tmp_path).digests
+    stamp(new)
+    exchange(folder, new)
+    stamp(folder)
+    second = open_data(copied_scenes, tmp_path).digests
+    assert {path for path in first if first[path] != second[path]} == set(
+        map(str, folder.glob('*_road_*')))
+
+
+def stamp(folder):
+    for path in folder.iterdir():
+        os.utime(path, (1e9, 1e9))
+
+
 def test_what_was_found_is_kept_in_a_folder_that_is_made(copied_scenes, tmp_path):
     open_data(copied_scenes, tmp_path / 'new' / 'data')
     assert (tmp_path / 'new' / 'data' / 'checked.json').exists()

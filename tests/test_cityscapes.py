@@ -79,6 +79,20 @@ def test_one_fault_is_named(cityscapes, break_it, complaint):
         raise InputError(check.check(find(cityscapes)).faults[0])
 
 
+TRAIN_IDS = [0, 8, 13], [*range(19), 255], [7, 8, 255]  # the last: 255 is no id
+REAL_IDS = [7, 21, 26], [7, 8, 11], [0, 7, 7, 7, 8], [*range(34), 255]
+
+
+@pytest.mark.parametrize('values', [*TRAIN_IDS, *REAL_IDS], ids=str)
+def test_train_ids_in_place_of_ids_are_refused(cityscapes, values):
+    for path in cityscapes.glob('gtFine/*/*/*_labelIds.png'):
+        save(path, np.resize(np.uint8(values), (7, 35)))
+    faults = [fault for fault in check.check(find(cityscapes)).faults if 'train ids' in fault]
+    assert len(faults) == (values in TRAIN_IDS)
+    if faults:
+        assert faults[0].startswith(f'{cityscapes}/gtFine/train/') and '_labelTrainIds' in faults[0]
+
+
 def test_validation_images_of_cityscapes_are_given(cityscapes):
     with pytest.raises(InputError, match='--val-frames 3: Cityscapes has validation images'):
         find(cityscapes, val_frames=3)

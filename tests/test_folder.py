@@ -1,6 +1,8 @@
 """Own pictures: masks of every kind, classes.txt, splits, and a folder with one fault each."""
 
+import io
 import os
+import re
 import shutil
 import unicodedata
 from pathlib import Path
@@ -21,8 +23,12 @@ LINKS = pytest.mark.skipif(os.name == 'nt', reason='links need rights on Windows
 
 
 def save(path, picture, **options):
+    """`picture` may be a file in memory too."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, **options)
+    if isinstance(picture, io.BytesIO):
+        path.write_bytes(picture.getvalue())
+    else:
+        picture.save(path, **options)
 
 
 def photo(seed):
@@ -104,18 +110,13 @@ def test_masks_of_two_values_are_background_and_target(tmp_path, name):
         np.testing.assert_array_equal(data.read_label(frame.label), ROAD)
 
 
-def test_one_bit_and_grey_masks_may_be_mixed(mine):
-    save(mine / 'masks/a.png', Image.fromarray(ROAD))
-    data = find(mine)
-    assert data.rule.by_colour and faults_of(mine) == []
-    np.testing.assert_array_equal(data.read_label(data.training[0].label), ROAD)
-
-
 CLASSES = {
     'ids': ('0 sky\n3 road # not a comment\n7 ignore\n', grey(0, 3)),
     '16 bits': ('0 sky\n300 road way\n', grey(0, 300, np.uint16)),
     'colours': ('#000000 sky\n#ff00FF road\n', colours('RGB', (0, 0, 0), (255, 0, 255))),
     'parts': ('0,0,0 sky\n255, 0 ,255 road\n', colours('RGBA', (7, 8, 9, 0), (255, 0, 255, 255))),
+    'parts of CamVid': ('0 0 0\t\tsky\n255 0 255 road\n', colours('RGB', (0, 0, 0), (255, 0, 255))),
+    'a class of two values': ('0 sky\n3 road\n9 road\n', grey(0, 9)),
     'palette by colour': ('#0000ff sky\n#00ff00 road\n', palette((0, 0, 255), (0, 255, 0))),
     'palette by id': ('0 sky\n1 road\n', palette((0, 0, 255), (0, 255, 0))),
     '1 bit': ('0 sky\n1 road\n', Image.fromarray)}
@@ -164,7 +165,10 @@ def test_voc_palette():
     ('0 sky #12345\n', ':1: 0 sky #12345: expected VALUE NAME .#RRGGBB.'),
     ('0 sky\n#ff0000 road\n', ':2: #ff0000 road: is an id where others are colours'),
     ('0 sky\n0 road\n', ':2: 0 road: sky has this value already'),
-    ('0 sky\n\n1 sky\n', ':3: 1 sky: there is a class sky already'),
+    ('0 sky\n\n1 sky\n', 'has 1 classes'),
+    ('0 sky #ff0000\n1 road #ff0000\n', 'sky, road: the colour of one is that of another'),
+    ('#ff0000 sky\n#00ff00 road #ff0000\n', 'sky, road: the colour of one'),
+    ('0 300 0 sky\n', ':1: 0 300 0 sky: ids are 0 to 65535, and'),
     ('70000 sky\n', ':1: .*ids are 0 to 65535'), ('256,0,0 sky\n', ':1: .*a colour 0 to 255'),
     ('-1 sky\n', ':1: -1 sky: expected VALUE'), (b'0 sk\xff\n', 'is not a text file in UTF-8'),
     ('\n'.join(f'{i} c{i}' for i in range(255)), 'has 255 classes')])
@@ -176,31 +180,143 @@ def test_faults_of_classes_file_name_the_line(mine, text, complaint):
     assert faults_of(mine) == [str(raised.value)]
 
 
-def test_other_masks_need_a_classes_file(mine):
-    """The values are listed, the most frequent first, with the classes.txt to start from."""
-    label = np.zeros([20, 30], np.uint8)
-    label[0] = 5
-    save(mine / 'masks/a.png', Image.fromarray(label))
+RED, GREY, BINARY, BIT = palette((0, 0, 0), (128, 0, 0)), grey(0, 1), grey(0, 255), Image.fromarray
+RGB_ROAD = colours('RGB', (0, 0, 0), (128, 64, 128))
+IDS, VOID = '0 sky\n1 road\n', '0 sky\n1 road\n255 ignore\n'
+
+
+def swapped(road):
+    return palette((128, 0, 0), (0, 0, 0))(~road)
+
+
+def third(*table):
+    return lambda road: palette(*table)(np.where(road, 2, 0))
+
+
+# masks in turn, classes.txt, and the fault that names two of the files; without one ROAD is read
+MEANINGS = {
+    'palettes in another order': ((RED, swapped), None, None),
+    'palettes in another order, ids': ((RED, swapped), IDS, 'value 1 is #000000 here, but #800000'),
+    'palettes in another order, colours': ((RED, swapped), '#000000 sky\n#800000 road\n', None),
+    'quantized': ((lambda road: RGB_ROAD(road).quantize(2), RGB_ROAD), None, None),
+    'unused entries differ': ((RED, palette((0, 0, 0), (128, 0, 0), (1, 2, 3))), IDS, None),
+    'an unused entry was removed': ((RED, third((0, 0, 0), (1, 2, 3), (128, 0, 0))), IDS + '2 car',
+                                    '#800000 is the value 2 here, but the value 1'),
+    'two entries of one colour': ((third((0, 0, 0), (9, 9, 9), (9, 9, 9)),), '0 sky\n2 road', None),
+    'palette and grey': ((RED, GREY), IDS, 'the value 1 is #010101 here, but #800000'),
+    'palette and grey, no classes': ((RED, GREY), None, 'the value 1 is #010101 here, but #800000'),
+    'palette of grey levels': ((palette(*([i] * 3 for i in range(256))), GREY), IDS, None),
+    'palette made of grey': ((palette((0, 0, 0), (255, 255, 255)), BINARY), IDS + '255 car',
+                             '#ffffff is the value 255 here, but the value 1'),
+    'bit and 0/1': ((BIT, GREY), IDS, None),
+    'bit and 0/1, no classes': ((BIT, GREY), None, None),
+    'bit and 0/255': ((BIT, BINARY), '0 sky\n255 road', '#ffffff is the value 255 here, but the v'),
+    'bit and 0/255, no classes': ((BIT, BINARY), None, None),
+    'bit and 0/1, 255 is ignored': ((BIT, GREY), VOID, 'value 1 is #010101 here, but #ffffff'),
+    'bits, 255 is ignored': ((BIT,), VOID, None),
+    'bit and palette': ((BIT, RED), IDS, 'the value 1 is #800000 here, but #ffffff'),
+    '8 and 16 bits': ((GREY, grey(0, 1, np.uint16)), VOID, None),
+    '8 and 16 bits, scaled': ((BINARY, grey(0, 65535, np.uint16)), None, None)}
+
+
+def write_in_turn(folder, masks, classes=None):
+    write_folder(folder, classes=classes)
+    for i, name in enumerate(sorted(NAMES)):
+        save(folder / f'masks/{name}.png', masks[i % len(masks)](ROAD))
+    return folder
+
+
+@pytest.mark.parametrize('name', MEANINGS)
+def test_a_value_has_one_meaning_in_all_masks(tmp_path, name):
+    masks, classes, complaint = MEANINGS[name]
+    folder = write_in_turn(tmp_path / 'mine', masks, classes)
+    faults = faults_of(folder)
+    if complaint:
+        assert re.search(f'/b c.png: .*{complaint}.* in .*/a.png; .*classes.txt', faults[0])
+    else:
+        assert faults == []
+        for frame in find(folder).training:
+            np.testing.assert_array_equal(find(folder).read_label(frame.label), ROAD)
+
+
+START = 'masks: without classes.txt masks must have two values, but they have '
+
+
+def smooth(road):
+    return BINARY(road[::4, ::4]).resize(road.shape[::-1], Image.Resampling.BILINEAR)
+
+
+def jpeg(road):
+    file = io.BytesIO()
+    BINARY(road).save(file, 'JPEG')
+    return file
+
+
+def with_ring(values):
+    return lambda road: Image.fromarray(np.uint8(values)[np.tri(20, 30, 1, int) + np.tri(
+        20, 30, dtype=int)])
+
+
+CAUSES = {
+    'JPEG': ((jpeg,), None, r'masks/a.png: is a JPEG .*in 7 of them.*; export labels as PNG$'),
+    'JPEG, classes': ((jpeg, BINARY), '0 sky\n255 road\n', 'is a JPEG .* in 4 of them'),
+    'resized smoothly': ((BINARY, smooth) + (BINARY,) * 5, None,
+                         r'masks/b c.png: has values between .*\(b c.png\); resize labels'),
+    'of another size': ((BINARY, lambda road: smooth(road).resize((15, 10))), None,
+                        'masks/b c.png: is 15x10 pixels, but its image is 30x20; a label must be'),
+    'other values': ((BINARY, grey(0, 5)), None, START + '3, .*: 0 background; 5 class1; 255 '
+                     'ignore$'),
+    'two words for road': ((BINARY, GREY), None, '0 background; 1 target; 255 target$'),
+    'ignored ring': ((with_ring([0, 255, 15]),), None, '0 background; 15 class1; 255 ignore$'),
+    'levels of grey': ((with_ring([0, 255, 128]),), None, '128 class1; 255 class2$'),
+    'colours of VOC': ((lambda road: colours('RGB', (0, 0, 0), (224, 224, 192))(road), RGB_ROAD),
+                       None, '#000000 background; #804080 class1; #e0e0c0 ignore$'),
+    'all black': ((grey(0, 0),), None, 'masks: no mask has a pixel of a target, every pixel is 0; '
+                  'save the target with another value$'),
+    'alpha': ((colours('RGBA', (0, 0, 0, 0), (0, 0, 0, 255)),), None, 'save their alpha channel'),
+    'photographs': ((lambda road: photo(3),), None, START + '600, .* and 580 more; write'),
+    'colours and grey': ((RGB_ROAD, grey(0, 1, np.uint16)), None,
+                         '3, .*: #000000 background; #010101 class1; #804080 class2$'),
+    'RGB and ids': ((RGB_ROAD,), IDS, 'a.png: is an RGB image, where ids are .*; list colours in'),
+    'red channel': ((colours('RGB', (0, 0, 0), (1, 0, 0)),), IDS, 'has its ids in the red channel'),
+    'places in another order': ((swapped,), '0 background\n1 road', 'a.png: road is black in '
+                                'the palette, and not background; list colours in class'),
+    'ids and colours': ((GREY,), '#000000 sky\n#ff0000 road', 'is a grey image, where .* ids in')}
+
+
+@pytest.mark.parametrize('name', CAUSES)
+def test_faults_of_masks_name_the_cause(tmp_path, name):
+    masks, classes, complaint = CAUSES[name]
+    folder = write_in_turn(tmp_path / 'mine', masks, classes)
+    fault = faults_of(folder)[0]
+    assert re.search(complaint, fault) and fault.startswith(f'{folder}/masks'), fault
+    assert len(fault) < 1500
+
+
+def test_masks_of_other_names_are_counted(mine):
+    for path in [*mine.glob('masks/**/*.png')]:
+        path.rename(path.with_name(f'{path.stem}_mask.png'))
     fault, = faults_of(mine)
-    assert fault.startswith(f'{mine}/masks: without classes.txt masks must have two values, but')
-    pixels = 7 * 600
-    target = 6 * ROAD.sum()
-    assert (f'0 {(pixels - target - 30) / pixels:.2%}, 255 {target / pixels:.2%}, 5 '
-            f'{30 / pixels:.2%};') in fault
-    assert fault.endswith('classes.txt, a line for each, from: 0 background; 5 class1; 255 class2')
-    (mine / 'classes.txt').write_text(fault.rpartition('from: ')[2].replace('; ', '\n'))
-    assert [each.name for each in find(mine).classes] == ['background', 'class1', 'class2']
+    assert fault == (f'{mine}/masks: no mask has the name of an image (7 masks, 7 images), as in '
+                     'a_mask.png and a.png; rename the masks')
 
 
-def test_masks_of_one_value_photographs_and_jpegs_are_refused(tmp_path):
-    one = write_folder(tmp_path / 'one', grey(0, 0))
-    assert 'they have 1, by their share of the pixels 0 100.00%; ' in faults_of(one)[0]
-    many = write_folder(tmp_path / 'many', lambda road: photo(3))
-    assert ' and 580 more; write' in faults_of(many)[0] and len(faults_of(many)[0]) < 1500
-    jpeg = write_folder(tmp_path / 'jpeg')
-    save(jpeg / 'masks/a.jpg', grey(0, 255)(ROAD))
-    os.remove(jpeg / 'masks/a.png')
-    assert '(JPEG changes values; save labels as PNG); write' in faults_of(jpeg)[0]
+@pytest.mark.parametrize('low, high, classes, line', [
+    (0, 1, None, 'target (1'), (255, 0, None, 'target (255'), (2, 1, None, 'target (2'),
+    ((0, 255, 0), (255, 0, 0), None, 'target (#00ff00'),
+    ((9, 9, 9), (0, 0, 255), None, 'target (#0000ff'),
+    ((255, 255, 255), (0, 0, 128), None, 'target (#000080'),
+    *((1, 0, f'0 road\n1 {name}\n', 'road (0') for name in (
+        'background', 'Background', '_background_', 'BACKGROUND', 'not road')),
+    (0, 1, '0 a\n1 b\n', 'b (1'), (0, 9, '0 background\n9 road\n8 road\n', 'road (9, 8')])
+def test_the_class_that_is_looked_for_is_told(tmp_path, capsys, low, high, classes, line):
+    mask = grey(low, high) if isinstance(low, int) else colours('RGB', low, high)
+    folder = write_folder(tmp_path / 'mine', mask, classes=classes)
+    assert faults_of(folder) == []
+    words = ['--dataset-dir', str(folder), '--data-dir', str(tmp_path / 'data')]
+    formats.open_dataset(settings.parse_training(words))
+    assert main.main(['check', *words]) == 0
+    assert capsys.readouterr().out.count(f'Target: {line} in the masks)\n') == 2
 
 
 @LINKS
@@ -364,14 +480,6 @@ def test_check_from_another_working_directory(mine, tmp_path, monkeypatch, capsy
     assert main.main(words) == 2
     shown = capsys.readouterr()
     assert shown.out.count('Fault  ../my pictures é/') == 2 and 'faults found: 2;' in shown.err
-
-
-def test_grey_masks_are_read_by_their_ids(tmp_path):
-    """0 and 1 as well as 0 and 255, with the ids in what is said about them."""
-    for high in (1, 255):
-        rule = find(write_folder(tmp_path / str(high), grey(0, high))).rule
-        assert not rule.by_colour and rule.indices == {0: 0, high: 1}
-        assert f'0 for background and {high} for target' in rule.hint
 
 
 @LINKS

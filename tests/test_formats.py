@@ -62,10 +62,13 @@ def test_folders_of_no_known_layout_are_refused(tmp_path):
 def test_target_leaves_two_classes(tmp_path):
     folder = str(write_camvid(tmp_path))
     data = formats.find_dataset(None, folder)
+    assert formats.target_line(data) == 'Target: all 11 classes'
     for names, title in ((('road',), 'not road'), (('car', 'road'), 'not car or road')):
         two = formats.find_dataset(None, folder, target=names + names)
         assert [each.name for each in two.classes] == [title, '+'.join(names)]
         assert two.classes[1].colour == {'road': (128, 64, 128), 'car': (64, 0, 128)}[names[0]]
+        assert formats.target_line(two) == (
+            f'Target: {"+".join(names)} ({"3" if len(names) == 1 else "3, 8"} in the masks)')
         label, full = (each.read_label(each.training[0].label) for each in (two, data))
         expected = np.isin(full, [{'road': 3, 'car': 8}[name] for name in names])
         np.testing.assert_array_equal(label, np.where(full == 255, 255, expected))
@@ -95,8 +98,8 @@ def test_open_dataset_says_what_is_there(tmp_path, capsys):
     assert printed[1] == ('Classes by share of the training pixels: sky 20.0%, building 20.0%, '
                           'pole 20.0%, road 20.0%, pavement 20.0%, tree 0.0%, sign 0.0%, fence '
                           '0.0%, car 0.0%, pedestrian 0.0%, bicyclist 0.0%')
-    assert 'no test images' in printed[2]
-    assert 'classes that never occur in the training labels: tree, sign, fence,' in printed[3]
+    assert 'no test images' in printed[3]
+    assert 'classes that never occur in the training labels: tree, sign, fence,' in printed[4]
     assert printed[-1].startswith('Images are resized to 32x64 pixels')
     assert args.dataset == 'camvid' and args.image_size == (32, 64)
     assert isinstance(args.image_size, settings.DefaultSize)

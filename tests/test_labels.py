@@ -80,7 +80,7 @@ def test_every_format_is_read_back(name, classes, tmp_path_factory):
     read = read_classes(path, rule)
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, classes)
-    shape, values = count_values(path)
+    shape, _, values = count_values(path)
     assert shape == classes.shape
     known, unknown = rule.count(values)
     present, counts = np.unique(classes, return_counts=True)
@@ -112,7 +112,7 @@ def test_transparent_places_of_a_palette_are_black(tmp_path):
     palette(np.uint8([[1, 2, 2]])).save(path, transparency=IDS[1])
     assert read_values(path, by_colour=True).tolist() == [[0, 0x008000, 0x008000]]
     assert read_values(path, by_colour=False).tolist() == [[1, 7, 7]]
-    assert count_values(path) == ((1, 3), [[7, 0x008000, 2], [1, 0, 1]])
+    assert count_values(path) == ((1, 3), 'PNG P', [[7, 0x008000, 2], [1, 0, 1]])
 
 
 @pytest.mark.parametrize('by_colour, value', [(True, '#010203'), (False, '3')])
@@ -122,13 +122,26 @@ def test_unknown_values_are_named(tmp_path, by_colour, value):
     rule = LabelRule(by_colour, {0: 0}, 'give it a line')
     with pytest.raises(InputError, match=f'^{path}: 25.0% .* no class, as in {value}; give it a'):
         read_classes(path, rule)
-    assert rule.count(count_values(path)[1]) == ({0: 3}, {NUMBERS[4] if by_colour else 3: 1})
+    assert rule.count(count_values(path)[2]) == ({0: 3}, {NUMBERS[4] if by_colour else 3: 1})
 
 
 def test_colours_are_no_ids(tmp_path):
     rgb(np.uint8([[0, 1]])).save(tmp_path / 'mask.png')
-    with pytest.raises(InputError, match='50.0% of the pixels .* as in -1; one id each'):
+    with pytest.raises(InputError, match='50.0% of the pixels .* as in a colour; one id each'):
         read_classes(str(tmp_path / 'mask.png'), LabelRule(False, {0: 0, 255: 1}, 'one id each'))
+
+
+@pytest.mark.parametrize('name, size, pages', [
+    ('mask.tif', (9, 9), 2), ('mask.gif', (9, 9), 2), ('mask.png', (9, 9), 2),
+    ('mask.tif', (4, 4), 1)])  # an overview, as in a GeoTIFF
+def test_masks_with_several_pages_are_refused(tmp_path, name, size, pages):
+    path, page = str(tmp_path / name), Image.new('L', (9, 9))
+    page.save(path, save_all=True, append_images=[Image.new('L', size, 255)])
+    if pages == 1:
+        assert count_values(path)[2] == [[0, 0, 81]]
+    else:
+        with pytest.raises(InputError, match=f'^{path}: has 2 pages, where a label has one; save'):
+            count_values(path)
 
 
 def test_damaged_masks_are_refused(tmp_path):

@@ -3,7 +3,7 @@
 import os
 
 from road.data.check import check
-from road.data.formats import find_dataset
+from road.data.formats import find_dataset, target_line
 from road.errors import InputError
 from road.network import vgg_folder
 from road.tables import table
@@ -40,6 +40,7 @@ def check_dataset(args):
     report = check(data, checked_path)
     readable = ', '.join(f'{number} {kind}' for kind, number in report.readable.items())
     print(f'{data.title} in {data.folder}: {readable or "nothing"} can be read')
+    print(target_line(data))
     if report.pixels:
         names = [*(each.name for each in data.classes), 'ignored']
         shares = [[f'{100 * count / max(pixels.sum(), 1):.2f}' for count in pixels]

@@ -2,7 +2,7 @@
 
 One pass gives what all others need: is the file an image, its size, the digest of its bytes, and
 which values a label has. `checked.json` in the data folder remembers it, so that a later training
-reads only files that have changed (in size or time) since.
+reads only files that have changed since (in size, times or inode).
 """
 
 import os
@@ -16,7 +16,8 @@ from road import files
 from road.data import IGNORE_LABEL
 from road.data.calibration import read_calibration
 from road.data.images import read_image
-from road.data.labels import count_values, jpeg_hint
+from road.data.label_faults import value_faults
+from road.data.labels import count_values
 from road.errors import InputError, describe
 from road.prefetch import prefetch
 from road.progress import tqdm
@@ -29,11 +30,18 @@ BLUE = 0x0000FF  # in a label of KITTI Road: ignored road
 class FileInfo(NamedTuple):
     """What inspecting an image file or label file has found."""
     bytes: int
-    modified: int  # time of change, ns
+    modified: int  # time of change of the content, ns; copying and unpacking may set it back
+    changed: int  # time of change of the inode, ns; nothing sets it back (made, on Windows)
+    inode: int  # another one where a folder was exchanged
     width: int
     height: int
     digest: str  # MD5 of the bytes
-    values: list = []  # of a label: see road.data.labels.count_values
+    kind: str = ''  # of a label, as its values: see road.data.labels.count_values
+    values: list = []
+
+    @property
+    def size(self):
+        return self.width, self.height
 
 
 INFO_TYPES = list(FileInfo.__annotations__.values())
@@ -53,16 +61,17 @@ def inspect_files(images, labels, checked_path, trust):
         path, read = job
         try:
             status = os.stat(path)
+            state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
             known = remembered.get(os.path.abspath(path)) if trust else None
-            if _is_file_info(known) and known[:2] == [status.st_size, status.st_mtime_ns]:
+            if (_is_file_info(known) and known[:len(state)] == state
+                    and bool(known[-2]) == (read is count_values)):
                 return FileInfo(*known)
-            (height, width), values = read(path)
-            return FileInfo(status.st_size, status.st_mtime_ns, width, height,
-                            files.file_digest(path), values)
+            (height, width), *kind_and_values = read(path)
+            return FileInfo(*state, width, height, files.file_digest(path), *kind_and_values)
         except (InputError, OSError) as error:
             return describe(error, {})
 
-    jobs = [(path, lambda path: (read_image(path).shape[:2], [])) for path in images]
+    jobs = [(path, lambda path: (read_image(path).shape[:2],)) for path in images]
     jobs += [(path, count_values) for path in labels]
     found = list(tqdm(prefetch(inspect, jobs), total=len(jobs), desc='checking', unit='file'))
     infos = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, FileInfo)}
@@ -95,18 +104,22 @@ def check_frames(data, checked_path=None, trust=False):
     labelled = [frame for frame in frames if frame.label]
     infos, unread = inspect_files([frame.image for frame in frames],
                                   [frame.label for frame in labelled], checked_path, trust)
+    masks = {frame.label: infos[frame.label] for frame in labelled if frame.label in infos}
     faults = [*data.faults, *unread.values()]
     for frame in labelled:
         if frame.label in infos and frame.image in infos:
-            size, other = ('{}x{}'.format(*infos[path][2:4]) for path in (frame.label, frame.image))
+            size, other = infos[frame.label].size, infos[frame.image].size
             if size != other:
-                faults.append(f'{frame.label}: is {size} pixels, but its image is {other}; a label '
-                              'must be as large as its image')
-    faults += _unknown_values(data, [frame.label for frame in labelled], infos)
+                del masks[frame.label]  # that its values are wrong too follows from that
+                faults.append('{}: is {}x{} pixels, but its image is {}x{}; a label must be as '
+                              'large as its image'.format(frame.label, *size, *other))
+    wrong_values = value_faults(data, masks)
+    faults += wrong_values  # what follows from them is not told
     notes = [f'{frame.label}: all pixels of this label are ignored' for frame in labelled
-             if frame.label in infos and not class_pixels(data, [frame], infos)[:-1].any()]
+             if frame.label in infos and data.rule.count(infos[frame.label].values)[0].keys()
+             == {IGNORE_LABEL}]
     for split, part in (('training', data.training), ('validation', data.validation)):
-        pixels = class_pixels(data, part, infos)
+        pixels = class_pixels(data, [] if wrong_values else part, infos)
         fault = pixels.any() and _split_fault(data, part, split, infos)
         absent = [each.name for each, count in zip(data.classes, pixels) if not count]
         if fault:
@@ -125,30 +138,6 @@ def class_pixels(data, frames, infos):
             for index, count in data.rule.count(infos[frame.label].values)[0].items():
                 pixels[-1 if index == IGNORE_LABEL else index] += count
     return pixels
-
-
-def _unknown_values(data, labels, infos):
-    """A line for each value that is no class: its share of all pixels, and the files it is in."""
-    pixels, paths, total = Counter(), {}, 0
-    for path in labels:
-        if path in infos:
-            unknown = data.rule.count(infos[path].values)[1]
-            total += infos[path].width * infos[path].height
-            for value, count in unknown.items():
-                pixels[value] += count
-                paths.setdefault(value, []).append(path)
-    lines = []
-    for value, count in pixels.most_common(10):
-        where = ', '.join(map(os.path.basename, paths[value][:3]))
-        if len(paths[value]) > 3:
-            where += ', ...'
-        lines.append(f'{paths[value][0]}: the value {data.rule.show(value)} is no class; {count} '
-                     f'pixels have it, {count / total:.2%} of all labels, in {len(paths[value])} '
-                     f'of them ({where}){jpeg_hint(paths[value])}; {data.rule.hint}')
-    if len(pixels) > len(lines):
-        lines.append(f'{data.folder}: labels have {len(pixels) - len(lines)} other values that are '
-                     'no class')
-    return lines
 
 
 def _shared_images(data, infos):
@@ -227,7 +216,7 @@ def _notes(data, infos):
     if uncalibrated and data.format == 'kitti':
         notes.append(f'{uncalibrated[0]}: has no calibration file ({len(uncalibrated)} such '
                      "images), so there are no scores in bird's eye view")
-    sizes = {frame.image: infos[frame.image][2:4] for frame in frames if frame.image in infos}
+    sizes = {frame.image: infos[frame.image].size for frame in frames if frame.image in infos}
     usual = np.median(list(sizes.values()), axis=0) if sizes else None
     differing = [path for path, size in sizes.items()
               if max(*np.divide(size, usual), *np.divide(usual, size)) > MAX_SIZE_RATIO]

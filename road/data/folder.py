@@ -5,9 +5,10 @@
     <folder>/classes.txt  a line per class: VALUE NAME [#RRGGBB]
 
 VALUE is an id (the grey level, or the place in the palette) or a colour of the masks, as #RRGGBB or
-R,G,B. The name `ignore` marks ignored pixels; #RRGGBB at the end is the colour to paint.
-Without classes.txt, masks of two values are background (0 or black, else what has more pixels) and
-target.
+R,G,B. Several values may have one name. The name `ignore` marks ignored pixels; #RRGGBB at the end
+is the colour to paint. With two classes, the one that is not called background is the target.
+Without classes.txt, masks of two values are background (what is black, else grey or white, else
+darker) and target.
 
 images/ and masks/ may have the subfolders train, val and test; images in test may lack masks. Or
 val.txt names the images that validate, a stem per line; else the last 15 % do.
@@ -28,14 +29,17 @@ from road.data.dataset import (
     find_frames,
     image_endings,
     last_frames,
+    list_images,
     refuse_val_frames,
 )
-from road.data.labels import UNKNOWN, LabelRule, jpeg_hint, label_reader, show_value
+from road.data.label_faults import damage, id_conflict
+from road.data.labels import UNKNOWN, LabelRule, label_reader, show_value
 from road.errors import InputError
 
 IGNORE = 'ignore'  # the name of ignored pixels
 MOST_SHOWN = 20  # values in an error
-_LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+\s*,\s*\d+\s*,\s*\d+|\d+)'
+VOID_COLOUR = 0xE0E0C0  # of PASCAL VOC's ignored pixels, whose id is 255
+_LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+(?:(?:\s*,\s*|\s+)\d+){2}|\d+)'
                    r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
 
 
@@ -50,6 +54,11 @@ def find_dataset(folder, val_frames=None, checked_path=None):
         unlabelled_prefix='test/')
     labels = [frame.label for frame in frames if frame.label]
     if not labels:
+        others = list(list_images(masks, '').values())
+        if frames and others:
+            raise InputError(f'{masks}: no mask has the name of an image ({len(others)} masks, '
+                             f'{len(frames)} images), as in {os.path.basename(others[0])} and '
+                             f'{os.path.basename(frames[0].image)}; rename the masks')
         raise InputError(faults[0])
     parts, rest = {split: [] for split in ('train/', 'val/', 'test/')
                    if os.path.isdir(os.path.join(images, split))}, []
@@ -129,15 +138,13 @@ def read_classes_file(path):
             raise InputError(f'{where}: expected VALUE NAME [#RRGGBB], as in 1 road or '
                              '#ff00ff road')
         former, (value, by_colour) = by_colour, _parse_value(match[1], where)
-        name = IGNORE if match[2].lower() == IGNORE else match[2]
+        name = IGNORE if match[2].lower().strip('_') == IGNORE else match[2]
         if former not in (None, by_colour):
             raise InputError(f'{where}: is an id where others are colours, or the reverse; give '
                              'ids alone or colours alone')
         if value in names:
             raise InputError(f'{where}: {names[value]} has this value already; give each value '
                              'once')
-        if name in names.values() and name != IGNORE:
-            raise InputError(f'{where}: there is a class {name} already; choose another name')
         names[value] = name
         if match[3]:
             colours[value] = int(match[3], 16)
@@ -146,6 +153,11 @@ def read_classes_file(path):
     if not 2 <= len(classes) <= UNKNOWN:
         raise InputError(f'{path}: has {len(classes)} classes; give 2 to {UNKNOWN}, a line VALUE '
                          'NAME for each')
+    colours = [each.colour for each in classes]
+    same = [each.name for each in classes if colours.count(each.colour) > 1]
+    if same:
+        raise InputError(f'{path}: {", ".join(same)}: the colour of one is that of another; give '
+                         'each class a colour of its own')
     return classes, rule
 
 
@@ -153,7 +165,7 @@ def _parse_value(text, where):
     """(value, whether it is a colour)."""
     if text[0] == '#':
         return int(text[1:], 16), True
-    numbers = list(map(int, text.split(',')))
+    numbers = list(map(int, re.split(r'[\s,]+', text)))
     if max(numbers) > (255 if len(numbers) == 3 else 65535):
         raise InputError(f'{where}: ids are 0 to 65535, and the parts of a colour 0 to 255')
     if len(numbers) == 1:
@@ -162,18 +174,28 @@ def _parse_value(text, where):
 
 
 def make_classes(by_colour, names, colours, hint):
-    """(tuple of Class, LabelRule) from {value: name}, and {value: 0xRRGGBB} of what is given."""
-    values = sorted((value for value in names if names[value] != IGNORE),
-                    key=lambda value: names[value] != 'background')
-    colours = dict(zip(names, names)) | colours if by_colour else dict(colours)
-    for value in values:
-        free = (colour for colour in map(palette_colour, count(value))
+    """(tuple of Class, LabelRule) from {value: name}, and {value: 0xRRGGBB} of what is given.
+
+    A class of several values is painted as the first that has a colour.
+    """
+    first = {name: value for value, name in reversed(names.items()) if name != IGNORE}
+    order = sorted(reversed(first), key=lambda name: not _is_background(name, first))
+    given = {names[value]: colour for value, colour in reversed(colours.items())}
+    colours = first | given if by_colour else given
+    for name in order:
+        free = (colour for colour in map(palette_colour, count(first[name]))
                 if colour not in colours.values())
-        colours[value] = colours[value] if value in colours else next(free)
-    classes = tuple(Class(names[value], tuple(colours[value].to_bytes(3, 'big')))
-                    for value in values)
-    indices = {value: values.index(value) if value in values else IGNORE_LABEL for value in names}
+        colours[name] = colours[name] if name in colours else next(free)
+    classes = tuple(Class(name, tuple(colours[name].to_bytes(3, 'big'))) for name in order)
+    indices = {value: IGNORE_LABEL if name == IGNORE else order.index(name)
+               for value, name in names.items()}
     return classes, LabelRule(by_colour, indices, hint)
+
+
+def _is_background(name, names):
+    """Whether a class is background, _background_ (LabelMe), Background, ..., or `not NAME`."""
+    plain = name.lower().strip('_')
+    return plain == 'background' or plain in (f'not {other.lower()}' for other in names)
 
 
 def palette_colour(value):
@@ -183,37 +205,64 @@ def palette_colour(value):
 
 
 def _infer_classes(path, masks, labels, checked_path):
-    """(classes, LabelRule) of masks with two values; path is where classes.txt would be."""
+    """(classes, LabelRule) of masks with two values; path is where classes.txt would be.
+
+    Values that saving or resizing has made do not matter here; check_frames finds these faults.
+    """
     infos, unread = inspect_files([], labels, checked_path, trust=True)
     if not infos:
         raise InputError(unread[labels[0]])
-    by_value, black = (Counter(), Counter()), set()
-    for file in infos.values():
-        for *id_and_colour, pixels in file.values:
+    by_value, colours = (Counter(), Counter()), {}  # of ids, of colours; id => colour
+    for info in infos.values():
+        for *id_and_colour, pixels in info.values:
             for counts, value in zip(by_value, id_and_colour):
                 counts[value] += pixels
-            if id_and_colour[1] == 0:
-                black.add(id_and_colour[0])  # any place of a palette may be black
-    two = [len(counts) == 2 and -1 not in counts for counts in by_value]
-    if any(two):
-        by_colour = not two[0]
-    else:
-        by_colour = -1 in by_value[0] or len(by_value[1]) < len(by_value[0])
+            colours[id_and_colour[0]] = id_and_colour[1]
+    mixed = id_conflict(infos)
+    usable = [-1 not in by_value[0] and not mixed, -1 not in by_value[1]]
+    by_colour = usable[1] and (not usable[0] or 2 <= len(by_value[1]) < len(by_value[0]))
     counts, show = by_value[by_colour], partial(show_value, by_colour=by_colour)
-    if any(two):
-        background, target = sorted(counts, key=lambda value: (
-            not by_colour and value not in black, value != 0, -counts[value]))
-        return make_classes(
-            by_colour, {background: 'background', target: 'target'}, {background: 0},
-            f'masks are {show(background)} for background and {show(target)} for target; for other '
-            f'values write {path}')
+    pair = [value for value, _ in counts.most_common(2)]
+    rule = LabelRule(by_colour, dict.fromkeys(pair, 0), '')
+    others = [info for info in infos.values() if (unknown := rule.count(info.values)[1])
+              and not damage(info, unknown, rule)]
+    if len(pair) < 2 or others or not usable[by_colour]:
+        start = f'{mixed}; ' if mixed else f'{masks}: '
+        raise InputError(start + _proposal(path, infos, counts, by_colour))
+    background, target = sorted(
+        sorted(pair), key=lambda value: _plainness(value if by_colour else colours[value]))
+    return make_classes(
+        by_colour, {background: 'background', target: 'target'}, {background: 0},
+        f'masks are {show(background)} for background and {show(target)} for target; for other '
+        f'values write {path}')
+
+
+def _plainness(colour):
+    """Sorts the likely background first: black, then grey and white, then the darker colour."""
+    red, green, blue = (colour % 2**24).to_bytes(3, 'big')
+    vivid = (max(red, green, blue) - min(red, green, blue)) // 64
+    return vivid, 299 * red + 587 * green + 114 * blue
+
+
+def _proposal(path, infos, counts, by_colour):
+    """Why masks without classes.txt cannot be used, and the classes.txt to start from."""
+    show = partial(show_value, by_colour=by_colour)
     common = counts.most_common(MOST_SHOWN)
+    if len(counts) == 1:
+        alpha = any(info.kind.endswith('A') for info in infos.values())
+        return (f'no mask has a pixel of a target, every pixel is {show(common[0][0])}; save '
+                f'{"their alpha channel as masks" if alpha else "the target with another value"}')
+    names = {value: f'class{i}' if value else 'background'
+             for i, (value, _) in enumerate(sorted(common))}
+    void = VOID_COLOUR if by_colour else 255
+    if not by_colour and names.keys() == {0, 1, 255} and not any(
+            {1, 255} <= {value for value, *_ in info.values} for info in infos.values()):
+        names |= {1: 'target', 255: 'target'}  # saved by two programs
+    elif void in names and len(names) > 2 and (by_colour or sorted(names)[1] <= MOST_SHOWN):
+        names[void] = IGNORE
     shares = ', '.join(f'{show(value)} {pixels / counts.total():.2%}' for value, pixels in common)
-    start = '; '.join(f'{show(value)} {f"class{i}" if value else "background"}'
-                      for i, (value, _) in enumerate(sorted(common)))
     if len(counts) > len(common):
         shares += f' and {len(counts) - len(common)} more'
-    shares += jpeg_hint(labels)
-    raise InputError(f'{masks}: without classes.txt masks must have two values, but they have '
-                     f'{len(counts)}, by their share of the pixels {shares}; write {path}, a '
-                     f'line for each, from: {start}')
+    start = '; '.join(f'{show(value)} {name}' for value, name in names.items())
+    return (f'without classes.txt masks must have two values, but they have {len(counts)}, by '
+            f'their share of the pixels {shares}; write {path}, a line for each, from: {start}')

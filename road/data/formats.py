@@ -88,6 +88,7 @@ def open_dataset(args):
           f'{len(data.training)} training, {len(data.validation)} validation and '
           f'{len(data.testing)} test images, mostly of {shape[0]}x{shape[1]} pixels')
     print(f'Classes by share of the training pixels: {_shares(data, infos)}')
+    print(target_line(data))
     if not data.testing:
         print('Note: there are no test images, so none will be painted')
     for note in notes:
@@ -121,6 +122,14 @@ def _shares(data, infos):
     names = [*(each.name for each in data.classes), 'ignored']
     return ', '.join(f'{name} {share:.1%}' for name, share in zip(names, pixels / pixels.sum())
                      if share or name != 'ignored')
+
+
+def target_line(data):
+    """A line that says which class of a Dataset is looked for, and its values in the labels."""
+    if len(data.classes) != 2:
+        return f'Target: all {len(data.classes)} classes'
+    values = [data.rule.show(value) for value, index in data.rule.indices.items() if index == 1]
+    return f'Target: {data.classes[1].name} ({", ".join(values)} in the masks)'
 
 
 def with_target(data, names):

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
+from PIL import Image, ImageSequence
 
-from road.data.images import open_image
+from road.data.images import DAMAGED, open_image, unreadable
 from road.errors import InputError
 
 UNKNOWN = 254  # in LabelRule.table; so there are at most 254 classes
@@ -27,7 +28,7 @@ class LabelRule:
     @cached_property
     def table(self):
         """uint8, from every value to its index; UNKNOWN for other values, -1 included."""
-        table = np.full(2**24 if self.by_colour else 2**16 + 1, UNKNOWN, np.uint8)
+        table = np.full((2**24 if self.by_colour else 2**16) + 1, UNKNOWN, np.uint8)
         table[list(self.indices)] = list(self.indices.values())
         return table
 
@@ -50,7 +51,9 @@ class LabelRule:
 
 
 def show_value(value, by_colour):
-    """A value as people write it: 7, or #ff00ff; a colour where there should be an id is -1."""
+    """A value as people write it: 7, or #ff00ff."""
+    if value == -1:
+        return 'a grey level of 16 bits' if by_colour else 'a colour'
     return f'#{value:06x}' if by_colour else str(value)
 
 
@@ -58,20 +61,22 @@ def read_values(path, by_colour):
     """The values of a mask, int32 [h, w]: ids, or colours (0xRRGGBB; what is transparent is black).
 
     An id is a grey level or a place in the palette; of RGB, the level of equal channels, else -1.
-    Raises InputError if the file cannot be read.
+    Levels of 16 bits are grey as those of 8 bits, or times 257; other levels have the colour -1.
+    Raises InputError if the file cannot be read, or has several pages.
     """
-    values, colours = _values_and_palette(path)
+    _, values, colours = _read(path)
     if colours is not None:
         return colours[values] if by_colour else values
     return values if by_colour else _grey_level(values)
 
 
 def count_values(path):
-    """The size and all values of a mask: ((height, width), [[id, colour, pixels], ...]).
+    """The size, kind and values of a mask: ((height, width), kind, [[id, colour, pixels], ...]).
 
-    The most frequent values first. Raises InputError if the file cannot be read.
+    The kind is Pillow's format and mode, as in 'PNG P'; 'PNG L;4' has 4 bits per pixel. The most
+    frequent values come first. Raises InputError as read_values.
     """
-    values, colours = _values_and_palette(path)
+    kind, values, colours = _read(path)
     shape = values.shape
     if colours is None:
         colours, counts = np.unique(values, return_counts=True)
@@ -81,7 +86,7 @@ def count_values(path):
         ids = counts.nonzero()[0]
         colours, counts = colours[ids], counts[ids]
     order = np.argsort(-counts, kind='stable')[:MOST_VALUES]
-    return shape, np.stack([ids, colours, counts], axis=1)[order].tolist()
+    return shape, kind, np.stack([ids, colours, counts], axis=1)[order].tolist()
 
 
 def read_classes(path, rule):
@@ -103,25 +108,36 @@ def label_reader(rule):
     return partial(read_classes, rule=rule)
 
 
-def jpeg_hint(paths):
-    """Words for the end of an error about values: whether one of these labels is a JPEG."""
-    jpeg = any(path.lower().endswith(('.jpg', '.jpeg')) for path in paths)
-    return ' (JPEG changes values; save labels as PNG)' if jpeg else ''
-
-
-def _values_and_palette(path):
-    """(ids int32 [h, w], the colour of each id), or (colours int32 [h, w], None)."""
-    image = open_image(path)
+def _read(path):
+    """(kind, ids int32 [h, w], the colour of each id), or (kind, colours int32 [h, w], None)."""
+    image, kind = open_image(path), _kind(path)
     if image.mode.startswith('I'):  # 16 bits
-        upper = np.arange(2**16, dtype=np.int32) >> 8
-        return np.asarray(image).astype(np.int32), upper * 0x010101
+        levels = np.arange(2**16, dtype=np.int32)
+        colours = np.where(levels % 257, -1, levels // 257 * 0x010101)
+        colours[:256] = levels[:256] * 0x010101
+        return kind, np.asarray(image).astype(np.int32), colours
     if image.mode == '1':
-        return np.asarray(image).astype(np.int32), np.array([0, 0xFFFFFF], np.int32)
+        return kind, np.asarray(image).astype(np.int32), np.array([0, 0xFFFFFF], np.int32)
     if image.mode in ('L', 'P'):
         ramp = image.resize((256, 1))  # keeps palette and transparency
         ramp.putdata(range(256))
-        return np.asarray(image).astype(np.int32), _colours(ramp)[0]
-    return _colours(image), None
+        return kind, np.asarray(image).astype(np.int32), _colours(ramp)[0]
+    return kind, _colours(image), None
+
+
+def _kind(path):
+    """See count_values. Smaller pages, as the overviews in a GeoTIFF, do not count."""
+    try:
+        with Image.open(path) as file:
+            bits = next((mode for mode in ('L;2', 'L;4') if f"'{mode}'" in str(file.tile)), None)
+            kind, size = f'{file.format} {bits or file.mode}', file.size
+            pages = sum(page.size == size for page in ImageSequence.Iterator(file))
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
+    if pages > 1:
+        raise InputError(f'{path}: has {pages} pages, where a label has one; save the page that '
+                         'holds the classes as PNG')
+    return kind
 
 
 def _colours(image):
