@@ -10,8 +10,8 @@ is the colour to paint. With two classes, the one that is not called background 
 Without classes.txt, masks of two values are background (what is black, else grey or white, else
 darker) and target.
 
-images/ and masks/ may have the subfolders train, val and test; images in test may lack masks. Or
-val.txt names the images that validate, a stem per line; else the last 15 % do.
+images/ and masks/ may have the subfolders train, val and test, or others of SPLITS; images in test
+may lack masks. Or val.txt names the images that validate, a stem per line; else the last 15 % do.
 """
 
 import os
@@ -39,7 +39,9 @@ from road.errors import InputError
 IGNORE = 'ignore'  # the name of ignored pixels
 MOST_SHOWN = 20  # values in an error
 VOID_COLOUR = 0xE0E0C0  # of PASCAL VOC's ignored pixels, whose id is 255
-_LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+(?:(?:\s*,\s*|\s+)\d+){2}|\d+)'
+SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
+          'test': 'test', 'testing': 'test'}  # names of subfolders in any case of letters
+SPLIT_WORDS = {*SPLITS, 'trainval', 'dev', 'eval', 'evaluation', 'holdout'}
                    r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
 
 
@@ -49,9 +51,13 @@ def find_dataset(folder, val_frames=None, checked_path=None):
     Raises InputError where classes.txt or val.txt has a fault, or the classes are not known.
     """
     images, masks = os.path.join(folder, 'images'), os.path.join(folder, 'masks')
-    frames, faults = find_frames(
+    names = {}  # train, val or test => its folder in images/
+    for name in sorted(os.listdir(images)) if os.path.isdir(images) else ():
+        if split_of(name) and os.path.isdir(os.path.join(images, name)):
+            names.setdefault(split_of(name), name)
+    frames, missing = find_frames(
         images, masks, 'images/ holds the images, masks/ a mask of the same stem for each',
-        unlabelled_prefix='test/')
+        unlabelled_prefix=f'{names["test"]}/' if 'test' in names else None)
     labels = [frame.label for frame in frames if frame.label]
     if not labels:
         others = list(list_images(masks, '').values())
@@ -59,27 +65,33 @@ def find_dataset(folder, val_frames=None, checked_path=None):
             raise InputError(f'{masks}: no mask has the name of an image ({len(others)} masks, '
                              f'{len(frames)} images), as in {os.path.basename(others[0])} and '
                              f'{os.path.basename(frames[0].image)}; rename the masks')
-        raise InputError(faults[0])
-    parts, rest = {split: [] for split in ('train/', 'val/', 'test/')
-                   if os.path.isdir(os.path.join(images, split))}, []
+        raise InputError(missing[0])
+    parts, rest, unknown = {split: [] for split in names}, [], set()
     for frame in frames:
-        parts.get(''.join(frame.name.partition('/')[:2]), rest).append(frame)
-    faults += [f'{os.path.join(images, split[:-1])}: holds no images; put some there or remove it'
-               for split in parts if not parts[split]]
-    if 'train/' in parts and rest:
+        folders = frame.name.split('/')[:-1]
+        split = split_of(folders[0]) if folders and folders[0] in names.values() else None
+        parts.get(split, rest).append(frame)
+        for i, name in enumerate(folders):
+            # sequences in train may be called train_01
+            if split_of(name) not in (None, split) if split else looks_like_split(name):
+                unknown.add('/'.join([images, *folders[:i + 1]]))
+    faults = [f'{path}: looks like a split and is none; {images} may hold one folder each for '
+              'train, val and test. Rename or move it' for path in sorted(unknown)] + missing
+    faults += [f'{os.path.join(images, name)}: holds no images; put some there or remove it'
+               for split, name in names.items() if not parts[split]]
+    if 'train' in parts and rest and not unknown:
         faults.append(f'{rest[0].image}: is not in train, val or test ({len(rest)} such images); '
                       'move it there')
-    training, val_path = parts.get('train/', rest), os.path.join(folder, 'val.txt')
-    if 'val/' in parts:
+    training, val_path = parts.get('train', rest), os.path.join(folder, 'val.txt')
+    if 'val' in parts:
         refuse_val_frames(val_frames, folder)
-        validation = parts['val/']
+        validation = parts['val']
         if os.path.exists(val_path):
-            faults.append(f'{val_path}: {images} has the folder val too; remove one of them')
+            faults.append(f'{val_path}: {images}/{names["val"]} is there too; remove one of them')
     elif os.path.exists(val_path):
         refuse_val_frames(val_frames, folder)
         validation = _named_in(val_path, training, faults)
-        names = {frame.name for frame in validation}
-        training = [frame for frame in training if frame.name not in names]
+        training = [frame for frame in training if frame not in validation]
     else:
         training, validation = last_frames(training, 0 if faults else val_frames)
     if not training and not faults:
@@ -90,7 +102,18 @@ def find_dataset(folder, val_frames=None, checked_path=None):
     else:
         classes, rule = _infer_classes(classes_path, masks, labels, checked_path)
     return Dataset('folder', 'Own pictures', folder, classes, rule, label_reader(rule), training,
-                   validation, parts.get('test/', []), tuple(faults))
+                   validation, parts.get('test', []), tuple(faults))
+
+
+def split_of(name):
+    """The split that a folder of this name holds: train, val or test; None if it is no split."""
+    return SPLITS.get(name.casefold())
+
+
+def looks_like_split(name):
+    """Whether a word of a folder's name is that of a split, as in train2017, testA or My-Test."""
+    words = re.findall(r'[A-Z]?[a-z]+|[A-Z]+', name)
+    return any(word.casefold() in SPLIT_WORDS for word in words)
 
 
 def _lines(path):
