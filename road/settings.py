@@ -19,6 +19,7 @@ AUGMENTATIONS = ('mirror', 'brightness', 'contrast', 'gamma', 'colour', 'crop', 
 DATASETS = ('kitti', 'kitti-semantics', 'camvid', 'cityscapes', 'folder')
 OVERLAYS = ('both', 'tint', 'outline', 'mask')
 VERSION = '1.0'  # of pyproject.toml
+MAX_SIDE = 8192  # of --image-size, pixels
 COPIES = 8  # of each image where --augment is given alone
 
 
@@ -356,8 +357,9 @@ def image_size(text):
     """An argparse type: HxW, as in 160x576 => (160, 576)."""
     match = re.fullmatch(r'(\d{1,5})x(\d{1,5})', text)
     size = match and tuple(map(int, match.groups()))
-    if not size or not all(32 <= side <= 8192 for side in size):
-        raise ArgumentTypeError(f'{text!r} is not HxW with sides from 32 to 8192, as in 160x576')
+    if not size or not all(32 <= side <= MAX_SIDE for side in size):
+        raise ArgumentTypeError(f'{text!r} is not HxW with sides from 32 to {MAX_SIDE}, as '
+                                'in 160x576')
     return size
 
 

@@ -7,9 +7,11 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from road.data import camvid
+from road.data import camvid, kitti
+from road.data.dataset import Frame
 from road.files import read_json
 from road.network.tf1 import tf
+from road.runs.events import Events
 
 
 def test_events_hold_metrics_and_pictures_but_no_graph(trained_run):
@@ -42,3 +44,13 @@ def test_events_of_classes_show_label_and_prediction_in_their_colours(classes_ru
     assert (np.abs(image - label).max(axis=2) < 3).all()
     colours = {each.colour for each in camvid.CLASSES}
     assert np.mean([tuple(pixel) in colours for pixel in found.reshape(-1, 3)]) > 0.4
+
+
+@pytest.mark.parametrize('shape', [(1, 8), (8, 1), (1, 1)])
+def test_pictures_of_one_row_or_column_are_shown(tmp_path, shape):
+    iio.imwrite(tmp_path / 'a.png', np.zeros((*shape, 3), np.uint8))
+    frame, label = Frame('a', str(tmp_path / 'a.png')), np.zeros(shape, np.uint8)
+    with tf.Graph().as_default():
+        events = Events(str(tmp_path), 1)
+        events.add_pictures(1, [(frame, label, np.zeros(shape, np.float32))], kitti.CLASSES)
+        events.close()

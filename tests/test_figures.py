@@ -29,6 +29,7 @@ def make_run(folder, classes, images, shape):
 def test_contact_sheet_and_gif(tmp_path, images):
     folder = tmp_path / 'run[1]'  # not a pattern
     folder.mkdir()
+    (folder / 'images/folder.png').mkdir(parents=True)
     run, rows = make_run(folder, kitti.CLASSES, images, (9, 16))
     iio.imwrite(tmp_path / 'image.png', np.zeros((9, 16, 3), np.uint8))
     frame, road = Frame('um_0', str(tmp_path / 'image.png')), np.eye(9, 16) > 0
@@ -63,7 +64,7 @@ def test_best_and_worst_frames_are_marked(tmp_path, monkeypatch):
     for name, right in (('half', 4), ('all', 8), ('none', 0), ('most', 5), ('few', 2)):
         found = np.where(np.arange(8) < right, label[0] % 255, 10)
         probabilities = np.eye(11, dtype=np.float32)[found][None]
-        frame = SimpleNamespace(name=name, image=str(tmp_path / 'image.png'))
+        frame = Frame(name, str(tmp_path / 'image.png'))
         outputs.append((frame, label, probabilities))
     outputs.insert(2, (frame, np.full_like(label, 255), probabilities))  # has no score
     iio.imwrite(tmp_path / 'image.png', np.zeros((1, 8, 3), np.uint8))

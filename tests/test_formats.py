@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from road import settings
-from road.data import formats
+from road.data import formats, images
 from road.errors import InputError
 from tests.test_folder import grey, save, write_folder
 
@@ -53,10 +53,63 @@ def test_folders_of_no_known_layout_are_refused(tmp_path):
         formats.find_dataset(None, str(tmp_path))
     with pytest.raises(InputError, match=f'did you mean {tmp_path}/inner[?]$'):
         formats.find_dataset(None, str(tmp_path / 'inner/train'))
-    for layout, complaint in ((None, 'KITTI Road is not there'), ('kitti', 'KITTI Road is not'),
+    for layout, complaint in ((None, 'no such folder; name'), ('kitti', 'KITTI Road is not'),
                               ('camvid', 'no such folder; name that of the data set')):
         with pytest.raises(InputError, match=f'^{tmp_path}/none: {complaint}'):
             formats.find_dataset(layout, str(tmp_path / 'none'))
+
+
+@pytest.mark.parametrize('folders, hint', [
+    (('train/images', 'val/images', 'test/images'), 'move val/images to images/val, and its masks'),
+    (('test/images',), 'move test/images to images/test'),
+    (('training/images', 'validation/images'), 'move validation/images to images/validation'),
+    (('test/leftImg8bit',), '[(]folder[)]'), (('TestSet/images',), '[(]folder[)]'),
+    (('a_test/images', 'z/training/image_2'), 'did you mean .*/z[?]'),
+    (('training/x',), '[(]folder[)]')])
+def test_hints_never_lead_to_the_test_images(tmp_path, folders, hint):
+    folder = tmp_path / 'test'
+    for name in folders:
+        (folder / name / 'inner').mkdir(parents=True)
+    with pytest.raises(InputError, match=f'^{folder}: is no data set .*{hint}($|,| )'):
+        formats.find_dataset(None, str(folder))
+    with pytest.raises(InputError, match='[(]folder[)]$'):
+        formats.find_dataset(None, str(folder / folders[0]))
+
+
+@pytest.mark.parametrize('data_format', [None, 'kitti', 'folder'])
+@pytest.mark.parametrize('path, complaint', [
+    ('a.zip', 'a.zip: is a file; unpack it'), ('a', 'a.zip: is a file; unpack it'),
+    ('~/mine', '~/mine: .*with a space'), ('~', '~: no such folder, because the shell')])
+def test_wrong_paths_are_named(tmp_path, monkeypatch, data_format, path, complaint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a.zip').write_bytes(b'PK')
+    with pytest.raises(InputError, match=f'^{complaint}'):
+        formats.find_dataset(data_format, path)
+
+
+def test_bits_sizes_and_turns_are_noted(tmp_path, capsys):
+    """The levels of the brightest image decide for all, and test images are read alike."""
+    folder, exif = write_camvid(tmp_path), Image.Exif()
+    exif[0x0112] = 3
+    for path, level, height, width in (
+            ('train/0', 500, 48, 36), ('train/1', 4095, 30, 90), ('val/2', 90, 48, 36),
+            ('test/3', 65535, 48, 36)):
+        label = np.uint8(np.arange(height * width).reshape(height, width) % 12)
+        save(folder / f'{path}.png', Image.fromarray(np.full(label.shape, level, np.uint16)),
+             exif=exif if level == 500 else None)
+        save(folder / f'{path}.png'.replace('/', 'annot/'), Image.fromarray(label))
+    args = parse(folder, '--image-size', '32x96')
+    data = formats.open_dataset(args)
+    formats.fit_settings(args, data)
+    printed = capsys.readouterr().out
+    for text in ('1 test images, of 2 sizes, such as 30x90 pixels',
+                 'images of 16 bits use 12 of them, so grey levels are divided by 16',
+                 'train/0.png: is turned by its EXIF data (1 such images)',
+                 'Note: 1 of 2 training images have other proportions than 32x96 and are squeezed'):
+        assert text in printed
+    read = [image[0, 0, 0] for _, image in images.read_frames(
+        data.training + data.validation + data.testing)]
+    assert read == [500 >> 4, 255, 90 >> 4, 255]
 
 
 def test_target_leaves_two_classes(tmp_path):

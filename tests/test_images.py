@@ -1,5 +1,9 @@
 """Images of every kind are read, and resized."""
 
+import struct
+import zlib
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,7 +79,8 @@ def test_confidence_stays_in_range_and_keeps_its_size():
 @pytest.mark.parametrize('shape, usual, fitted', [
     ((375, 1242), (192, 672), (192, 672)),  # KITTI's own proportions
     ((360, 480), (192, 672), (320, 416)), ((1024, 2048), (320, 1056), (416, 832)),
-    ((90, 120), (192, 672), (96, 128))])  # no larger than the images are
+    ((90, 120), (192, 672), (96, 128)),  # no larger than the images are
+    ((16, 12000), (192, 672), (32, 8192)), ((12000, 16), (192, 672), (8192, 32))])
 def test_default_size_keeps_proportions_and_pixels(shape, usual, fitted):
     assert images.default_shape(shape, usual) == fitted
 
@@ -93,6 +98,9 @@ RGB = Image.fromarray(scene())
 GREY, ALPHA, TURNED = RGB.convert('L'), RGB.getchannel('G'), Image.Exif()
 RGBA = Image.merge('RGBA', [*RGB.split(), ALPHA])
 TURNED[0x0112] = 6  # turn clockwise by 90 degrees to see it upright
+# and an EXIF block that also has a tag that cannot be read
+ODD = (b'Exif\0\0II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0'
+       b'\x1a\x01\x63\0\x01\0\0\0\xff\xff\xff\x7f\0\0\0\0')
 
 
 @pytest.mark.filterwarnings('error')
@@ -103,6 +111,10 @@ TURNED[0x0112] = 6  # turn clockwise by 90 degrees to see it upright
     ('grey-alpha.png', Image.merge('LA', [GREY, ALPHA]), GREY, 0, {}),
     ('palette.png', RGB.quantize(256), RGB, 8, {'transparency': bytes([0, 128])}),
     ('clip.gif', RGB, RGB, 8, {'save_all': True, 'append_images': [GREY]}),
+    ('large-profile.png', RGB, RGB, 0, {'icc_profile': bytes(2_000_000)}),
+    ('signed.tif', Image.fromarray(np.asarray(GREY).astype(np.int32) * 257), GREY, 0, {}),
+    ('turned.tif', RGB.rotate(90, expand=True), RGB, 0, {'exif': TURNED}),
+    ('odd.jpg', RGB.rotate(90, expand=True), RGB, 12, {'exif': ODD, 'subsampling': 0}),
     ('turned.jpg', RGB.rotate(90, expand=True), RGB, 12, {'exif': TURNED, 'subsampling': 0})])
 def test_every_mode_is_read_as_upright_rgb(tmp_path, name, picture, expected, tolerance, options):
     picture.save(tmp_path / name, **options)
@@ -111,14 +123,59 @@ def test_every_mode_is_read_as_upright_rgb(tmp_path, name, picture, expected, to
     assert np.quantile(np.abs(got - np.asarray(expected.convert('RGB'))), 0.97) <= tolerance
 
 
-@pytest.mark.parametrize('data, complaint', [
+def write_png16(path, levels):
+    """Write uint16 [h, w] or [h, w, 3] as PNG; Pillow writes no colours of 16 bits."""
+    rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in levels)
+    colour = 2 if levels.ndim == 3 else 0
+    header = struct.pack('>IIBBBBB', levels.shape[1], levels.shape[0], 16, colour, 0, 0, 0)
+    parts = (b'IHDR', header), (b'IDAT', zlib.compress(rows)), (b'IEND', b'')
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+        for name, data in parts))
+
+
+@pytest.mark.parametrize('mode, bits', [('L', 8), ('L', 10), ('L', 12), ('L', 14), ('L', 16),
+                                        ('RGB', 10), ('RGB', 12), ('RGB', 14), ('RGB', 16)])
+def test_levels_of_few_bits_in_16_fill_the_range(tmp_path, mode, bits):
+    """Of colours Pillow gives the upper 8 bits alone, so that they are coarse."""
+    levels = np.asarray(RGB.convert(mode)).astype(np.uint16) << bits - 8
+    write_png16(tmp_path / 'a.png', levels)
+    _, _, level, turned = images.inspect_image(str(tmp_path / 'a.png'))
+    image, step = images.read_image(str(tmp_path / 'a.png'), bits), 1
+    if mode == 'RGB':
+        step = 1 << 16 - bits
+    assert level.bit_length() == bits and image.dtype == np.uint8 and not turned
+    np.testing.assert_array_equal(
+        image, np.asarray(RGB.convert(mode).convert('RGB')) // step * step)
+
+
+def tiff(kind, bits):
+    """A whole TIFF of one pixel, of a kind of number (1 unsigned, 2 signed, 3 float)."""
+    tags = (256, 1), (257, 1), (258, bits), (262, 1), (273, 8), (279, bits // 8), (339, kind)
+    entries = b''.join(struct.pack('<HHII', tag, 3, 1, value) for tag, value in tags)
+    return b'II*\0\x10\0\0\0' + b'\xff' * 8 + struct.pack('<H', len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize('data, complaint, name', [(*case, 'a.png')[:3] for case in [
     (b'not a picture', 'not a readable image'), (b'', 'the file is empty'), (None, 'no such file'),
     (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC .* convert it to JPEG'),
     (b'P6 99999 99999 255\n', '179 million pixels.*; make it smaller'),
-    (b'Pf 1 1 -1\n' + bytes(4), '32 bits per channel')])
-def test_unreadable_images_are_named(tmp_path, data, complaint):
-    path = tmp_path / 'a.png'
+    (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\n', 'run `git lfs pull`'),
+    (tiff(3, 64), 'a TIFF of a kind that .*; save it with 8 or 16'),
+    (tiff(3, 64)[:40], 'not a readable image, or cut short'),
+    (tiff(2, 16), 'negative or fractional levels'), (tiff(1, 32), 'more than 16 bits'),
+    (tiff(1, 8), 'a raw photo; convert', 'a.DNG'), (tiff(1, 8), 'a raw photo', 'a.nef'),
+    (b'Pf 1 1 -1\n' + bytes(4), 'fractional levels')]])
+def test_unreadable_images_are_named(tmp_path, data, complaint, name):
+    path = tmp_path / name
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(InputError, match=f'^{path}: .*{complaint}'):
         images.read_image(str(path))
+
+
+def test_an_image_that_memory_cannot_hold_is_not_called_damaged(tmp_path, monkeypatch):
+    RGB.save(tmp_path / 'a.png')
+    monkeypatch.setattr(Image.Image, 'copy', Mock(side_effect=MemoryError))
+    with pytest.raises(InputError, match='a.png: there is not enough memory to read it'):
+        images.read_image(str(tmp_path / 'a.png'))

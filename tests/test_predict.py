@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from PIL import Image
 
 import main
 from road import settings
@@ -29,13 +30,13 @@ def network(pairs, full_size=False):
         yield key, image, image[..., 0] / np.float32(255)
 
 
-def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES,
+def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES, bits=16,
         options=('--confidence',)):
     """Run the command with the stand-in network."""
     words = ['predict', 'run', *map(str, inputs), '--output', str(output), '--overlay', overlay,
              *options]
     opened = SimpleNamespace(predictor=SimpleNamespace(predict=network),
-                             run=SimpleNamespace(classes=classes))
+                             run=SimpleNamespace(classes=classes, bits=bits))
     predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
 
 
@@ -128,14 +129,21 @@ def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
 
 
 def test_names_do_not_collide_and_inputs_are_never_overwritten(tmp_path):
-    for name in ('x/a.png', 'y/a.png', 'y/a.jpg', 'y/a.mp4'):
+    for name in ('x/a.png', 'y/A.png', 'y/a.jpg', 'y/a.mp4', 'y/a.nef', 'y/a.pcd'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b'')
     jobs, failures = predict.plan([str(tmp_path / 'x'), str(tmp_path / 'y')], 'out')
-    names = ['out/a.png', 'out/a-2.png', 'out/a.mp4', 'out/a-3.png']
+    names = ['out/a.png', 'out/A-2.png', 'out/a-3.png', 'out/a.mp4']
     assert [target for _, target in jobs] == names and not failures
     with pytest.raises(InputError, match='is an input and would be overwritten; name another'):
         predict.plan([str(tmp_path / 'x' / 'a.png')], str(tmp_path / 'y' / '..' / 'x'))
+
+
+def test_images_of_few_bits_in_16_are_read_by_the_range_of_the_run(tmp_path):
+    Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(tmp_path / 'a.png')
+    for bits, road in ((12, 255), (16, 0)):
+        run(tmp_path / 'a.png', output=tmp_path / 'out', bits=bits)
+        assert (iio.imread(tmp_path / 'out/a.png') == road).all()
 
 
 def test_shares_paint_each_file_once_under_its_own_name(tmp_path, capsys):

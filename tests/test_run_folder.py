@@ -36,7 +36,8 @@ def resumed(run, *options):
 @pytest.mark.skipif(os.name == 'nt', reason='Windows has no fcntl: run folders are not locked')
 def test_run_of_the_same_name_or_in_use_is_not_changed(broken, monkeypatch):
     config, vgg = read_json(broken / 'config.json'), SimpleNamespace(fingerprint='x')
-    data = SimpleNamespace(training=[], validation=[], digests={}, classes=(), label_values={})
+    data = SimpleNamespace(training=[], validation=[], digests={}, classes=(), label_values={},
+                           bits=16)
     monkeypatch.setattr(run_folder, 'environment', lambda device: {})
     monkeypatch.setattr(run_folder, 'low_light', lambda frames: 0.2)
     args = settings.parse_training(['--runs-dir', str(broken.parent), '--name', 'broken'])

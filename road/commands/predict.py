@@ -14,8 +14,7 @@ from contextlib import closing
 from functools import partial
 from tempfile import TemporaryFile
 
-from PIL import Image
-
+from road.data.dataset import UNREADABLE, comparable, image_endings
 from road.data.images import read_image
 from road.errors import InputError, reason
 from road.network.predictor import prefetch_depth
@@ -29,7 +28,6 @@ from road.scoring.scores import to_grey
 # A file is a video by its ending, and an image by any other.
 VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts',
           '.wmv', '.flv', '.ogv', '.3gp', '.mjpeg', '.y4m')
-UNSUPPORTED_IMAGES = ('.heic', '.heif')  # taken from folders too, so that the error names the cure
 DEPTH = 8  # images and frames that are read ahead
 CURES = {errno.ENAMETOOLONG: 'rename the input to a shorter name',
          errno.EISDIR: 'move the folder of that name away',
@@ -54,7 +52,7 @@ def run(args, open_run):
         with open_run(args.run, args.vgg_dir) as opened:
             predict = partial(opened.predictor.predict, full_size=args.full_size)
             classes = opened.run.classes
-            faults = paint_images(jobs, predict, args.overlay, classes, maps)
+            faults = paint_images(jobs, predict, args.overlay, classes, maps, opened.run.bits)
             faults += paint_videos(jobs, predict, args.overlay, classes, not args.no_sound)
     failures += faults
     print(f'{len(jobs) - len(faults)} of {len(jobs)} files are painted, in {args.output}')
@@ -88,10 +86,10 @@ def plan(inputs, folder):
         stem = os.path.splitext(os.path.basename(source))[0]
         ending = '.mp4' if _is_video(source) else '.png'
         name, number = stem + ending, 1
-        while name in taken:
+        while comparable(name) in taken:
             number += 1
             name = f'{stem}-{number}{ending}'
-        taken.add(name)
+        taken.add(comparable(name))
         for target in (os.path.join(folder, 'confidence', name), os.path.join(folder, name)):
             if os.path.realpath(target) in protected:
                 raise InputError(f'{target}: is an input and would be overwritten; name another '
@@ -110,14 +108,18 @@ def _files(path):
         raise InputError(f'{path}: no such file or folder')
     if not os.path.isdir(path):
         return [path]
-    endings = VIDEOS + UNSUPPORTED_IMAGES + tuple(
-        ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN)
+    endings = (*VIDEOS, *image_endings())
     try:
         files = [entry.path for entry in os.scandir(path)
                  if not entry.name.startswith('.') and not entry.is_dir()]
     except OSError as error:
         raise InputError(f'{path}: the folder cannot be read ({reason(error)})') from error
     found = sorted(file for file in files if file.lower().endswith(endings))
+    # cameras write a photo as a JPEG too
+    stems = {os.path.splitext(file)[0] for file in found
+             if not file.lower().endswith(UNREADABLE + VIDEOS)}
+    found = [file for file in found if not file.lower().endswith(UNREADABLE)
+             or os.path.splitext(file)[0] not in stems]
     if not found:
         raise InputError(f'{path}: the folder holds no image and no video; folders inside it must '
                          'be named themselves')
@@ -127,7 +129,7 @@ def _files(path):
     return found
 
 
-def paint_images(jobs, predict, overlay, classes, maps=None):
+def paint_images(jobs, predict, overlay, classes, maps=None, bits=16):
     """Paint each job that is an image.
 
     Args:
@@ -137,6 +139,7 @@ def paint_images(jobs, predict, overlay, classes, maps=None):
         overlay, classes: see road.runs.painting.paint.
         maps: folder for 8-bit maps, or None: of confidences, or of the indices of more than two
             classes in the order of the legend.
+        bits: of 16-bit images; see road.data.images.read_image.
     Returns:
         a line for each image that cannot be read or written.
     """
@@ -145,7 +148,7 @@ def paint_images(jobs, predict, overlay, classes, maps=None):
     def read(job):
         source, target = job
         try:
-            return target, read_image(source)
+            return target, read_image(source, bits)
         except InputError as error:
             failures.append(str(error))
 

@@ -31,7 +31,8 @@ class Sample(NamedTuple):
 def read_sample(sample, image_shape, read_label):
     """Read a sample: RGB uint8 [h, w, 3], and classes uint8 [h, w] as resize_label gives them."""
     frame, augmentation, light = sample
-    return (resize_image(read_image(frame.image), image_shape, augmentation, light),
+    image = read_image(frame.image, frame.bits)
+    return (resize_image(image, image_shape, augmentation, light),
             resize_label(read_label(frame.label), image_shape, augmentation))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from road import files
 from road.data import IGNORE_LABEL
 from road.data.calibration import read_calibration
-from road.data.images import read_image
+from road.data.images import inspect_image
 from road.data.label_faults import value_faults
 from road.data.labels import count_values
 from road.errors import InputError, describe
@@ -38,6 +38,8 @@ class FileInfo(NamedTuple):
     digest: str  # MD5 of the bytes
     kind: str = ''  # of a label, as its values: see road.data.labels.count_values
     values: list = []
+    level: int = 0  # the largest of an image of 16 bits
+    turned: bool = False  # an image, by its EXIF data
 
     @property
     def size(self):
@@ -64,15 +66,14 @@ def inspect_files(images, labels, checked_path, trust):
             state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
             known = remembered.get(os.path.abspath(path)) if trust else None
             if (_is_file_info(known) and known[:len(state)] == state
-                    and bool(known[-2]) == (read is count_values)):
+                    and bool(FileInfo(*known).kind) == (read is count_values)):
                 return FileInfo(*known)
-            (height, width), *kind_and_values = read(path)
-            return FileInfo(*state, width, height, files.file_digest(path), *kind_and_values)
+            (height, width), *found = read(path)
+            return FileInfo(*state, width, height, files.file_digest(path), *found)
         except (InputError, OSError) as error:
             return describe(error, {})
 
-    jobs = [(path, lambda path: (read_image(path).shape[:2],)) for path in images]
-    jobs += [(path, count_values) for path in labels]
+    jobs = [(path, inspect_image) for path in images] + [(path, count_values) for path in labels]
     found = list(tqdm(prefetch(inspect, jobs), total=len(jobs), desc='checking', unit='file'))
     infos = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, FileInfo)}
     faults = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, str)}
@@ -90,7 +91,7 @@ def _is_file_info(known):
     """Whether something from checked.json, perhaps damaged, can be a FileInfo."""
     return (isinstance(known, list) and [type(value) for value in known] == INFO_TYPES
             and all(isinstance(value, list) and [type(number) for number in value] == [int] * 3
-                    for value in known[-1]))
+                    for value in known[FileInfo._fields.index('values')]))
 
 
 def check_frames(data, checked_path=None, trust=False):
@@ -111,8 +112,12 @@ def check_frames(data, checked_path=None, trust=False):
             size, other = infos[frame.label].size, infos[frame.image].size
             if size != other:
                 del masks[frame.label]  # that its values are wrong too follows from that
-                faults.append('{}: is {}x{} pixels, but its image is {}x{}; a label must be as '
-                              'large as its image'.format(frame.label, *size, *other))
+                why = 'a label must be as large as its image'
+                if size == other[::-1]:
+                    why = ('EXIF data turn the image; turn the label, or save the image upright'
+                           if infos[frame.image].turned else 'one of them is turned; turn it back')
+                faults.append('{}: is {}x{} pixels, but its image is {}x{}; {}'.format(
+                    frame.label, *size, *other, why))
     wrong_values = value_faults(data, masks)
     faults += wrong_values  # what follows from them is not told
     notes = [f'{frame.label}: all pixels of this label are ignored' for frame in labelled
@@ -127,7 +132,29 @@ def check_frames(data, checked_path=None, trust=False):
         elif pixels.any() and absent:
             notes.append(f'{data.folder}: classes that never occur in the {split} labels: '
                          f'{", ".join(absent)}')
+    turned = [frame.image for frame in labelled
+              if frame.image in infos and infos[frame.image].turned]
+    if turned:
+        notes.append(f'{turned[0]}: is turned by its EXIF data ({len(turned)} such images); labels '
+                     'must be of the upright image, as viewers show it')
+    bits = significant_bits(data, infos)
+    if bits < 16:
+        notes.append(f'{data.folder}: images of 16 bits use {bits} of them, so grey levels are '
+                     f'divided by {2 ** (bits - 8)} and not by 256')
     return infos, faults, notes + _shared_images(data, infos)
+
+
+def significant_bits(data, infos):
+    """How many bits the 16-bit images to train on and validate use: 8, 10, 12, 14 or 16."""
+    level = max((infos[frame.image].level for frame in data.training + data.validation
+                 if frame.image in infos), default=0)
+    return max(8, level.bit_length() + 1 & ~1) if level else 16
+
+
+def usual_shape(shapes):
+    """Of (height, width) of images, the one that is nearest to the median."""
+    ratios = np.log(shapes) - np.log(np.median(shapes, axis=0))
+    return tuple(shapes[np.abs(ratios).max(axis=1).argmin()])
 
 
 def class_pixels(data, frames, infos):
@@ -217,10 +244,10 @@ def _notes(data, infos):
         notes.append(f'{uncalibrated[0]}: has no calibration file ({len(uncalibrated)} such '
                      "images), so there are no scores in bird's eye view")
     sizes = {frame.image: infos[frame.image].size for frame in frames if frame.image in infos}
-    usual = np.median(list(sizes.values()), axis=0) if sizes else None
+    usual = usual_shape(list(sizes.values())) if sizes else None
     differing = [path for path, size in sizes.items()
               if max(*np.divide(size, usual), *np.divide(usual, size)) > MAX_SIZE_RATIO]
     if differing:
-        notes.append('{}: is {}x{} pixels, where {:.0f}x{:.0f} is usual ({} such images)'.format(
+        notes.append('{}: is {}x{} pixels, where {}x{} is usual ({} such images)'.format(
             differing[0], *sizes[differing[0]], *usual, len(differing)))
     return notes

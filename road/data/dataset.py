@@ -8,10 +8,16 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from road.data.images import RAW
 from road.data.labels import LabelRule
 from road.errors import InputError
 
 TRAIN_SCORED = 12  # training frames that are scored after every epoch, beside the validation frames
+UNREADABLE = ('.heic', '.heif', *RAW)  # listed all the same, so that an error names the cure
+# Pillow knows these endings, but beside images they are features, point clouds or videos.
+NO_IMAGES = {'.pcd', '.h5', '.hdf', '.bufr', '.grib', '.mpg', '.mpeg'}
+# what file servers and archives of macOS put into every folder: thumbnails, bins
+NO_FOLDERS = {'@eadir', '__macosx', '@recycle', '#recycle', '$recycle.bin', 'lost+found'}
 
 
 class Frame(NamedTuple):
@@ -21,6 +27,7 @@ class Frame(NamedTuple):
     label: str | None = None
     calib: str | None = None  # of KITTI Road
     category: str = ''  # of KITTI Road: um, umm or uu
+    bits: int = 16  # that a 16-bit image uses: see Dataset.with_bits
 
 
 class Class(NamedTuple):
@@ -46,7 +53,8 @@ class Dataset(NamedTuple):
     faults: tuple = ()  # lines about files that are missing or cannot be used
     unused_files: tuple = ()  # paths of files that are not read
     digests: dict = {}  # path of image or label => MD5, hex; filled by formats.open_dataset
-    image_shape: tuple = ()  # (height, width) that most images have; filled there too
+    image_shapes: tuple = ()  # (height, width) of the training images; filled there too
+    bits: int = 16  # of all frames: see with_bits
 
     @property
     def label_values(self):
@@ -64,6 +72,15 @@ class Dataset(NamedTuple):
     def scored(self):
         """All frames that are scored after every epoch."""
         return self.scored_training + self.validation
+
+    def with_bits(self, bits):
+        """A Dataset whose 16-bit images are read by the range of the training set.
+
+        bits: how many of the 16 bits the training and validation images use together, 8 to 16.
+        """
+        parts = {part: [frame._replace(bits=bits) for frame in getattr(self, part)]
+                 for part in ('training', 'validation', 'testing')}
+        return self._replace(bits=bits, **parts)
 
     def named(self, names):
         """The labelled frames of these names. Raises InputError where one is missing."""
@@ -88,9 +105,14 @@ def evenly_spaced(items, count):
 
 
 def image_endings():
-    """The endings of image files that Pillow reads, and HEIC, so that an error names the cure."""
+    """The endings of image files: those that Pillow reads, and UNREADABLE."""
     return {ending for ending, kind in Image.registered_extensions().items()
-            if kind in Image.OPEN} | {'.heic', '.heif'}
+            if kind in Image.OPEN and ending not in NO_IMAGES} | {*UNREADABLE}
+
+
+def comparable(name):
+    """A name as file systems compare it that ignore the case of letters and the form of accents."""
+    return unicodedata.normalize('NFC', name).casefold()
 
 
 def list_images(folder, suffix):
@@ -98,25 +120,47 @@ def list_images(folder, suffix):
 
     A name is the path below `folder` without `suffix` and ending, with / between its parts. Files
     without the suffix are left out, and so is what begins with a dot. Raises InputError where two
-    files have one name.
+    files have one name, or differ in the case of letters alone.
     """
-    found, endings = {}, image_endings()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        # a link to a folder above would be followed again and again
-        above = os.path.join(os.path.realpath(root), '')
-        folders[:] = [name for name in folders if name[0] != '.' and not above.startswith(
-            os.path.join(os.path.realpath(os.path.join(root, name)), ''))]
-        for name in names:
+    found, paths, endings = {}, {}, image_endings()
+    for root, names in _walk(folder):
+        # UNREADABLE last: cameras write a photo as a JPEG too
+        for name in sorted(names, key=lambda name: (name.lower().endswith(UNREADABLE), name)):
             stem, ending = os.path.splitext(name)
             if ending.lower() in endings and stem.endswith(suffix) and name[0] != '.':
                 path = os.path.join(root, name)
                 key = os.path.relpath(os.path.join(root, stem.removesuffix(suffix)), folder)
                 # macOS may write an accent as a letter of its own
                 key = unicodedata.normalize('NFC', key.replace(os.sep, '/'))
-                if key in found:
-                    raise InputError(f'{path}: {found[key]} has the same name; rename one of them')
-                found[key] = path
+                other = paths.setdefault(comparable(key), path)
+                if other == path:
+                    found[key] = path
+                elif ending.lower() not in UNREADABLE:
+                    raise InputError(f'{path}: {other} has the same name; rename one of them')
     return dict(sorted(found.items()))
+
+
+def _walk(folder):
+    """Yield (path, names of its files) of a folder and all folders in it, each real folder once.
+
+    Links to folders are followed after all folders, which thus have their own path.
+    """
+    starts, seen = [folder], set()
+    for start in starts:  # grows by links
+        for path, folders, names in os.walk(start):
+            real = os.path.realpath(path)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            folders[:] = sorted(name for name in folders
+                                if name[0] != '.' and name.casefold() not in NO_FOLDERS)
+            for link in (os.path.join(path, name) for name in folders):
+                # a link to a folder above would also find what is beside `folder`
+                if os.path.islink(link) and not os.path.join(real, '').startswith(
+                        os.path.join(os.path.realpath(link), '')):
+                    starts.append(link)
+            yield path, names
 
 
 def find_frames(image_dir, label_dir, expected, suffixes=('', ''), prefix='',

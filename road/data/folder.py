@@ -42,6 +42,7 @@ VOID_COLOUR = 0xE0E0C0  # of PASCAL VOC's ignored pixels, whose id is 255
 SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
           'test': 'test', 'testing': 'test'}  # names of subfolders in any case of letters
 SPLIT_WORDS = {*SPLITS, 'trainval', 'dev', 'eval', 'evaluation', 'holdout'}
+_LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+(?:(?:\s*,\s*|\s+)\d+){2}|\d+)'
                    r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
 
 

@@ -7,16 +7,16 @@ import shlex
 import numpy as np
 
 from road.data import IGNORE_LABEL, camvid, cityscapes, folder, kitti
-from road.data.check import check_frames, class_pixels
+from road.data.check import check_frames, class_pixels, significant_bits, usual_shape
 from road.data.dataset import Class
-from road.data.images import default_shape
+from road.data.images import default_shape, fit_shape, network_shape
 from road.errors import InputError
 from road.settings import DefaultSize
 
-# How each is found, and which of its folders tells it from the others.
+# How each is found, and which of its folders tell it from the others.
 FORMATS = {
     'kitti-semantics': (cityscapes.find_kitti_semantics, 'training/semantic'),
-    'kitti': (kitti.find_dataset, 'training'),
+    'kitti': (kitti.find_dataset, 'training/image_2', 'training/gt_image_2'),
     'camvid': (camvid.find_dataset, 'trainannot'),
     'cityscapes': (cityscapes.find_cityscapes, 'leftImg8bit'),
     'folder': (folder.find_dataset, 'images')}
@@ -36,19 +36,15 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
         InputError: the folder is missing or holds something else, or there is no such class.
     """
     if not os.path.isdir(path):
-        raise InputError(kitti.missing_message(path) if data_format in (None, 'kitti') else
-                         f'{path}: no such folder; name that of the data set with --dataset-dir')
+        raise InputError(_missing(path, data_format))
     detected = detect(path)
     if data_format is None and detected is None:
-        markers = ', '.join(f'{marker}/ ({name})' for name, (_, marker) in FORMATS.items())
-        near = [os.path.dirname(os.path.abspath(path)), *sorted(
-            entry.path for entry in os.scandir(path))]
-        hint = next((f'; did you mean {each}?' for each in near if detect(each)), '')
+        markers = ', '.join(f'{markers[0]}/ ({name})' for name, (_, *markers) in FORMATS.items())
         raise InputError(f'{path}: is no data set that is known here, because it holds none of '
-                         f'{markers}{hint}')
+                         f'{markers}{_near(path)}')
     data_format = data_format or detected
-    find, marker = FORMATS[data_format]
-    if detected and not os.path.isdir(os.path.join(path, marker)):
+    find, marker, *_ = FORMATS[data_format]
+    if detected and not _has_format(path, data_format):
         raise InputError(f'{path}: has the format {detected} and not {data_format}, because there '
                          f'is no {marker}/; leave --dataset out or give --dataset {detected}')
     options = {'checked_path': checked_path} if data_format == 'folder' else {}
@@ -58,8 +54,35 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
 
 def detect(path):
     """The format of a folder; None if it has none of those known here."""
-    return next((name for name, (_, marker) in FORMATS.items()
-                 if os.path.isdir(os.path.join(path, marker))), None)
+    return next((name for name in FORMATS if _has_format(path, name)), None)
+
+
+def _has_format(path, data_format):
+    return any(os.path.isdir(os.path.join(path, marker)) for marker in FORMATS[data_format][1:])
+
+
+def _missing(path, data_format):
+    """What to tell a user where the folder of the data set is not there."""
+    for file in (path, f'{path}.zip'):
+        if os.path.isfile(file):
+            return f'{file}: is a file; unpack it and name its folder with --dataset-dir'
+    if path.startswith('~'):
+        return (f'{path}: no such folder, because the shell has not expanded ~; write '
+                f'--dataset-dir {path}, with a space and without quotes, or the whole path')
+    if data_format == 'kitti':
+        return kitti.missing_message(path)
+    return f'{path}: no such folder; name that of the data set with --dataset-dir'
+
+
+def _near(path):
+    """The end of an error: where a data set is instead, or how splits have to be moved; or ''."""
+    names = sorted(os.listdir(path))
+    for name in reversed(names):  # train and val before test
+        if folder.split_of(name) and _has_format(os.path.join(path, name), 'folder'):
+            return f'; move {name}/images to images/{name}, and its masks and other splits likewise'
+    near = [os.path.dirname(os.path.abspath(path)), *(os.path.join(path, name) for name in names)]
+    return next((f'; did you mean {each}?' for each in near if detect(each)
+                 and not folder.looks_like_split(os.path.basename(each))), '')
 
 
 def open_dataset(args):
@@ -69,7 +92,7 @@ def open_dataset(args):
         args: settings of road.settings.parse_training: dataset, dataset_dir, val_frames, target,
             data_dir, image_size.
     Returns:
-        Dataset with digests and the usual image shape.
+        Dataset with digests and the shapes of the training images.
     Raises:
         InputError: a file is missing or damaged, or the labels cannot train or score anything.
     """
@@ -81,32 +104,41 @@ def open_dataset(args):
     if faults:
         raise InputError(_first(faults, args.dataset_dir))
     training = [infos[frame.image] for frame in data.training]
-    heights, widths = [each.height for each in training], [each.width for each in training]
-    shape = int(np.median(heights)), int(np.median(widths))
-    extent = kitti.extent(data) if data.format == 'kitti' else ''
-    print(f'{data.title} in {data.folder}: {extent}'
+    shapes = [(each.height, each.width) for each in training]
+    usual = usual_shape(shapes)
+    sizes = 'mostly of'
+    if 2 * shapes.count(usual) <= len(shapes):
+        sizes = f'of {len(set(shapes))} sizes, such as'
+    print(f'{data.title} in {data.folder}: {kitti.extent(data)}'
           f'{len(data.training)} training, {len(data.validation)} validation and '
-          f'{len(data.testing)} test images, mostly of {shape[0]}x{shape[1]} pixels')
+          f'{len(data.testing)} test images, {sizes} {usual[0]}x{usual[1]} pixels')
     print(f'Classes by share of the training pixels: {_shares(data, infos)}')
     print(target_line(data))
     if not data.testing:
         print('Note: there are no test images, so none will be painted')
     for note in notes:
         print(f'Note: {note}')
-    if args.image_size[0] > args.image_size[1] and all(w > h for h, w in zip(heights, widths)):
+    if args.image_size[0] > args.image_size[1] and all(w > h for h, w in shapes):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
               'as HEIGHTxWIDTH'.format(*args.image_size))
     digests = {path: info.digest for path, info in infos.items()}
-    return data._replace(digests=digests, image_shape=shape)
+    data = data.with_bits(significant_bits(data, infos))
+    return data._replace(digests=digests, image_shapes=tuple(shapes))
 
 
 def fit_settings(args, data):
     """Complete settings by a Dataset of open_dataset: its format, and a default image size."""
     args.dataset, size = data.format, args.image_size
     if isinstance(size, DefaultSize) and data.format != 'kitti':
-        args.image_size = DefaultSize(default_shape(data.image_shape, size))
+        args.image_size = DefaultSize(default_shape(usual_shape(data.image_shapes), size))
         print(f'Images are resized to {args.image_size} pixels, which fits them; --image-size '
               'changes that')
+    squeezed = sum(fit_shape(shape, args.image_size) != network_shape(args.image_size)
+                   for shape in data.image_shapes)
+    if squeezed:
+        print('Note: {} of {} training images have other proportions than {}x{} and are squeezed '
+              'to it, which evaluate and predict do not do'.format(
+                  squeezed, len(data.image_shapes), *args.image_size))
 
 
 def _first(faults, folder):

@@ -1,75 +1,134 @@
 """Images: read from files of any kind, resized to what VGG16 can halve five times."""
 
+import logging
 import os
 import struct
+import warnings
 import zlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 from road.data.augmentation import PLAIN, relight, resize
 from road.errors import InputError
 from road.prefetch import prefetch
+from road.settings import MAX_SIDE
 
 STRIDE = 32  # VGG16 halves the image five times
 # what Pillow raises on damaged bytes is not documented as one type
-DAMAGED = (OSError, ValueError, SyntaxError, EOFError, MemoryError, struct.error, zlib.error,
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
            IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
            Image.DecompressionBombError)
 HEIC = {b'ftyp' + brand for brand in (b'heic', b'heix', b'hevc', b'heim', b'mif1', b'msf1')}
+RAW = ('.dng', '.nef', '.nrw', '.cr2', '.cr3', '.crw', '.arw', '.raf', '.orf', '.rw2', '.pef',
+       '.srw', '.3fr', '.iiq', '.x3f', '.rwl')  # of cameras; Pillow reads at most a small preview
+TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+         4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+         6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # colour profiles have megabytes
+# Pillow's warnings do not name the file, and what matters becomes an error.
+warnings.filterwarnings('ignore', module='PIL')
+logging.getLogger('PIL').setLevel(logging.CRITICAL)
 
 
 def open_image(path):
     """Open an image of any mode as PIL.Image, decoded, turned upright as its EXIF data say.
 
-    Of a file with several pictures, the first. Raises InputError if it cannot be read, or has 32
-    bits per channel.
+    Of a file with several pictures, the first. Its info says whether EXIF data 'turned' it, and
+    whether the file has 16 bits ('deep'). Raises InputError if it cannot be read, or has levels
+    that 16 bits do not hold.
     """
+    if path.lower().endswith(RAW) and os.path.isfile(path):
+        raise InputError(f'{path}: is a raw photo; convert it to JPEG or PNG')
     try:
         with Image.open(path) as file:
             file.verify()  # the checksums of a PNG, which decoding alone does not always check
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-    except DAMAGED as error:
-        raise unreadable(path, error) from error
-    if image.mode in ('I', 'F'):
-        raise InputError(f'{path}: has 32 bits per channel, of unknown range; save 8 or 16')
+            deep = ';16' in str(file.tile)  # Pillow's name of how the file stores its levels
+            turned = _turn(file) is not None
+            file.load()  # this already turns a TIFF
+            turn = _turn(file)
+            image = file.copy() if turn is None else file.transpose(turn)
+    except (*DAMAGED, MemoryError) as error:
+        raise InputError(f'{path}: {_cause(path, error)}') from error
+    if image.mode == 'I' and np.min(image) >= 0 and np.max(image) < 2**16:  # signed, or 32 bits
+        image = Image.fromarray(np.asarray(image).astype(np.uint16))
+    if image.mode in ('I', 'F', 'LAB'):
+        raise InputError(f'{path}: has negative or fractional levels, or more than 16 bits; save '
+                         'it with 8 or 16 bits, grey or RGB')
+    image.info |= {'turned': turned, 'deep': deep}
     return image
 
 
-def read_image(path):
+def _turn(image):
+    """How EXIF data say that an image is to be turned, of TURNS; None if not, or if damaged."""
+    # ImageOps.exif_transpose would also write the EXIF data again, and fail on unusual tags
+    try:
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except DAMAGED:
+        return None
+
+
+def read_image(path, bits=16):
     """Read an image of any mode as uint8 RGB [h, w, 3]; raises InputError as open_image.
 
-    Grey is repeated, alpha is left out, and the upper 8 of 16 bits are taken.
+    Grey is repeated, alpha is left out, and 16-bit levels are divided by 2**(bits - 8): cameras
+    store 10, 12 or 14 bits in 16. See Dataset.with_bits.
     """
+    return _to_rgb(open_image(path), bits)
+
+
+def inspect_image(path):
+    """As road.data.check.FileInfo has it: (height, width), no kind and values, level, turned."""
     image = open_image(path)
+    rgb, deep = _to_rgb(image), image.info['deep']
+    level = np.max(image) if image.mode.startswith('I;16') else 256 * deep * int(rgb.max())
+    return rgb.shape[:2], '', [], int(level), image.info['turned']
+
+
+def _to_rgb(image, bits=16):
     if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
-        return np.repeat((np.asarray(image) >> 8).astype(np.uint8)[..., np.newaxis], 3, axis=2)
+        levels = np.minimum(np.asarray(image) >> bits - 8, 255).astype(np.uint8)
+        return np.repeat(levels[..., np.newaxis], 3, axis=2)
     if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
         image = image.convert('RGBA')
-    return np.asarray(image.convert('RGB'))
+    rgb = np.asarray(image.convert('RGB'))
+    if bits < 16 and image.info['deep']:  # Pillow has kept the upper 8 bits of each colour alone
+        rgb = np.minimum(rgb.astype(np.uint16) << 16 - bits, 255).astype(np.uint8)
+    return rgb
 
 
 def read_frames(frames):
     """Yield (frame, uint8 image [h, w, 3]) for each frame, decoded ahead in threads."""
-    return prefetch(lambda frame: (frame, read_image(frame.image)), frames)
+    return prefetch(lambda frame: (frame, read_image(frame.image, frame.bits)), frames)
 
 
-def unreadable(path, error):
-    """The InputError for an image that cannot be read; names the cause as far as it is known."""
+def _cause(path, error):
+    """Why an image cannot be read, as far as it is known, and the cure."""
     if not os.path.exists(path):
-        return InputError(f'{path}: no such file')
+        return 'no such file'
     if isinstance(error, PermissionError):
-        return InputError(f'{path}: no permission to read it')
+        return 'no permission to read it'
+    if isinstance(error, MemoryError):
+        return 'there is not enough memory to read it; close other programs, or make it smaller'
     if os.path.getsize(path) == 0:
-        return InputError(f'{path}: the file is empty; copy or unpack it again')
+        return 'the file is empty; copy or unpack it again'
     if isinstance(error, Image.DecompressionBombError):
-        return InputError(f'{path}: has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million '
-                          'pixels, the most that Pillow reads; make it smaller')
+        return (f'has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, the most '
+                'that Pillow reads; make it smaller')
     with open(path, 'rb') as file:
-        if file.read(12)[4:] in HEIC:
-            return InputError(f'{path}: is a HEIC image; convert it to JPEG or PNG')
-    return InputError(f'{path}: not a readable image, or cut short; copy or unpack it again')
+        start = file.read(40)
+    if start[4:12] in HEIC:
+        return 'is a HEIC image; convert it to JPEG or PNG'
+    if start.startswith(b'version https://git-lfs'):
+        return 'is a pointer of Git LFS in place of the file; run `git lfs pull`'
+    try:
+        TiffImagePlugin.TiffImageFile(path)
+    except DAMAGED as cause:
+        if 'unknown pixel mode' in str(cause):
+            return ('is a TIFF of a kind that Pillow does not read, as with 64 bits; save it with '
+                    '8 or 16 bits per channel, as grey or RGB')
+    return 'not a readable image, or cut short; copy or unpack it again'
 
 
 def network_shape(shape, scale=1):
@@ -94,12 +153,14 @@ def fit_shape(shape, image_shape):
 
 
 def default_shape(shape, usual):
-    """The (height, width) to train at, for images that are mostly of `shape`.
+    """The (height, width) to train at, for images that are mostly of `shape`; at most MAX_SIDE.
 
     It has about as many pixels as `usual`, (height, width), but hardly more than the images have.
     """
     fitted, pixels = fit_shape(shape, usual), shape[0] * shape[1]
-    return fitted if fitted[0] * fitted[1] <= 1.25 * pixels else _fit_pixels(shape, pixels)
+    if fitted[0] * fitted[1] > 1.25 * pixels:
+        fitted = _fit_pixels(shape, pixels)
+    return tuple(min(side, MAX_SIDE) for side in fitted)
 
 
 def _fit_pixels(shape, pixels):

@@ -130,11 +130,9 @@ def read_label(path):
 def find_dataset(folder, val_frames=None):
     """The Dataset of a KITTI Road folder, by names alone; its faults are lines, not raised.
 
-    The last val_frames (16 if None) of each category validate. Raises InputError if there is no
-    such folder, or a category would have no training frame left.
+    The last val_frames (16 if None) of each category validate. Raises InputError if a category
+    would have no training frame left.
     """
-    if not os.path.isdir(folder):
-        raise InputError(missing_message(folder))
     labelled = find(os.path.join(folder, 'training'), labelled=True)
     testing_dir = os.path.join(folder, 'testing')
     testing = Found([], [], [])
@@ -152,8 +150,8 @@ def missing_message(kitti_dir):
     """What to tell a user who has no KITTI Road at `kitti_dir`."""
     images = os.path.join(kitti_dir, 'training', 'image_2')
     return (f'{kitti_dir}: KITTI Road is not there. Get it from {PAGE} (direct link: {LINK}; '
-            f'licence {LICENCE}) and unpack it so that {images} exists; or give --download-kitti; '
-            'or run `python main.py --sample`, which needs no download')
+            f'licence {LICENCE}) and unpack it so that {images} exists; or run '
+            '`python main.py --download-kitti`, or `python main.py --sample` without a download')
 
 
 def differing_counts(training, testing):
@@ -164,8 +162,8 @@ def differing_counts(training, testing):
 
 
 def extent(data):
-    """Whether a Dataset of this format is complete, in words before its counts."""
-    if data.title != 'KITTI Road':
+    """Whether a Dataset is the whole of KITTI Road, in words before its counts."""
+    if data.title != 'KITTI Road':  # other data sets, and drawn scenes
         return ''
     differing = differing_counts(data.training + data.validation, data.testing)
     return f'partial ({"; ".join(differing)}); ' if differing else 'complete; '

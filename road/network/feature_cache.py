@@ -124,7 +124,8 @@ class FeatureCache:
     def _path(self, sample):
         frame, augmentation, light = sample
         image, label = (self.data.digests[path] for path in (frame.image, frame.label))
-        return os.path.join(self.folder, _digest(image, label, augmentation, light) + '.bin')
+        name = _digest(image, label, augmentation, light, frame.bits)
+        return os.path.join(self.folder, name + '.bin')
 
     def _missing(self, samples):
         return [sample for sample in samples if not os.path.exists(self._path(sample))]

@@ -51,8 +51,9 @@ class Events:
             else:
                 confidence = resize_confidence(confidence, label.shape)
                 found = np.stack([np.rint(confidence * 255).astype(np.uint8)] * 3, axis=2)
-            height, width = label.shape[0] // 2, label.shape[1] // 2
-            parts = read_image(frame.image), class_colours(label, classes), found
+            height, width = (max(side // 2, 1) for side in label.shape)
+            image = read_image(frame.image, frame.bits)
+            parts = image, class_colours(label, classes), found
             picture = np.concatenate([Image.fromarray(part).resize((width, height))
                                       for part in parts])
             values.append(tf.Summary.Value(tag=f'validation/{frame.name}', image=tf.Summary.Image(

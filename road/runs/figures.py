@@ -42,13 +42,13 @@ def draw(run, rows, outputs):
             del ranked[2:-2]  # the confidences of all frames may not fit into memory
     marked = []
     for word, (iou, (frame, _, confidence)) in zip(('worst', 'worst', 'best', 'best'), ranked):
-        image = read_image(frame.image)
+        image = read_image(frame.image, frame.bits)
         painted = paint(image, resize_confidence(confidence, image.shape[:2]), classes=classes)
         marked.append((f'{word}: validation {frame.name}, {name.replace("_", " ")} {iou:.1%}',
                        painted))
     draw_curves(os.path.join(folder, 'curves.png'), rows, os.path.basename(folder))
     pattern = os.path.join(glob.escape(os.path.join(folder, 'images')), '**', '*.png')
-    images = sorted(glob.glob(pattern, recursive=True))
+    images = sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
     draw_contact_sheet(os.path.join(folder, 'contact_sheet.png'), marked, images, classes)
     if images:
         draw_gif(os.path.join(folder, 'road.gif'), images, classes)

@@ -39,6 +39,7 @@ class Run(NamedTuple):
     classes: tuple  # of road.data.dataset.Class
     label_values: dict  # what each value of a label stands for: {'#ff00ff': 'road', ...}
     light: float  # darker images are brightened to it
+    bits: int = 16  # that 16-bit images use: see road.data.dataset.Dataset.with_bits
 
     def record(self, folder=None):
         """Write config.json into the run folder, or into another one. Raises OSError."""
@@ -110,8 +111,9 @@ def find_encoder(run, vgg_dir=None):
 def find_dataset(run, folder=None):
     """The data set of a run, perhaps moved: road.data.dataset.Dataset. Raises InputError."""
     values = run.settings
-    return formats.find_dataset(values['dataset'], _find(run, 'dataset_dir', folder), 0,
+    data = formats.find_dataset(values['dataset'], _find(run, 'dataset_dir', folder), 0,
                                 values['target'], os.path.join(values['data_dir'], 'checked.json'))
+    return data.with_bits(run.bits)
 
 
 def _find(run, setting, folder):
@@ -216,7 +218,7 @@ def begin(args, data, vgg, device, is_chief=True):
     names = ([frame.name for frame in part] for part in (data.training, data.validation))
     recorded = {name: value for name, value in vars(args).items() if name not in NOT_RECORDED}
     run = Run(os.path.join(args.runs_dir, args.name), recorded, vgg.fingerprint, *names,
-              data.classes, data.label_values, low_light(data.training))
+              data.classes, data.label_values, low_light(data.training), data.bits)
     if not is_chief:
         return run
     frames = data.training + data.validation
