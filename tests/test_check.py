@@ -140,6 +140,7 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     assert main.main([*words, '--vgg-dir', vgg_dir]) == 0
     printed = capsys.readouterr().out
     for text in ('9 training labels, 3 test images, 12 calibration', 'No faults', 'fc6 and fc7',
+                 f'Note   {copied_scenes}: training needs another split: --val-frames 16: category',
                  '% of pixels  training\nnot road '):
         assert text in printed
     for name in (IMAGE, TEST, LABEL, CALIB):
@@ -179,7 +180,7 @@ def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch)
     assert open_data(copied_scenes, tmp_path) == first and read == []
     checked, image = tmp_path / 'checked.json', os.path.join(copied_scenes, IMAGE)
     good, label = json.loads(checked.read_text()), os.path.join(copied_scenes, LABEL)
-    nested = [*good[label][:-1], [[1, None, 2]]]
+    nested = [*good[label][:5], [[1, None, 2]], *good[label][6:]]
     for damage in (good | {image: [None, 7]}, good | {label: nested}, [], None):
         checked.write_text(json.dumps(damage))
         assert open_data(copied_scenes, tmp_path) == first

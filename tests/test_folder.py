@@ -385,6 +385,63 @@ def test_test_and_validation_folders_beside_other_images(tmp_path):
     assert names_of(find(folder)) == [['val', 'x'], ['val/a'], ['test/a']]
 
 
+@pytest.mark.parametrize('folders', [
+    ('Train', 'Val', 'Test'), ('TRAIN', 'VAL', 'TEST'), ('training', 'validation', 'testing'),
+    ('train', 'valid', 'test'), ('Training', 'Validation', 'Test'), ('train', 'val', None),
+    ('berlin', 'Valid', 'testing'), ('valencia', 'val', 'TEST'), ('train/train_01', 'val', 'test')])
+def test_split_folders_have_other_names_too(tmp_path, folders):
+    names = [[f'{folder}/{i}' for i in range(2)] if folder else [] for folder in folders]
+    folder = write_folder(tmp_path / 'mine', names=sum(names, []))
+    shutil.rmtree(folder / f'masks/{folders[2]}', ignore_errors=True)
+    assert names_of(find(folder)) == names and faults_of(folder) == []
+
+
+@pytest.mark.parametrize('stray, others', [
+    ('dev', ['train', 'val']), ('train1', ['val1']), ('testA', ['trainA']), ('test2017', []),
+    ('my-Test', ['berlin']), ('trainval', ['test']), ('berlin/test', ['berlin/train']),
+    ('train/val', ['train']), ('training', ['train', 'val']), ('TestSet', ['a'])])
+def test_a_folder_that_looks_like_a_split_is_a_fault(tmp_path, stray, others):
+    names = [f'{folder}/{i}' for folder in [stray, *others] for i in range(2)]
+    folder = write_folder(tmp_path / 'mine', names=names)
+    assert any(fault.startswith(f'{folder}/images/{stray}: looks like a split and is none')
+               for fault in faults_of(folder))
+
+
+SMALL = 'train/a', 'train/b', 'val/c'
+
+
+@LINKS
+@pytest.mark.parametrize('links, found', [
+    ({'train/x': '../val'}, SMALL), ({'train/x': '../val', 'val/y': '../train'}, SMALL),
+    ({'train/x': '.', 'val/y': '../..', 'val/z': '../../..'}, SMALL),
+    ({'train/x': 'x', 'val/y': '/nowhere'}, SMALL),
+    ({'train/x': '../../../more'}, ('train/a', 'train/b', 'train/x/d', 'val/c')),
+    ({'train/x': '../../../more', 'val/y': '../../../more'},
+     ('train/a', 'train/b', 'train/x/d', 'val/c')),
+    ({'train/x': '../../../more', 'val/y': '../../../more/deep'},
+     ('train/a', 'train/b', 'train/x/d', 'val/c')),
+    ({'test': '../../more'}, ('test/d', *SMALL))])
+def test_what_links_lead_to_is_read_once(tmp_path, links, found):
+    folder = write_folder(tmp_path / 'mine', names=SMALL)
+    save(tmp_path / 'more/d.png', BLACK_AND_WHITE(ROAD))
+    (tmp_path / 'more/deep').mkdir()
+    os.symlink('../../more', tmp_path / 'more/deep/loop')
+    for part in ('images', 'masks'):
+        for path, target in links.items():
+            os.symlink(target, folder / part / path)
+    assert sorted(sum(names_of(find(folder)), [])) == list(found) and faults_of(folder) == []
+
+
+@pytest.mark.parametrize('name', [
+    '@eaDir/a.png/THUMB.png', '__MACOSX/._a.png', '#recycle/a.png', '.ipynb_checkpoints/a.png',
+    '.nfs0001', 'a.pcd', 'a.h5', 'sub/d.1.NEF', 'a.heic'])
+def test_files_of_systems_and_cameras_beside_images_are_skipped(mine, name):
+    save(mine / 'images/folder.png/x.png', photo(1))
+    save(mine / 'masks/folder.png/x.png', BLACK_AND_WHITE(ROAD))
+    touch(mine / 'images' / name, 'x')
+    assert faults_of(mine) == [] and len(find(mine, 0).training) == 8
+
+
 def test_validation_list(mine):
     (mine / 'val.txt').write_text(
         unicodedata.normalize('NFD', '# those of March\n\nb c\né.PNG\nsub/d.1\nb c\n'), 'utf-8')
@@ -420,6 +477,12 @@ FAULTS = {
                                os.symlink('/nowhere', d / 'images/a.png')), 'images/a.png: '),
     'same stem': (lambda d: shutil.copy(d / 'images/a.png', d / 'images/a.jpg'),
                   r'images/a.(png|jpg): .*/a.(png|jpg) has the same name; rename one of them'),
+    'other case': (lambda d: write_folder(d, names=['A']),
+                   r'images/a.png: .*/A.png has the same name; rename one of them'),
+    'raw photo': (lambda d: os.rename(d / 'images/a.png', d / 'images/a.DNG'),
+                  'images/a.DNG: is a raw photo; convert it'),
+    'turned': (lambda d: save(d / 'masks/a.png', grey(0, 255)(ROAD.T)),
+               'masks/a.png: is 20x30 pixels, but its image is 30x20; one of them is turned'),
     'unknown stem': (lambda d: touch(d / 'val.txt', 'a\nnix\n'), 'val.txt:2: nix: no such image'),
     'no stem': (lambda d: touch(d / 'val.txt', '\n'), 'val.txt: names no image'),
     'all validate': (lambda d: touch(d / 'val.txt', '\n'.join(NAMES)), 'images: no image is left'),
@@ -427,7 +490,7 @@ FAULTS = {
                   'val.txt:1: a: a, sub/a have this stem'),
     'empty split': (lambda d: (d / 'images/val').mkdir(), 'images/val: holds no images'),
     'two splits': (lambda d: (write_folder(d, names=['val/a']), touch(d / 'val.txt', 'a')),
-                   'val.txt: .*images has the folder val too'),
+                   'val.txt: .*images/val is there too'),
     'beside train': (lambda d: write_folder(d, names=['train/a']),
                      r'images/a.png: is not in train, val or test \(7 such images\)'),
     'no test image': (lambda d: (write_folder(d, names=['test/a', 'test/b']),
@@ -471,10 +534,10 @@ def test_check_from_another_working_directory(mine, tmp_path, monkeypatch, capsy
     words = ['check', '--dataset-dir', f'../{mine.name}', '--data-dir', 'data']
     assert main.main(words) == 0
     printed = capsys.readouterr().out
-    assert f'Own pictures in ../{mine.name}: 7 training images, 7 training labels' in printed
+    assert f'Own pictures in ../{mine.name}: 6 training images, 6 training labels, 1 val' in printed
     share = 100 * ROAD.mean()
-    assert (f'% of pixels  training\nbackground      {100 - share:.2f}\n'
-            f'target          {share:.2f}\n') in printed and 'No faults' in printed
+    assert (f'% of pixels  training  validation\nbackground      {100 - share:.2f}       '
+            f'{100 - share:.2f}\n') in printed and 'No faults' in printed
     os.remove(mine / 'masks/a.png')
     os.remove(mine / 'images/h.png')
     assert main.main(words) == 2

@@ -312,7 +312,7 @@ def test_a_fault_of_the_program_and_debug_show_the_traceback(monkeypatch, error,
 
 
 @pytest.mark.parametrize('options, complaint', [
-    (['--dataset-dir', 'nowhere'], 'nowhere: KITTI Road is not there'),
+    (['--dataset-dir', 'nowhere'], 'nowhere: no such folder'),
     (['--vgg-weights', 'none.npz', '--vgg-dir', 'none'], 'none.npz: no such file'),
     (['--name', 'trained'], 'trained: there is a run of that name already')])
 def test_bad_input_is_one_line_and_exit_code_2(train_run, trained_run, capsys, options, complaint):

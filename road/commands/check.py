@@ -2,6 +2,7 @@
 
 import os
 
+from road.data import kitti
 from road.data.check import check
 from road.data.formats import find_dataset, target_line
 from road.errors import InputError
@@ -36,10 +37,14 @@ def check_dataset(args):
     data_format, folder = args.dataset, args.dataset_dir
     if not folder:
         data_format, folder = data_format or 'kitti', os.path.join(args.data_dir, 'data_road')
-    data = find_dataset(data_format, folder, 0, args.target, checked_path)
+    try:
+        data, unsplit = find_dataset(data_format, folder, None, args.target, checked_path), None
+    except InputError as error:  # of the split alone, if it is not raised without one
+        data, unsplit = find_dataset(data_format, folder, 0, args.target, checked_path), error
     report = check(data, checked_path)
     readable = ', '.join(f'{number} {kind}' for kind, number in report.readable.items())
-    print(f'{data.title} in {data.folder}: {readable or "nothing"} can be read')
+    print(f'{data.title} in {data.folder}: {kitti.extent(data)}{readable or "nothing"} can be '
+          'read')
     print(target_line(data))
     if report.pixels:
         names = [*(each.name for each in data.classes), 'ignored']
@@ -48,4 +53,6 @@ def check_dataset(args):
         print(table([('% of pixels', *report.pixels), *zip(names, *shares)]))
     for note in report.notes:
         print(f'Note   {note}')
+    if unsplit:
+        print(f'Note   {data.folder}: training needs another split: {unsplit}')
     return list(report.faults)
