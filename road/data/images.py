@@ -17,7 +17,7 @@ from road.settings import MAX_SIDE
 STRIDE = 32  # VGG16 halves the image five times
 # what Pillow raises on damaged bytes is not documented as one type
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
-           IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+           IndexError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError,
            Image.DecompressionBombError)
 HEIC = {b'ftyp' + brand for brand in (b'heic', b'heix', b'hevc', b'heim', b'mif1', b'msf1')}
 RAW = ('.dng', '.nef', '.nrw', '.cr2', '.cr3', '.crw', '.arw', '.raf', '.orf', '.rw2', '.pef',
