@@ -140,7 +140,7 @@ def test_levels_of_few_bits_in_16_fill_the_range(tmp_path, mode, bits):
     """Of colours Pillow gives the upper 8 bits alone, so that they are coarse."""
     levels = np.asarray(RGB.convert(mode)).astype(np.uint16) << bits - 8
     write_png16(tmp_path / 'a.png', levels)
-    _, _, level, turned = images.inspect_image(str(tmp_path / 'a.png'))
+    *_, level, turned = images.inspect_image(str(tmp_path / 'a.png'))
     image, step = images.read_image(str(tmp_path / 'a.png'), bits), 1
     if mode == 'RGB':
         step = 1 << 16 - bits

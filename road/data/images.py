@@ -50,7 +50,7 @@ def open_image(path):
             turn = _turn(file)
             image = file.copy() if turn is None else file.transpose(turn)
     except (*DAMAGED, MemoryError) as error:
-        raise InputError(f'{path}: {_cause(path, error)}') from error
+        raise InputError(f'{path}: {why_unreadable(path, error)}') from error
     if image.mode == 'I' and np.min(image) >= 0 and np.max(image) < 2**16:  # signed, or 32 bits
         image = Image.fromarray(np.asarray(image).astype(np.uint16))
     if image.mode in ('I', 'F', 'LAB'):
@@ -103,7 +103,7 @@ def read_frames(frames):
     return prefetch(lambda frame: (frame, read_image(frame.image, frame.bits)), frames)
 
 
-def _cause(path, error):
+def why_unreadable(path, error):
     """Why an image cannot be read, as far as it is known, and the cure."""
     if not os.path.exists(path):
         return 'no such file'

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 import numpy as np
 from PIL import Image, ImageSequence
 
-from road.data.images import DAMAGED, open_image, unreadable
+from road.data.images import DAMAGED, open_image, why_unreadable
 from road.errors import InputError
 
 UNKNOWN = 254  # in LabelRule.table; so there are at most 254 classes
@@ -133,7 +133,7 @@ def _kind(path):
             kind, size = f'{file.format} {bits or file.mode}', file.size
             pages = sum(page.size == size for page in ImageSequence.Iterator(file))
     except DAMAGED as error:
-        raise unreadable(path, error) from error
+        raise InputError(f'{path}: {why_unreadable(path, error)}') from error
     if pages > 1:
         raise InputError(f'{path}: has {pages} pages, where a label has one; save the page that '
                          'holds the classes as PNG')
