@@ -2,15 +2,13 @@
 
     python main.py predict RUN holiday.jpg frames/ drive.mp4    # to RUN/predictions
 
-An image becomes a PNG of its own size (more than two classes have their legend below it), a video
-an .mp4 of its own duration, with its sound (see road.runs.video). An input that fails does not stop
-the others: failures are listed at the end.
+An image becomes a PNG of its own size, with a legend below it if there are more than two classes,
+and a video an .mp4 (see road.runs.video). Inputs that fail are listed at the end.
 """
 
 import errno
 import os
 import sys
-from contextlib import closing
 from functools import partial
 from tempfile import TemporaryFile
 
@@ -21,26 +19,23 @@ from road.network.predictor import prefetch_depth
 from road.prefetch import prefetch
 from road.progress import tqdm
 from road.runs.painting import add_legend, paint, write_png
-from road.runs.video import probe, read_frames, write_video
+from road.runs.video import convert
 from road.scoring.confusion import predicted
 from road.scoring.scores import to_grey
 
 # A file is a video by its ending, and an image by any other.
 VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts',
           '.wmv', '.flv', '.ogv', '.3gp', '.mjpeg', '.y4m')
-DEPTH = 8  # images and frames that are read ahead
-CURES = {errno.ENAMETOOLONG: 'rename the input to a shorter name',
-         errno.EISDIR: 'move the folder of that name away',
-         errno.ENOSPC: 'make room on the disk'}
+CURES = {errno.ENAMETOOLONG: 'rename the input', errno.ENOSPC: 'make room on the disk',
+         errno.EISDIR: 'move the folder of that name away'}
 
 
 def run(args, open_run):
     """`main.py predict`: paint all inputs; print the failures and raise InputError for the last."""
     jobs, failures = plan(args.inputs, args.output)
-    if args.share:
-        first, step = args.share
-        jobs = jobs[first - 1::step]
-        failures = failures if first == 1 else []  # of inputs, which every process sees
+    first, step = args.share or (1, 1)
+    jobs = jobs[first - 1::step]
+    failures = failures if first == 1 else []  # of inputs, which every process sees
     maps = os.path.join(args.output, 'confidence') if args.confidence else None
     try:
         os.makedirs(maps or args.output, exist_ok=True)
@@ -63,17 +58,11 @@ def run(args, open_run):
 
 
 def plan(inputs, folder):
-    """Find the files to paint and name the results; print how many files of folders are skipped.
+    """Find images and videos, also directly inside folders, and name the results in `folder`.
 
-    Args:
-        inputs: paths of images, videos, and folders. Of a folder the images and videos directly
-            inside are taken.
-        folder: where all results go, under the input's name; a second `a` becomes `a-2`.
-    Returns:
-        (jobs, failures): a list of (source, target), the target a .png or .mp4, and a line for each
-        input that is missing or holds nothing.
-    Raises:
-        InputError: an input would be overwritten.
+    Returns (jobs, failures): a list of (source, target), the target a .png or .mp4 with the name of
+    the source, where a second `a` becomes `a-2`; and a line for each input that is missing or holds
+    nothing. Raises InputError if an input would be overwritten.
     """
     sources, failures = [], []
     for path in inputs:
@@ -84,7 +73,7 @@ def plan(inputs, folder):
     jobs, taken, protected = [], set(), {os.path.realpath(source) for source in sources}
     for source in sources:
         stem = os.path.splitext(os.path.basename(source))[0]
-        ending = '.mp4' if _is_video(source) else '.png'
+        ending = '.mp4' if source.lower().endswith(VIDEOS) else '.png'
         name, number = stem + ending, 1
         while comparable(name) in taken:
             number += 1
@@ -98,10 +87,6 @@ def plan(inputs, folder):
     return jobs, failures
 
 
-def _is_video(path):
-    return path.lower().endswith(VIDEOS)
-
-
 def _files(path):
     """A file itself, or the images and videos in a folder, sorted by name."""
     if not os.path.exists(path):
@@ -113,7 +98,7 @@ def _files(path):
         files = [entry.path for entry in os.scandir(path)
                  if not entry.name.startswith('.') and not entry.is_dir()]
     except OSError as error:
-        raise InputError(f'{path}: the folder cannot be read ({reason(error)})') from error
+        raise InputError(f'{path}: cannot be read ({reason(error)}); give permission') from error
     found = sorted(file for file in files if file.lower().endswith(endings))
     # cameras write a photo as a JPEG too
     stems = {os.path.splitext(file)[0] for file in found
@@ -130,20 +115,13 @@ def _files(path):
 
 
 def paint_images(jobs, predict, overlay, classes, maps=None, bits=16):
-    """Paint each job that is an image.
+    """Paint each (source, target) that is an image; return a line for each failure.
 
-    Args:
-        jobs: list of (source, target).
-        predict: function from (key, image) pairs to (key, image, confidence), as
-            road.network.predictor.Predictor.predict.
-        overlay, classes: see road.runs.painting.paint.
-        maps: folder for 8-bit maps, or None: of confidences, or of the indices of more than two
-            classes in the order of the legend.
-        bits: of 16-bit images; see road.data.images.read_image.
-    Returns:
-        a line for each image that cannot be read or written.
+    `predict` is as road.network.predictor.Predictor.predict. `maps` is a folder for 8-bit maps, or
+    None: of confidences, or of the indices of more than two classes in the order of the legend.
+    `bits` is that of 16-bit images, see road.data.images.read_image.
     """
-    jobs, failures = [job for job in jobs if not _is_video(job[0])], []
+    jobs, failures = [job for job in jobs if job[1].endswith('.png')], []
 
     def read(job):
         source, target = job
@@ -163,7 +141,7 @@ def paint_images(jobs, predict, overlay, classes, maps=None, bits=16):
         except OSError as error:
             failures.append(_cannot_write(target, error))
 
-    images = filter(None, prefetch(read, jobs, depth=DEPTH))
+    images = filter(None, prefetch(read, jobs, depth=8))
     written = prefetch(write, predict(images), depth=prefetch_depth(len(classes)))
     for _ in tqdm(written, total=len(jobs), desc='images', unit='image', disable=not jobs):
         pass
@@ -171,34 +149,23 @@ def paint_images(jobs, predict, overlay, classes, maps=None, bits=16):
 
 
 def paint_videos(jobs, predict, overlay, classes, sound=True):
-    """Paint each job that is a video; see paint_images. `sound` keeps the sound."""
+    """As paint_images, for videos. `sound` keeps the sound."""
     failures = []
-    for source, target in filter(lambda job: _is_video(job[0]), jobs):
-        try:
-            failures += _paint_video(source, target, predict, overlay, classes, sound)
-        except InputError as error:
-            failures.append(str(error))
-        except OSError as error:
-            failures.append(_cannot_write(target, error))
+
+    def painted(frames, total):
+        outputs = prefetch(lambda output: (output[0], paint(*output[1:], overlay, classes)),
+                           predict(frames), depth=prefetch_depth(len(classes)))
+        yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
+
+    for source, target in jobs:
+        if target.endswith('.mp4'):
+            try:
+                convert(source, target, painted, sound)
+            except InputError as error:
+                failures.append(str(error))
+            except OSError as error:
+                failures.append(_cannot_write(target, error))
     return failures
-
-
-def _paint_video(source, target, predict, overlay, classes, sound):
-    """Paint a video as a stream: only a few frames are in memory. [] or [the source's faults]."""
-    clip = probe(source)
-    total = round(clip.duration * clip.rate) or None
-
-    def painted(frames, bar):
-        for repeats, image in prefetch(lambda output: (output[0], paint(*output[1:], overlay,
-                                                                        classes)),
-                                       predict(frames), depth=prefetch_depth(len(classes))):
-            yield repeats, image
-            bar.update(repeats)
-
-    with (closing(read_frames(clip)) as frames,
-          tqdm(total=total, unit='frame', desc=os.path.basename(source)) as bar):
-        faults = write_video(target, painted(frames, bar), clip, sound)
-    return ['; '.join(faults)] if faults else []
 
 
 def _cannot_write(path, error):
