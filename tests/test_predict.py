@@ -72,8 +72,7 @@ def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
 @pytest.mark.parametrize('overlay', settings.OVERLAYS)
 def test_classes_are_painted_with_a_legend_and_written_as_ids(tmp_path, overlay):
     """Masks have no legend, and videos keep their size."""
-    classes = tuple(Class(name, tuple(255 * value for value in values))
-                    for name, *values in (('red', 1, 0, 0), ('green', 0, 1, 0), ('blue', 0, 0, 1)))
+    classes = (Class('red', (255, 0, 0)), Class('green', (0, 255, 0)), Class('blue', (0, 0, 255)))
 
     def brightest_channel(pairs, full_size=False):
         for key, image in pairs:
@@ -152,17 +151,20 @@ def test_images_of_few_bits_in_16_are_read_by_the_range_of_the_run(tmp_path):
 
 def test_shares_paint_each_file_once_under_its_own_name(tmp_path, capsys):
     """A missing input is an error of the first process alone."""
-    for name in ('x/a.png', 'x/b.png', 'y/a.png', 'y/c.png', 'y/d.png'):
+    for i, name in enumerate(('x/a.png', 'x/b.png', 'y/a.png', 'y/c.png', 'y/d.png')):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        write_png(str(tmp_path / name), scene())
-    inputs, output = (tmp_path / 'x', tmp_path / 'y', tmp_path / 'none'), tmp_path / 'out'
+        write_png(str(tmp_path / name), np.roll(scene(), i, axis=1))
+    inputs, whole, parts = (tmp_path / 'x', tmp_path / 'y'), tmp_path / 'whole', tmp_path / 'parts'
+    run(*inputs, output=whole)
     with pytest.raises(InputError, match='none: no such file'):
-        run(*inputs, output=output, options=['--share', '1/2'])
-    assert sorted(os.listdir(output)) == ['a-2.png', 'a.png', 'd.png']
-    run(*inputs, output=output, options=['--share', '2/2'])
+        run(*inputs, tmp_path / 'none', output=parts, options=['--share', '1/2'])
+    assert sorted(os.listdir(parts)) == ['a-2.png', 'a.png', 'd.png']
+    run(*inputs, tmp_path / 'none', output=parts, options=['--share', '2/2'])
     assert '2 of 2 files are painted' in capsys.readouterr().out
-    assert sorted(os.listdir(output)) == ['a-2.png', 'a.png', 'b.png', 'c.png', 'd.png']
-    run(*inputs, output=output, options=['--share', '9/9'])  # nothing is left for it
+    assert len(os.listdir(parts)) == 5
+    for name in os.listdir(parts):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    run(*inputs, output=parts, options=['--share', '9/9'])  # nothing is left for it
 
 
 def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
