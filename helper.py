@@ -6,37 +6,23 @@ They keep the names and argument orders of the exercise; what is new is keyword-
 import os
 import time
 
-from road.data import download, kitti
+from road.data import kitti
 from road.data.batches import Batches, read_images
 from road.data.images import read_frames
 from road.network.predictor import Predictor, prefetch_depth
-from road.network.vgg_source import find_vgg
+from road.network.vgg_folder import find_vgg
 from road.prefetch import prefetch
 from road.progress import tqdm
 from road.runs.painting import add_legend, paint, write_png
 
 
-def maybe_download_pretrained_vgg(data_dir, *, vgg_dir=None, weights=None):
-    """Make sure that the VGG16 graph is there: find it, build it from a file, or download it.
+def maybe_download_pretrained_vgg(data_dir):
+    """Make sure that the VGG16 graph is in `<data_dir>/vgg`: find it, or download and build it.
 
-    Args:
-        data_dir: the graph's folder is `<data_dir>/vgg`.
-        vgg_dir: another folder for the graph.
-        weights: a file to build the graph from, without a download; see road.network.vgg_weights.
-    Returns:
-        road.network.vgg_folder.Graph: folder, fingerprint, summary, source.
-    Raises:
-        InputError: the graph is damaged, was built from other weights, or cannot be downloaded.
+    Returns road.network.vgg_folder.Graph: folder, fingerprint, summary, source.
+    Raises InputError: the graph is damaged, or cannot be downloaded.
     """
-    return find_vgg(vgg_dir or os.path.join(data_dir, 'vgg'), weights)
-
-
-def maybe_download_kitti(kitti_dir):
-    """Make sure that KITTI Road is there: find it, or print its licence, download and unpack it.
-
-    Raises InputError where it cannot be had; the folder appears only when it is complete.
-    """
-    download.download_kitti(kitti_dir)
+    return find_vgg(os.path.join(data_dir, 'vgg'))
 
 
 def gen_batch_function(data_folder, image_shape):
@@ -47,7 +33,7 @@ def gen_batch_function(data_folder, image_shape):
         image_shape: (height, width) that images are resized to.
     Yields:
         images: uint8 [n, h, w, 3], RGB; labels: uint8 [n, h, w, 2], one-hot (not road, road),
-        (0, 0) where a pixel is not valid. The last batch may be smaller.
+        (0, 0) where a pixel is ignored. The last batch may be smaller.
     """
     frames = kitti.training_frames(data_folder)
     return Batches(frames, lambda samples: read_images(samples, image_shape, kitti.read_label))
@@ -81,19 +67,19 @@ def save_inference_samples(runs_dir, data_dir, sess, image_shape, logits, keep_p
         the folder written to, `<runs_dir>/fcn8s-YYYYMMDD-HHMMSS/images`.
     """
     output_dir = os.path.join(runs_dir, time.strftime('fcn8s-%Y%m%d-%H%M%S'), 'images')
-    os.makedirs(output_dir, exist_ok=True)
     frames = kitti.testing_frames(os.path.join(data_dir, 'data_road', 'testing'))
-    write_test_images(Predictor(sess, logits, keep_prob, input_image, image_shape), frames,
-                      output_dir)
+    predictor = Predictor(sess, logits, keep_prob, input_image, image_shape)
+    write_test_images(predictor, frames, output_dir)
     return output_dir
 
 
 def write_test_images(predictor, frames, folder, classes=kitti.CLASSES):
-    """Write the images of frames, painted by paint_frames; a progress bar shows how far it is."""
-    def write(pair):
-        path = os.path.join(folder, pair[0])
+    """Write the images of frames, painted by paint_frames, into a folder."""
+    def write(painted):
+        name, image = painted
+        path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)  # names may have folders in them
-        write_png(path, pair[1])
+        write_png(path, image)
 
     written = prefetch(write, paint_frames(predictor, frames, classes))
     for _ in tqdm(written, total=len(frames), desc='test images', unit='image'):

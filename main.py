@@ -33,7 +33,7 @@ from road.network.predictor import Predictor
 from road.network.schedule import make_schedule
 from road.network.tf1 import tf
 from road.network.vgg16 import TENSORS
-from road.network.vgg_source import find_vgg
+from road.network.vgg_folder import find_vgg
 from road.network.workers import ALONE, find_workers
 from road.progress import tqdm
 from road.runs import checkpoints, figures, run_folder

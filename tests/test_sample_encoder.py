@@ -51,7 +51,7 @@ def test_shipped_encoder_has_pools_of_the_size_that_the_decoder_expects():
 
 def test_encoder_is_kept_replaced_or_refused(tmp_path, monkeypatch, load_vgg):
     folder = str(tmp_path / 'vgg')
-    vgg_folder.save(vgg16.random_weights(), folder, 'road/sample/encoder.npz', 'd0')
+    vgg_folder.save(vgg16.random_weights(), folder, 'road/sample/encoder.npz')
     encoder.make_encoder(folder)  # replaces what an older version made
     images = np.random.default_rng(0).integers(256, size=[1, 64, 96, 3])
     with tf.Graph().as_default(), tf.Session() as sess:

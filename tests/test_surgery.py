@@ -1,10 +1,34 @@
-"""Graph surgery on our VGG16 graph: frozen features, dropouts, the frozen network."""
+"""The VGG16 graph: shapes, input, frozen features, dropouts, the network frozen for export."""
 
 import numpy as np
 import pytest
 
 from road.network import surgery, vgg16
 from road.network.tf1 import tf
+
+
+def load(weights):
+    """Build the graph and give it these weights: a session."""
+    sess = tf.Session()
+    for name, variable in vgg16.build_graph(weights).items():
+        variable.load(weights[name], sess)
+    return sess
+
+
+def test_numbers_of_the_published_network():
+    assert sum(np.prod(shape) for shape in vgg16.shapes(with_top=True).values()) == 134_260_544
+    assert len(vgg16.shapes(with_top=True)) == 30
+    assert len(vgg16.shapes(with_top=False)) == 26
+
+
+def test_input_is_rgb_and_the_mean_is_subtracted():
+    weights = vgg16.random_weights((3, 3, 3, 3, 3))
+    weights['conv1_1/filter'][:] = 0
+    weights['conv1_1/filter'][1, 1] = np.eye(3)  # passes its three channels on
+    with tf.Graph().as_default(), load(weights) as sess:
+        image = np.full([1, 2, 2, 3], [200.0, 150.0, 110.0])
+        bgr = sess.run('conv1_1/Relu:0', {'image_input:0': image})[0, 0, 0]
+    np.testing.assert_allclose(bgr, [110 - 103.939, 150 - 116.779, 200 - 123.68], rtol=1e-5)
 
 
 @pytest.mark.parametrize('train_encoder, shapes', [
@@ -18,14 +42,14 @@ def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
     """Fed in place of the image they give the same layers; and no trained block is before them."""
     weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
     image = np.random.default_rng(0).integers(256, size=(2, 37, 70, 3))
-    with tf.Graph().as_default() as graph, tf.Session() as sess:
-        for name, variable in vgg16.build_graph(weights).items():
-            variable.load(weights[name], sess)
+    with tf.Graph().as_default() as graph, load(weights) as sess:
         features = surgery.frozen_features(graph, train_encoder)
         feed = {'keep_prob:0': 1.0}
         layers = vgg16.TENSORS[2:]
         values, expected = sess.run([features, layers], {**feed, 'image_input:0': image})
         assert [value.shape for value in values] == shapes
+        assert [value.shape for value in expected] == [
+            (2, 5, 9, 4), (2, 3, 5, 5), (2, 2, 3, fc_width or 6)]
         for got, wanted in zip(sess.run(layers, {**feed, features: values}), expected):
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
         trained = surgery.freeze_below(train_encoder)
@@ -37,9 +61,7 @@ def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
 def test_dropout_keeps_what_its_noise_says_and_is_left_out_of_the_frozen_network(fc_width, count):
     weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
     image = np.random.default_rng(0).integers(256, size=(1, 64, 96, 3))
-    with tf.Graph().as_default() as graph, tf.Session() as sess:
-        for name, variable in vgg16.build_graph(weights).items():
-            variable.load(weights[name], sess)
+    with tf.Graph().as_default() as graph, load(weights) as sess:
         noise = surgery.dropout_noise(graph)
         assert len(noise) == count
         feed = {'image_input:0': image, 'keep_prob:0': 0.75}

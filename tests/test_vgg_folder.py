@@ -1,58 +1,178 @@
-"""A VGG16 folder is saved complete or not at all; a damaged one is named as such and left alone."""
+"""The VGG16 graph is found, built from a file or SavedModel, or downloaded (here, locally)."""
 
+import hashlib
+import os
 import shutil
+import zipfile
 
+import numpy as np
 import pytest
 
+from road.data import download
 from road.errors import InputError
 from road.network import vgg16, vgg_folder
+from road.network.tf1 import tf
+from road.network.vgg_folder import find_vgg, fingerprint
 
 GRAPH, INDEX, VALUES = ('saved_model.pb', 'variables/variables.index',
                         'variables/variables.data-00000-of-00001')
 
 
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob('*') if path.is_file()}
+@pytest.fixture(autouse=True)
+def sources(server, vgg_dir, tmp_path, monkeypatch):
+    """Both downloads in small: Keras' file has the weights of seed 1, the zip those of vgg_dir."""
+    served = tmp_path / 'served'
+    shutil.make_archive(served / 'vgg', 'zip', os.path.dirname(vgg_dir), 'vgg')
+    monkeypatch.setattr(vgg16, 'WIDTHS', vgg16.NARROW_WIDTHS)
+    write_weights(served / 'weights.npz', seed=1)
+    with zipfile.ZipFile(served / 'bad.zip', 'w') as file:
+        file.writestr('vgg/readme', 'no graph')
+    monkeypatch.setattr(vgg_folder, 'VGG_URL', f'{server}/vgg.zip')
+    monkeypatch.setattr(vgg_folder, 'KERAS_URL', f'{server}/weights.npz')
+    monkeypatch.setattr(vgg_folder, 'KERAS_MD5',
+                        hashlib.md5((served / 'weights.npz').read_bytes()).hexdigest())
+    monkeypatch.setattr(download, 'RETRIES', 0)
+
+
+def write_weights(path, seed):
+    """An .npz of narrow random weights; returns their fingerprint."""
+    weights = vgg16.random_weights(seed=seed)
+    np.savez(path, **{name.replace('/filter', '_W').replace('/biases', '_b'): value
+                      for name, value in weights.items()})
+    return fingerprint(weights)
+
+
+def write_classic(folder, weights):
+    """A SavedModel with the names of the classic download, whose graph would give zeros."""
+    with tf.Graph().as_default(), tf.Session() as sess:
+        for name in ('image_input', 'keep_prob'):
+            tf.placeholder(tf.float32, name=name)
+        for name, value in weights.items():
+            tf.get_variable(name, initializer=value)
+        for name in ('layer3_out', 'layer4_out', 'layer7_out'):
+            tf.zeros([1, 1, 1, 1], name=name)
+        sess.run(tf.global_variables_initializer())
+        builder = tf.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(sess, ['vgg16'])
+        builder.save()
+
+
+def test_first_download_is_kept_as_a_graph(server, tmp_path, capsys):
+    folder = str(tmp_path / 'data' / 'vgg')
+    graph = find_vgg(folder)
+    assert graph.fingerprint == fingerprint(vgg16.random_weights(seed=1))
+    assert graph.source == f'{server}/weights.npz'
+    assert f'Encoder in {folder}: VGG16, 13 convolutions, fing' in capsys.readouterr().out
+    assert os.listdir(tmp_path / 'data') == ['vgg']
+    shutil.rmtree(tmp_path / 'served')
+    assert find_vgg(folder) == graph  # it is there, so nothing is requested
+
+
+@pytest.mark.parametrize('classic', ['vgg.zip', 'cutplain/vgg.zip', 'bad.zip'])
+def test_second_source_if_the_first_fails(server, vgg_dir, tmp_path, monkeypatch, capsys, classic):
+    folder = str(tmp_path / 'data' / 'vgg')
+    monkeypatch.setattr(vgg_folder, 'KERAS_MD5', 'd39a3f5a')
+    monkeypatch.setattr(vgg_folder, 'VGG_URL', f'{server}/{classic}')
+    if classic == 'vgg.zip':
+        graph = find_vgg(folder)
+        assert graph.fingerprint == vgg_folder.check(vgg_dir).fingerprint
+        assert graph.source == f'{server}/vgg.zip'
+        assert 'with fc6 and fc7' in graph.summary
+        assert os.listdir(tmp_path / 'data') == ['vgg']
+    else:
+        with pytest.raises(InputError, match='from either source. By hand: download'):
+            find_vgg(folder)
+        left = [name for name in os.listdir(tmp_path / 'data') if not name.endswith('.part')]
+        assert left == []
+    assert 'whose MD5 is d39a3f5a' in capsys.readouterr().out
+
+
+def test_weights_are_compared_by_their_bytes_and_not_by_the_name_of_their_file(tmp_path):
+    folder = str(tmp_path / 'data' / 'vgg')
+    path, renamed, other = (str(tmp_path / name) for name in ('a.npz', 'renamed.npz', 'other.npz'))
+    found = write_weights(path, seed=0)
+    graph = find_vgg(folder, path)
+    assert graph.source == 'a.npz'
+    assert graph.fingerprint == found
+    os.rename(path, renamed)
+    for weights in (None, renamed, path):  # the last of them is gone
+        assert find_vgg(folder, weights) == graph
+    write_weights(other, seed=2)
+    assert find_vgg(folder, other, compare=False) == graph
+    with pytest.raises(InputError, match='was not built from .*other.npz'):
+        find_vgg(folder, other)
+    with pytest.raises(InputError, match='mistyped.npz: no such file'):
+        find_vgg(folder, str(tmp_path / 'mistyped.npz'))
+
+
+def test_keras_file_is_verified_also_if_it_was_downloaded_by_hand(tmp_path):
+    write_weights(tmp_path / 'weights.npz', seed=2)
+    with pytest.raises(InputError, match="its MD5 is not that of Keras' file"):
+        find_vgg(str(tmp_path / 'new'), str(tmp_path / 'weights.npz'))
+
+
+def test_classic_graph_is_converted_and_never_run(tmp_path, load_vgg, monkeypatch):
+    folder, weights = tmp_path / 'vgg', vgg16.random_weights(fc_width=16, seed=3)
+    write_classic(folder, weights)
+    foreign = (folder / GRAPH).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.saved_model.loader, 'load', None)
+        graph = find_vgg(str(folder))
+    assert graph.fingerprint == fingerprint(weights)
+    assert (tmp_path / 'vgg.original' / GRAPH).read_bytes() == foreign
+    assert find_vgg(str(folder)) == graph
+    with tf.Graph().as_default(), tf.Session() as sess:
+        image_input, keep_prob, *_, layer7_out = load_vgg(sess, str(folder))
+        found = sess.run(layer7_out, {image_input: np.ones((1, 32, 64, 3)), keep_prob: 1})
+    assert found.shape == (1, 1, 2, 16)
+    assert found.any()
+
+
+def test_second_classic_graph_is_not_converted_over_the_first_original(tmp_path):
+    write_classic(tmp_path / 'vgg', vgg16.random_weights())
+    (tmp_path / 'vgg.original').mkdir()
+    with pytest.raises(InputError, match='vgg.original is there already; move one'):
+        find_vgg(str(tmp_path / 'vgg'))
+    assert sorted(os.listdir(tmp_path / 'vgg')) == [GRAPH, 'variables']
+
+
+@pytest.mark.parametrize('name, value, complaint', [
+    ('conv5_3/biases', None, 'conv5_3/biases'),
+    ('conv4_1/filter', np.zeros((3, 3, 24, 31), np.float32), 'conv4_1/filter has shape'),
+    ('fc7/weights', np.zeros((1, 1, 16, 17), np.float32), 'fc7/weights has shape'),
+    ('conv4_1/biases', np.full(32, np.nan, np.float32), 'conv4_1/biases holds values that')])
+def test_weights_of_other_models_are_named(tmp_path, name, value, complaint):
+    weights = {**vgg16.random_weights(fc_width=16), name: value}
+    write_classic(tmp_path / 'vgg', {k: v for k, v in weights.items() if v is not None})
+    with pytest.raises(InputError, match=f'VGG16 weights .*{complaint}.*move the folder away'):
+        find_vgg(str(tmp_path / 'vgg'))
+    assert not os.path.exists(tmp_path / 'vgg.original')
 
 
 @pytest.mark.parametrize('name, change, complaint', [
     (VALUES, None, 'cannot be read as VGG16 weights'),
-    (INDEX, None, 'cannot be read as VGG16 weights'),
     (INDEX, lambda data: data[:len(data) // 2], 'cannot be read as VGG16 weights'),
     (VALUES, lambda data: data[:5000] + b'x' + data[5001:], 'cannot be read as VGG16 weights'),
     ('source.json', lambda data: data.replace(b'"fingerprint": "', b'"fingerprint": "0'),
      'the weights were changed since')])
-def test_fault_is_named_and_nothing_touched(vgg_dir, tmp_path, name, change, complaint):
+def test_damaged_folder_is_named_and_left_alone(vgg_dir, tmp_path, name, change, complaint):
     folder = shutil.copytree(vgg_dir, tmp_path / 'vgg')
     path = folder / name
     path.write_bytes(change(path.read_bytes())) if change else path.unlink()
-    before = contents(folder)
-    with pytest.raises(InputError, match=complaint) as raised:
-        vgg_folder.check(str(folder))
-    message = str(raised.value)
-    assert '\n' not in message and message.startswith(str(folder)) and '--vgg-dir' in message
-    assert contents(folder) == before
-
-
-@pytest.mark.parametrize('fc_width, kind', [(None, '13 convolutions'), (16, 'with fc6 and fc7')])
-def test_saved_graph_is_complete(tmp_path, fc_width, kind):
-    folder, weights = str(tmp_path / 'vgg'), vgg16.random_weights(fc_width=fc_width)
-    vgg_folder.save(weights, folder, 'drawn', 'd0')
-    graph = vgg_folder.check(folder)
-    assert (graph.source, graph.md5) == ('drawn', 'd0')
-    assert kind in graph.summary
-    assert graph.fingerprint == vgg_folder.fingerprint(weights)
-    assert vgg_folder.is_own(folder)
+    with pytest.raises(InputError, match=f'^{folder}: {complaint}.*--vgg-dir$'):
+        find_vgg(str(folder))
+    assert path.exists() == (change is not None)
 
 
 def test_fingerprint_is_of_the_weights_alone(tmp_path):
     """Not of the graph, whose file holds TensorFlow's version; nor of another weight."""
     weights = vgg16.random_weights()
-    before = vgg_folder.fingerprint(weights)
+    before = fingerprint(weights)
     vgg_folder.save(weights, str(tmp_path / 'vgg'))
+    assert vgg_folder.is_own(str(tmp_path / 'vgg'))
     path = tmp_path / 'vgg' / GRAPH
     path.write_bytes(path.read_bytes().replace(b'processing', b'PROCESSING'))
     assert vgg_folder.check(str(tmp_path / 'vgg')).fingerprint == before
     assert not vgg_folder.is_own(str(tmp_path / 'vgg'))
     weights['conv5_3/biases'][0] += 1
-    assert vgg_folder.fingerprint(weights) != before
+    assert fingerprint(weights) != before

@@ -1,22 +1,32 @@
-"""The VGG16 graph as a folder: a SavedModel that this program builds from weights.
+"""The VGG16 graph as a folder: find it, or build it from weights, which are given or downloaded.
 
-    save(weights, 'data/vgg', source='weights.npz')
-    check('data/vgg').fingerprint
+    find_vgg('data/vgg').fingerprint
 
 A graph from elsewhere is code from elsewhere: it is never loaded. Its weights are read, and the
-graph is built anew (road.network.vgg_source). The fingerprint is of the weights alone, so that a
-graph rebuilt by another version of TensorFlow is the same encoder.
+graph is built anew. The fingerprint is of the weights alone, so that a graph rebuilt by another
+version of TensorFlow is the same encoder.
 """
 
 import hashlib
 import os
+import shutil
 from typing import NamedTuple
 
+from road.data.download import fetch, remove
+from road.data.unpack import unpack
 from road.errors import InputError, cannot_write
-from road.files import atomic_folder, file_digest, read_json, write_json
+from road.files import atomic_folder, file_digest, lock, read_json, write_json
 from road.network import vgg16
 from road.network.tf1 import tf
 from road.network.vgg_weights import read_weights
+
+# Keras' ImageNet weights with the fully connected top, 553 MB.
+KERAS_URL = ('https://storage.googleapis.com/tensorflow/keras-applications/vgg16/'
+             'vgg16_weights_tf_dim_ordering_tf_kernels.h5')
+KERAS_MD5 = '64373286793e3c8b2b4e3219cbf3544b'  # as keras.applications.vgg16 states it
+# The classic download: a SavedModel, zipped, about 1 GB. Nobody maintains it any more.
+VGG_URL = 'https://s3-us-west-1.amazonaws.com/udacity-selfdrivingcar/vgg.zip'
+CURE = 'move the folder away or name another one with --vgg-dir'
 
 
 class Graph(NamedTuple):
@@ -25,35 +35,49 @@ class Graph(NamedTuple):
     fingerprint: str  # MD5 (hex) of the weights: equal for equal encoders
     summary: str  # a line for the screen
     source: str | None  # what its weights were read from, as `save` recorded it
-    md5: str | None  # of the file of that name
 
 
-def save(weights, vgg_dir, source='random weights', md5=None):
-    """Write a SavedModel with tag `vgg16`; the folder is complete or absent.
+def find_vgg(vgg_dir, weights=None, compare=True):
+    """Find the Graph in `vgg_dir`, or build it there.
+
+    A SavedModel from elsewhere is converted: it is kept as `<vgg_dir>.original`.
 
     Args:
-        weights: dict of float32 arrays as read_weights or random_weights returns.
-        source, md5: name and MD5 (hex) of the file they come from, recorded in `source.json`.
+        weights: a file to build the graph from (road.network.vgg_weights.read_weights); None
+            downloads one.
+        compare: if the graph is there already, its weights must be those in `weights`, which may be
+            gone by now.
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder is damaged or has other weights, or the graph cannot be built.
     """
-    config = tf.ConfigProto(device_count={'GPU': 0})
-    with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        for name, variable in vgg16.build_graph(weights).items():
-            # Fed, not constants: twice the weights would not fit into a graph's 2 GB.
-            value = tf.placeholder(tf.float32, variable.shape)
-            sess.run(tf.assign(variable, value), {value: weights[name]})
-        try:
-            with atomic_folder(vgg_dir) as folder:
-                builder = tf.saved_model.Builder(folder)
-                builder.add_meta_graph_and_variables(sess, [vgg16.TAG])
-                builder.save()
-                write_json(os.path.join(folder, 'source.json'), {
-                    'source': source, 'md5': md5, 'fingerprint': fingerprint(weights),
-                    'graph': file_digest(os.path.join(folder, 'saved_model.pb'))})
-        except (OSError, tf.errors.OpError) as error:
-            cure = 'make room or give permission, or name another folder with --vgg-dir'
-            raise cannot_write(vgg_dir, error, cure) from error
+    if not is_own(vgg_dir):
+        with lock(vgg_dir):
+            if not is_own(vgg_dir):  # else another process has built it meanwhile
+                _build(vgg_dir, weights)
+    graph = check(vgg_dir)
+    if weights and compare:
+        is_gone = os.path.basename(weights) == graph.source and not os.path.lexists(weights)
+        if not is_gone and fingerprint(read_weights(weights)) != graph.fingerprint:
+            raise InputError(f'{vgg_dir}: was not built from {weights}; {CURE}')
+    print(f'Encoder in {vgg_dir}: {graph.summary}')
+    return graph
+
+
+def check(vgg_dir):
+    """The Graph in a folder, which may also be a SavedModel from elsewhere; nothing is written.
+
+    Raises InputError: a file or variable is missing, damaged or not finite, or the weights are not
+    those that were recorded when the folder was made.
+    """
+    try:
+        weights = read_weights(vgg_dir)
+    except InputError as error:
+        raise InputError(f'{error}; {CURE}') from error
+    found, record = fingerprint(weights), read_record(vgg_dir)
+    if record.get('fingerprint', found) != found:
+        raise InputError(f'{vgg_dir}: the weights were changed since the folder was made; {CURE}')
+    kind = 'with fc6 and fc7' if 'fc6/weights' in weights else '13 convolutions'
+    return Graph(vgg_dir, found, f'VGG16, {kind}, fingerprint {found}', record.get('source'))
 
 
 def fingerprint(weights):
@@ -76,20 +100,85 @@ def read_record(vgg_dir):
     return read_json(os.path.join(vgg_dir, 'source.json'))
 
 
-def check(vgg_dir):
-    """The `Graph` in a folder, which may also be a SavedModel from elsewhere; nothing is written.
+def save(weights, vgg_dir, source='random weights'):
+    """Write a SavedModel with tag `vgg16`; the folder is complete or absent.
 
-    Raises InputError: a file or variable is missing, damaged or not finite, or the weights are not
-    those that were recorded when the folder was made.
+    Args:
+        weights: dict of float32 arrays as read_weights or random_weights returns.
+        source: the file they come from, recorded in `source.json`.
+    Raises:
+        InputError: the folder cannot be written.
     """
-    cure = 'move the folder away or name another one with --vgg-dir'
+    config = tf.ConfigProto(device_count={'GPU': 0})
+    with tf.Graph().as_default(), tf.Session(config=config) as sess:
+        for name, variable in vgg16.build_graph(weights).items():
+            # Fed, not constants: twice the weights would not fit into a graph's 2 GB.
+            value = tf.placeholder(tf.float32, variable.shape)
+            sess.run(tf.assign(variable, value), {value: weights[name]})
+        try:
+            with atomic_folder(vgg_dir) as folder:
+                builder = tf.saved_model.Builder(folder)
+                builder.add_meta_graph_and_variables(sess, [vgg16.TAG])
+                builder.save()
+                write_json(os.path.join(folder, 'source.json'), {
+                    'source': source, 'fingerprint': fingerprint(weights),
+                    'graph': file_digest(os.path.join(folder, 'saved_model.pb'))})
+        except (OSError, tf.errors.OpError) as error:
+            cure = 'make room or give permission, or name another folder with --vgg-dir'
+            raise cannot_write(vgg_dir, error, cure) from error
+
+
+def _build(vgg_dir, weights):
+    if os.path.lexists(vgg_dir):
+        _convert(vgg_dir)
+    elif weights:
+        name, arrays = os.path.basename(weights), read_weights(weights)
+        if name == os.path.basename(KERAS_URL) and file_digest(weights) != KERAS_MD5:
+            raise InputError(f"{weights}: its MD5 is not that of Keras' file, {KERAS_MD5}; "
+                             'download it again')
+        print(f'Building the VGG16 graph in {vgg_dir} from {weights}')
+        save(arrays, vgg_dir, name)
+    else:
+        _download(vgg_dir)
+
+
+def _convert(vgg_dir):
+    """Build the graph from the weights of another one, which is kept beside it."""
+    original, converted = f'{vgg_dir}.original', f'{vgg_dir}.converted'
+    if os.path.lexists(original):
+        raise InputError(f'{vgg_dir}: was not made by this program and would be converted, but '
+                         f'{original} is there already; move one of them away')
+    source = check(vgg_dir).source or 'a SavedModel from elsewhere'
+    save(read_weights(vgg_dir), converted, source)
     try:
-        weights = read_weights(vgg_dir)
-    except InputError as error:
-        raise InputError(f'{error}; {cure}') from error
-    found, record = fingerprint(weights), read_record(vgg_dir)
-    if record.get('fingerprint', found) != found:
-        raise InputError(f'{vgg_dir}: the weights were changed since the folder was made; {cure}')
-    kind = 'with fc6 and fc7' if 'fc6/weights' in weights else '13 convolutions'
-    return Graph(vgg_dir, found, f'VGG16, {kind}, fingerprint {found}', record.get('source'),
-                 record.get('md5'))
+        os.rename(vgg_dir, original)
+        os.rename(converted, vgg_dir)
+    except OSError as error:
+        cure = 'give permission, or name a copy with --vgg-dir'
+        raise cannot_write(vgg_dir, error, cure) from error
+    print(f'{vgg_dir}: the weights are converted; the SavedModel they come from is in {original}')
+
+
+def _download(vgg_dir):
+    """Download weights from the first source that works; print why a source fails."""
+    folder = os.path.dirname(os.path.abspath(vgg_dir))
+
+    def build_from_keras(path):
+        save(read_weights(path), vgg_dir, KERAS_URL)
+
+    def build_from_zip(path):
+        unpacked = f'{vgg_dir}.unpacked'
+        unpack(path, 'vgg', unpacked,
+               lambda temporary: save(read_weights(temporary), vgg_dir, VGG_URL))
+        shutil.rmtree(unpacked)
+        remove(os.path.join(folder, f'{os.path.basename(KERAS_URL)}.part'))
+
+    for url, md5, build in ((KERAS_URL, KERAS_MD5, build_from_keras),
+                            (VGG_URL, None, build_from_zip)):
+        try:
+            fetch(url, folder, build, md5=md5)
+            return
+        except InputError as error:
+            print(f'Warning: {error}')
+    raise InputError(f'{vgg_dir}: the VGG16 weights could not be downloaded from either source. By '
+                     f'hand: download {KERAS_URL} and give it as --vgg-weights FILE')

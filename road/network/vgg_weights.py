@@ -3,17 +3,17 @@
 import math
 import os
 import re
+from itertools import pairwise
 
 import numpy as np
 
+from road.data.unpack import Damaged
 from road.errors import InputError
 from road.network.tf1 import tf
 from road.network.vgg16 import CONVS, shapes
 
-# The layers in Keras: by name, and as `save_weights` of Keras 3 counts them by class.
-LAYERS = {name: f'block{name[4]}_conv{name[6]}' for name in CONVS} | {'fc6': 'fc1', 'fc7': 'fc2'}
-COUNTED = {name: f'conv2d_{i}' if i else 'conv2d' for i, name in enumerate(CONVS)} | {
-    'fc6': 'dense', 'fc7': 'dense_1'}
+KINDS = ("--vgg-weights takes Keras' VGG16 (.h5), the 13 convolutions (.npz), or the folder of a "
+         'SavedModel')
 
 # Of some filters of the published conv1_1: the sum of the nine blue weights minus that of the red.
 BLUE_MINUS_RED = {1: 2.9, 5: 2.8, 9: 1.8, 13: 1.8, 16: -2.2, 19: -2.3, 22: 3.0, 25: 2.5, 29: -3.1,
@@ -35,27 +35,25 @@ def read_weights(path):
         with a top also `fc6/weights` [7, 7, 512, 4096], `fc6/biases`, `fc7/weights`
         [1, 1, 4096, 4096], `fc7/biases`. A SavedModel may have other numbers of channels.
     Raises:
-        InputError: the file is missing, damaged, or not VGG16.
+        InputError: there is no such file; Damaged: it cannot be read, or is not VGG16.
     """
-    ending = os.path.splitext(path)[1].lower()
-    read = {'.h5': _read_keras, '.npz': _read_npz}.get(ending)
-    if os.path.isdir(path):
-        read = _read_saved_model
-    elif not os.path.isfile(path):
-        raise InputError(f'{path}: no such file; --vgg-weights takes a .h5 or .npz file, or the '
-                         'folder of a SavedModel')
-    elif read is None:
-        raise InputError(f"{path}: VGG16 weights come as .h5 (Keras' VGG16), .npz (the 13 "
-                         'convolutions), or as the folder of a SavedModel')
+    ending, is_folder = os.path.splitext(path)[1].lower(), os.path.isdir(path)
+    if not os.path.exists(path):
+        raise InputError(f'{path}: no such file; {KINDS}')
+    if not is_folder and ending not in ('.h5', '.npz'):
+        raise InputError(f'{path}: is no file of VGG16 weights; {KINDS}')
     try:
-        weights = read(path)
-        _check(weights, own_widths=read is _read_saved_model)
+        if is_folder:
+            weights = _read_saved_model(path)
+        else:
+            weights = _read_keras(path) if ending == '.h5' else _read_npz(path)
+        _check(weights, own_widths=is_folder)
     except MemoryError:
         raise
     except Exception as error:  # what is raised on damaged bytes is not documented
         line = str(error).strip("'\"").split('\n')[0] or type(error).__name__
-        raise InputError(f'{path}: cannot be read as VGG16 weights ({line}); it is damaged or '
-                         'another model') from error
+        raise Damaged(f'{path}: cannot be read as VGG16 weights ({line}); it is damaged or '
+                      'another model') from error
     if is_rgb(weights['conv1_1/filter']):
         print(f'{path}: the weights are for RGB input; conv1_1 is reordered to BGR')
         weights['conv1_1/filter'] = weights['conv1_1/filter'][:, :, ::-1]
@@ -63,7 +61,7 @@ def read_weights(path):
 
 
 def _check(weights, own_widths):
-    """Raise ValueError if shapes are not VGG16's, with its widths or its own, or values not finite.
+    """Raise ValueError if a value is not finite, or a shape not VGG16's, of its own widths or not.
     """
     widths = fc_width = None
     with_top = 'fc6/weights' in weights
@@ -101,8 +99,8 @@ def _read_saved_model(path):
 def _read_npz(path):
     weights = {}
     with np.load(path, allow_pickle=False) as file:
-        for name in file.files:
-            if re.fullmatch(r'conv\d_\d_W', name) and name[:-2] not in CONVS:
+        for name in file:
+            if re.fullmatch(r'conv\d_\d_W', name) and name.removesuffix('_W') not in CONVS:
                 raise ValueError(f'it holds {name}, which VGG16 does not have')
         for name in CONVS:
             weights[f'{name}/filter'] = file[f'{name}_W'].astype(np.float32)
@@ -111,47 +109,42 @@ def _read_npz(path):
 
 
 def _read_keras(path):
-    """Find the layers by their names in the file, which may hold other layers too.
+    """Take the convolutions in the order of the numbers in their layers' names.
 
-    Keras itself loads a nested model by the order of its weights, trained ones first, and so mixes
-    up layers of equal shape if only some of them are frozen.
+    They are block1_conv1 to block5_conv3, or conv2d, conv2d_1 to conv2d_12. Keras itself loads a
+    nested model by the order of its weights, trained ones first, and so mixes up layers of equal
+    shape if only some of them are frozen. The file may hold other layers too.
     """
     import h5py  # here, because it is slow and few starts need it
 
-    groups = {}  # path of a layer in the file -> {number of dimensions: its kernel or biases}
+    layers = {}  # path in the file -> {number of dimensions: kernel or biases}
 
     def collect(name, node):
         if isinstance(node, h5py.Dataset) and not name.startswith('optimizer'):
-            groups.setdefault(os.path.dirname(name).removesuffix('/vars'), {})[node.ndim] = node
+            layers.setdefault(os.path.dirname(name).removesuffix('/vars'), {})[node.ndim] = node
+
+    def numbers(layer):
+        return [int(number) for number in re.findall(r'\d+', os.path.basename(layer))]
 
     with h5py.File(path, 'r') as file:
         file.get('model_weights', file).visititems(collect)
-        convs = [group for group, arrays in groups.items() if 4 in arrays]
+        convs = sorted((layer for layer, arrays in layers.items() if {1, 4} <= arrays.keys()),
+                       key=numbers)
         if len(convs) != len(CONVS):
             raise ValueError(f'it holds {len(convs)} convolutions, expected {len(CONVS)}')
-        shape = list(groups[convs[0]][4].shape)
-        if shape[:2] != [3, 3]:
-            raise ValueError(f'its first convolution has shape {shape}, expected [3, 3, in, out]; '
-                         "convert it from Theano's order")
-        names, layers = LAYERS, {os.path.basename(group): groups[group] for group in groups}
-        if 'conv2d' in layers:
-            names, folder = COUNTED, os.path.dirname(convs[0])  # a nested model counts its own
-            layers = {name: groups.get(f'{folder}/{name}', {}) for name in names.values()}
-        # a dense layer has two dimensions; one of another shape belongs to another classifier
-        with_top = all(
-            getattr(layers.get(names[name[:3]], {}).get(2), 'shape', None)
-            == (math.prod(shape[:3]), shape[3])
-            for name, shape in shapes(with_top=True).items() if name.endswith('/weights'))
+        if any(numbers(one) == numbers(other) for one, other in pairwise(convs)):
+            raise ValueError('the names of its layers have no numbers that tell their order')
         weights = {}
-        for name, shape in shapes(with_top).items():
-            layer = names[name.split('/')[0]]
-            array = layers.get(layer, {}).get(2 if name.endswith('/weights') else len(shape))
-            if array is None:
-                found = ', '.join(sorted(map(os.path.basename, convs))[:3])
-                raise ValueError(f'{name} is missing, expected in a layer {layer}; its '
-                                 f'convolutions are named {found} ...')
-            weights[name] = np.asarray(array, np.float32)
-            # Keras flattens pool5 [7, 7, 512] in this order, so the matrix is the kernel
-            if array.ndim == 2:
-                weights[name] = weights[name].reshape(shape)
-    return weights
+        for name, layer in zip(CONVS, convs):
+            weights[f'{name}/filter'] = np.asarray(layers[layer][4], np.float32)
+            weights[f'{name}/biases'] = np.asarray(layers[layer][1], np.float32)
+        top = {}
+        for name in ('fc6', 'fc7'):
+            shape = shapes(with_top=True)[f'{name}/weights']
+            for arrays in layers.values():
+                # Keras flattens pool5 [7, 7, 512] in this order, so the matrix is the kernel. One
+                # of another shape belongs to another classifier.
+                if 2 in arrays and arrays[2].shape == (math.prod(shape[:3]), shape[3]):
+                    top[f'{name}/weights'] = np.asarray(arrays[2], np.float32).reshape(shape)
+                    top[f'{name}/biases'] = np.asarray(arrays[1], np.float32)
+    return {**weights, **top} if len(top) == 4 else weights

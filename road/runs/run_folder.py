@@ -20,7 +20,7 @@ from road.data.dataset import Class
 from road.data.images import low_light
 from road.errors import InputError
 from road.network.device import environment
-from road.network.vgg_source import find_vgg
+from road.network.vgg_folder import find_vgg
 from road.runs import checkpoints
 from road.runs.metrics import are_rows
 

@@ -8,7 +8,6 @@ import os
 import numpy as np
 
 from road.errors import InputError
-from road.files import file_digest
 from road.network import vgg_folder
 
 WEIGHTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'encoder.npz')
@@ -27,11 +26,11 @@ def make_encoder(vgg_dir):
 
     Raises InputError if the folder holds something that was not made here.
     """
-    source, md5 = 'road/sample/encoder.npz', file_digest(WEIGHTS)
+    source, weights = 'road/sample/encoder.npz', read_weights()
     record = vgg_folder.read_record(vgg_dir)
-    if vgg_folder.is_own(vgg_dir) and (record['source'], record['md5']) == (source, md5):
+    if vgg_folder.is_own(vgg_dir) and record['fingerprint'] == vgg_folder.fingerprint(weights):
         return
     if os.path.lexists(vgg_dir) and record.get('source') != source:
         raise InputError(f"{vgg_dir}: holds something other than the sample's encoder; move it "
                          'away or name another folder with --data-dir')
-    vgg_folder.save(read_weights(), vgg_dir, source, md5)
+    vgg_folder.save(weights, vgg_dir, source)
