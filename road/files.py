@@ -41,18 +41,14 @@ def remove_leftovers(folder):
 
 
 def _has_ended(host, process, path):
-    if host != HOST:
-        with suppress(OSError):
-            return time.time() - os.stat(path).st_mtime > DAY
-        return False
-    if process == os.getpid():
-        return False
     try:
-        os.kill(process, 0)
+        if host != HOST or os.name == 'nt':  # where os.kill(process, 0) is Ctrl-C
+            return time.time() - os.stat(path).st_mtime > DAY
+        os.kill(process, 0)  # sends nothing, and fails if there is no such process
     except ProcessLookupError:
         return True
     except OSError:
-        return False
+        pass
     return False
 
 
@@ -79,16 +75,16 @@ def atomic_folder(folder, replace=True):
     try:
         os.makedirs(temporary)
         yield temporary
-        if replace and os.path.lexists(folder):
-            os.rename(folder, former)  # a folder cannot be renamed over another
-            try:
-                os.rename(temporary, folder)
-            except OSError:
-                os.rename(former, folder)
-                raise
-            shutil.rmtree(former, ignore_errors=True)
-        else:
+        if replace:
+            with suppress(FileNotFoundError):
+                os.rename(folder, former)  # a folder cannot be renamed over another
+        try:
             os.rename(temporary, folder)
+        except OSError:
+            with suppress(FileNotFoundError):
+                os.rename(former, folder)
+            raise
+        shutil.rmtree(former, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -142,11 +138,10 @@ def lock(path):
         file_lock.release()
 
 
-def file_digest(*paths, algorithm='md5'):
-    """The digest ('md5', 'sha256') of the bytes of files, one after the other, hex."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)  # FIPS systems refuse MD5 otherwise
-    for path in paths:
-        with open(path, 'rb') as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+def file_digest(path):
+    """The MD5 (hex) of a file's bytes."""
+    digest = hashlib.md5(usedforsecurity=False)  # FIPS systems refuse it otherwise
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()

@@ -6,7 +6,6 @@
     cutplain    breaks off half way every time, no ranges
     stall       falls silent half way, once
     nolength    announces no size
-    other       cuts once, then has another version of the file
     page        sends it as a web page
     down        answers 500
 
@@ -18,7 +17,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-CUTS = {'cut': 2, 'cutplain': 99, 'stall': 1, 'other': 1}
+CUTS = {'cut': 2, 'cutplain': 99, 'stall': 1}
 
 
 @contextmanager
@@ -37,8 +36,6 @@ def serve(folder):
             if 'gzip' in self.headers.get('Accept-Encoding', ''):
                 return self.answer(406)
             data = Path(folder, name).read_bytes()
-            if how == 'other' and before:
-                data = data[::-1]
             start = int(asked[6:-1]) if asked and how != 'cutplain' else 0
             if start >= len(data):
                 return self.answer(416, **{'Content-Range': f'bytes */{len(data)}'})

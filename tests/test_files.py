@@ -1,10 +1,10 @@
 """Files and folders are complete or absent; locks, small JSON files."""
 
 import errno
-import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -25,60 +25,50 @@ def test_file_is_replaced_or_as_it_was(tmp_path):
     assert path.read_text('utf-8') == 'first ä\n'
     files.write_text(str(path), 'second')
     assert os.listdir(tmp_path) == ['a.txt']
-    assert files.file_digest(str(path), str(path)) == hashlib.md5(b'second' * 2).hexdigest()
+    assert files.file_digest(str(path)) == 'a9f0e61a137d86aa9db53465e0801612'  # of md5sum
 
 
 def test_folder_is_replaced_or_as_it_was(tmp_path):
     folder = tmp_path / 'deep' / 'set'
-
-    def write(name):
+    for name, before in (('first', []), ('second', ['set'])):
+        with pytest.raises(ZeroDivisionError), files.atomic_folder(str(folder)) as temporary:
+            _ = os.mkdir(f'{temporary}/half') or 1 / 0
+        assert os.listdir(folder.parent) == before
         with files.atomic_folder(str(folder)) as temporary:
-            assert os.listdir(temporary) == []
-            with open(os.path.join(temporary, name), 'w'):
-                if name == 'bad':
-                    raise ValueError(name)
-
-    for name in ('first', 'second'):
-        with pytest.raises(ValueError):
-            write('bad')
-        assert os.listdir(folder.parent) == ([] if name == 'first' else ['set'])
-        write(name)
-        assert os.listdir(folder) == [name] and os.listdir(folder.parent) == ['set']
+            os.mkdir(f'{temporary}/{name}')
+        assert os.listdir(folder) == [name]
+        assert os.listdir(folder.parent) == ['set']
 
 
-def test_folder_that_exists_is_kept_where_it_may_not_be_replaced(tmp_path):
-    """Both while it is made and at the end: two starts of one name."""
+@pytest.mark.parametrize('early', [True, False])
+def test_folder_that_exists_is_kept_where_it_may_not_be_replaced(tmp_path, early):
+    """Also one that appears meanwhile: two starts of one name."""
     folder = tmp_path / 'run'
+    if early:
+        (folder / 'first').mkdir(parents=True)
     with pytest.raises(OSError), files.atomic_folder(str(folder), replace=False) as temporary:
-        folder.mkdir()
-        (folder / 'first').write_text('')
-        (tmp_path / temporary / 'second').write_text('')
-    assert os.listdir(folder) == ['first'] and os.listdir(tmp_path) == ['run']
+        (folder / 'first').mkdir(parents=True, exist_ok=True)
+        os.mkdir(f'{temporary}/second')
+    assert os.listdir(folder) == ['first']
+    assert os.listdir(tmp_path) == ['run']
 
 
-def test_folder_is_put_back_if_the_new_one_cannot_be_renamed(tmp_path, monkeypatch):
-    folder, rename = tmp_path / 'run', os.rename
-    folder.mkdir()
-    (folder / 'first').write_text('')
-
-    def fail_second(source, target):
-        if target == str(folder) and not os.path.exists(os.path.join(source, 'first')):
-            raise OSError(errno.EIO, 'no')
-        rename(source, target)
-
-    monkeypatch.setattr(os, 'rename', fail_second)
-    with pytest.raises(OSError), files.atomic_folder(str(folder)):
-        pass
-    assert os.listdir(folder) == ['first'] and os.listdir(tmp_path) == ['run']
+def test_folder_is_put_back_if_the_new_one_cannot_be_renamed(tmp_path):
+    folder = tmp_path / 'run'
+    (folder / 'first').mkdir(parents=True)
+    with pytest.raises(OSError), files.atomic_folder(str(folder)) as temporary:
+        os.rmdir(temporary)
+    assert os.listdir(folder) == ['first']
+    assert os.listdir(tmp_path) == ['run']
 
 
 def test_temporary_names_differ_per_call_and_fit_long_names(tmp_path):
     path = str(tmp_path / ('道' * 80 + '.png'))
     with files.atomic_path(path) as one, files.atomic_path(path) as other:
-        assert one != other and one.endswith('.png')
+        assert one != other
+        assert one.endswith('.png')
         for temporary in (one, other):
-            with open(temporary, 'w'):
-                pass
+            Path(temporary).touch()
     assert os.listdir(tmp_path) == [os.path.basename(path)]
 
 
@@ -132,4 +122,5 @@ def test_without_file_locks_one_warning(tmp_path, monkeypatch, capsys):
         with files.lock(str(tmp_path / name)):
             pass
     expected = f'Warning: {tmp_path}: no file locks (No locks); run one process only\n'
-    assert capsys.readouterr().out == expected and os.listdir(tmp_path) == []
+    assert capsys.readouterr().out == expected
+    assert os.listdir(tmp_path) == []

@@ -1,8 +1,8 @@
 """Downloads that resume where they broke off, are verified, and are complete or absent.
 
 `NAME.part` is an unfinished download, which the next call resumes. Whether its parts are of one
-file shows at the end, by the MD5 or by the archive's checksums; if they are not, the file is
-downloaded once more from its start. A file that was put at `data/NAME` by hand is used and kept.
+file shows at the end, by the MD5 or by the archive's checksums; if they are not, it is removed.
+A file that was put at `data/NAME` by hand is used and kept.
 """
 
 import os
@@ -17,8 +17,7 @@ from road.data.unpack import Damaged, check_room, unpack
 from road.errors import InputError
 from road.progress import tqdm
 
-RETRIES = 5  # in a row that bring no NEW_BYTES; with less a server could keep us for ever
-NEW_BYTES = 1 << 20
+RETRIES = 5  # in a row that bring nothing new
 WAIT = 1  # seconds before the first retry, twice as long before each further one
 TIMEOUT = 15, 30  # seconds without a connection, without a byte
 PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP errors after which a retry may succeed
@@ -55,20 +54,18 @@ def fetch(url, folder, use, *, md5=None):
         by_hand = os.path.exists(path)
         if by_hand:
             print(f'{path} is there already; using it')
-        for once_more in (True, False):
-            resumed = False if by_hand else download(url, path)
-            try:
-                if md5 and files.file_digest(path) != md5:
-                    raise Damaged(f'{url}: is not the file expected, whose MD5 is {md5}')
-                use(path)
-                break
-            except Damaged as error:
-                if by_hand:
-                    raise InputError(f'{error}; move {path} away to download it again') from error
-                os.remove(path)
-                if not (resumed and once_more):
-                    raise InputError(f'{error}; it was removed. {_by_hand(path)}') from error
-                print(f'{error}; downloading it again from its start')
+        else:
+            download(url, path)
+        try:
+            if md5 and files.file_digest(path) != md5:
+                raise Damaged(f'{url}: is not the file expected, whose MD5 is {md5}')
+            use(path)
+        except Damaged as error:
+            if by_hand:
+                raise InputError(f'{error}; move {path} away to download it again') from error
+            os.remove(path)
+            raise InputError(f'{error}; it was removed, and the same command downloads it again. '
+                             f'{_by_hand(path)}') from error
         if not by_hand:
             os.remove(path)
 
@@ -76,19 +73,17 @@ def fetch(url, folder, use, *, md5=None):
 def download(url, path):
     """Download `url` to `path`, which appears only when complete; resume what an earlier call left.
 
-    Returns whether it was resumed, so that its parts may be of two files.
     Raises InputError: one line with the cause, what was kept, and how to do it by hand.
     """
     print(f'Downloading {url}')
-    part, tries, resumed = path + '.part', 0, False
-    while True:
+    part, tries, complete = path + '.part', 0, False
+    while not complete:
         before = _size(part)
-        resumed = resumed or before > 0
         try:
             _receive(url, part)
-            break
+            complete = True
         except (InputError, OSError) as error:  # of the second kind are those of requests
-            tries = 1 if _size(part) >= before + NEW_BYTES else tries + 1
+            tries = 1 if _size(part) > before else tries + 1
             if tries > RETRIES or not _may_pass(error):
                 kept = f'{_size(part)} bytes are kept in {part}; the same command resumes there'
                 if not _size(part):
@@ -96,9 +91,8 @@ def download(url, path):
                     kept = 'Nothing was kept'
                 raise InputError(f'{url}: {_cause(error)}. {kept}. {_by_hand(path)}') from error
             print(f'{url}: {_cause(error)}; trying again')
-        time.sleep(WAIT * 2 ** (tries - 1))
+            time.sleep(WAIT * 2 ** (tries - 1))
     os.replace(part, path)
-    return resumed
 
 
 def remove(part):
@@ -126,7 +120,7 @@ def _receive(url, part):
         if response.status_code == 416 and have:  # the range starts at the end, or beyond it
             if size != str(have):
                 remove(part)
-                _receive(url, part)
+                raise requests.ConnectionError(f'{have} bytes, of which the file has {size}')
             return
         response.raise_for_status()
         if 'text/html' in response.headers.get('Content-Type', ''):
