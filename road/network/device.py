@@ -6,11 +6,14 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from typing import NamedTuple
 
 import numpy as np
 
 from road.network.tf1 import tf
+
+NVIDIA = ('/proc/driver/nvidia', '/dev/nvidia0')  # there if the driver of a GPU is loaded
 
 
 class Device(NamedTuple):
@@ -39,13 +42,10 @@ def find_device(precision='auto', train_encoder='none'):
         name = f'GPU ({details.get("device_name", gpus[0].name)})'
     if precision == 'auto':
         precision = 'bfloat16' if not gpus and cpu_has_bfloat16() else 'float32'
-    if precision == 'bfloat16' and gpus:
-        print('Note: --precision bfloat16 is for CPUs alone; this GPU computes in float32 (or '
-              'float16, if you give that)')
-        precision = 'float32'
-    if precision == 'float16' and not gpus:
-        print('Note: --precision float16 is for GPUs alone; this CPU computes in float32 (or '
-              'bfloat16, if you give that)')
+    if precision == ('bfloat16' if gpus else 'float16'):
+        kind, other = ('GPU', 'CPU') if gpus else ('CPU', 'GPU')
+        print(f'Note: --precision {precision} is for {other}s alone; this {kind} computes in '
+              'float32')
         precision = 'float32'
     config, encoder_config = tf.ConfigProto(), tf.ConfigProto()
     for each in (config, encoder_config):
@@ -63,7 +63,30 @@ def find_device(precision='auto', train_encoder='none'):
     print(f'TensorFlow {tf.version.VERSION} on {name}, encoder in {precision}')
     if not gpus:
         print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')
+        for line in missing_gpu_reasons():
+            print(f'    TensorFlow: {line}')
     return Device(config, encoder_config, name, precision)
+
+
+def missing_gpu_reasons():
+    """What TensorFlow says about the GPU that it does not find, a list of lines.
+
+    Empty without an NVIDIA driver, if the GPU is hidden on purpose, or if TensorFlow has no CUDA.
+    """
+    if (not any(map(os.path.exists, NVIDIA)) or not tf.test.is_built_with_cuda()
+            or os.environ.get('CUDA_VISIBLE_DEVICES') in ('', '-1')):
+        return []
+    # In another process, because this one has silenced TensorFlow: see road.network.tf1.
+    code = 'import tensorflow; tensorflow.config.list_physical_devices("GPU")'
+    try:
+        text = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                              errors='replace', timeout=120,
+                              env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '0'}).stderr
+    except (OSError, subprocess.SubprocessError):
+        return []
+    about_gpus = r'\.cc:\d+\] (.*(?:cuda|cuInit|cuDNN|dlopen|dlerror|driver|GPU).*)'
+    lines = re.findall(about_gpus, text, re.IGNORECASE)
+    return [line for line in dict.fromkeys(lines) if 'register' not in line]  # those are harmless
 
 
 def enable_determinism():
@@ -78,11 +101,7 @@ def enable_determinism():
 
 def cpu_has_bfloat16():
     """Whether the processor multiplies bfloat16 natively; False where that is not known."""
-    try:
-        with open('/proc/cpuinfo', encoding='utf-8') as file:
-            return re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', file.read()) is not None
-    except OSError:
-        return False
+    return re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', _cpuinfo()) is not None
 
 
 def environment(device):
@@ -107,8 +126,13 @@ def git_state():
 
 def processor():
     """The processor's name."""
+    found = re.search(r'model name\s*:\s*(.*)', _cpuinfo())
+    return found[1] if found else platform.processor()
+
+
+def _cpuinfo():
     try:
         with open('/proc/cpuinfo', encoding='utf-8') as file:
-            return re.search(r'model name\s*:\s*(.*)', file.read())[1]
-    except (OSError, TypeError):
-        return platform.processor()
+            return file.read()
+    except OSError:
+        return ''
