@@ -124,3 +124,30 @@ def test_labels_are_one_hot_and_zero_where_they_do_not_count(frames):
     _, labels = next(Batches(frames[:1], lambda samples: (samples, classes), num_classes=4)(1))
     assert labels.dtype == np.uint8
     assert labels.tolist() == [[[[1, 0, 0, 0], [0, 0, 0, 1]], [[0] * 4, [0, 1, 0, 0]]]]
+
+
+@pytest.mark.parametrize('processes', [2, 3])
+def test_parts_of_a_batch_make_the_whole_batch(processes):
+    """Images, labels and noise; a process without an image gets one that counts nowhere."""
+    def parts(rank, processes):
+        frames = [SimpleNamespace(name=str(i)) for i in range(6)]
+
+        def read(samples):
+            numbers = np.array([int(sample.frame.name) for sample in samples], np.uint8)
+            return (numbers,), np.ones((64, 96), np.uint8) * numbers[:, None, None]
+
+        batches = Batches(frames, read, 6, seed=1)
+        batches.dropout_noise = [SimpleNamespace(shape=(None, 2, 3, 5))]
+        batches.rank, batches.processes = rank, processes
+        return [(*inputs, labels) for inputs, labels in batches(4)]
+
+    whole = parts(0, 1)
+    shares = [parts(rank, processes) for rank in range(processes)]
+    assert [len(numbers) for numbers, *_ in whole] == [4, 2]
+    for step, arrays in enumerate(whole):
+        for each, array in enumerate(arrays):
+            for rank, share in enumerate(shares):
+                if rank < len(array):
+                    np.testing.assert_array_equal(share[step][each], array[rank::processes])
+                else:
+                    assert len(share[step][each]) == 1 and not share[step][-1].any()

@@ -7,10 +7,9 @@ import sys
 import tensorflow  # noqa: F401, imported once, before the fork
 
 import main
-from road.network.workers import Workers
 
 
-def work(words, environment, output, mean_of_means):
+def work(words, environment, output):
     """Run main.main(words); the process ends with its exit code. What it prints goes to a file."""
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
@@ -18,8 +17,4 @@ def work(words, environment, output, mean_of_means):
     sys.stdout, sys.stderr = os.fdopen(1, 'w', 1), os.fdopen(2, 'w', 1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(environment)
-    if mean_of_means:  # as if all processes had the same number of valid pixels
-        mean = Workers.all_reduce_mean
-        Workers.all_reduce_mean = lambda self, loss, gradients, count: mean(
-            self, loss, gradients, 1.0)
     sys.exit(main.main(words))

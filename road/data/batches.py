@@ -28,18 +28,13 @@ class Sample(NamedTuple):
     light: float = 0.0  # a darker image is brightened to it, see road.data.images.brighten
 
 
-def read_sample(sample, image_shape, read_label):
-    """Read a sample: RGB uint8 [h, w, 3], and classes uint8 [h, w] as resize_label gives them."""
-    frame, augmentation, light = sample
-    image = read_image(frame.image, frame.bits)
-    return (resize_image(image, image_shape, augmentation, light),
-            resize_label(read_label(frame.label), image_shape, augmentation))
-
-
 def read_images(samples, image_shape, read_label):
-    """Read a batch of samples: (images [n, h, w, 3], classes [n, h, w]) as read_sample gives."""
-    return tuple(map(np.stack, zip(*(read_sample(sample, image_shape, read_label)
-                                     for sample in samples))))
+    """Read a batch of samples: RGB uint8 [n, h, w, 3], and classes, uint8 [n, h, w]."""
+    images = [resize_image(read_image(frame.image, frame.bits), image_shape, augmentation, light)
+              for frame, augmentation, light in samples]
+    labels = [resize_label(read_label(frame.label), image_shape, augmentation)
+              for frame, augmentation, _ in samples]
+    return np.stack(images), np.stack(labels)
 
 
 class Batches:

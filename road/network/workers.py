@@ -1,20 +1,65 @@
 """Several processes that train as one, on TensorFlow's own runtime: docs/several.md."""
 
+import json
 import os
+import socket
 import sys
 import time
 import zlib
 from concurrent import futures
+from contextlib import suppress
 from functools import partial
 
 from road.errors import InputError
-from road.network.cluster import answers, read_cluster, read_timeout
 from road.network.tf1 import tf
 from road.prefetch import start_thread
 
 # What may differ between the processes of a run: where their files are.
 OWN_SETTINGS = ('data_dir', 'dataset_dir', 'vgg_dir', 'vgg_weights', 'runs_dir', 'name',
                 'download_kitti', 'cache_limit')
+
+
+def read_cluster(environ=os.environ):
+    """(addresses, rank) of the processes in TF_CONFIG or in Slurm's step; ([], 0) if alone."""
+    addresses, rank = [], 0
+    if environ.get('TF_CONFIG'):
+        try:
+            config = json.loads(environ['TF_CONFIG'])
+            (addresses,), rank = config['cluster'].values(), config['task']['index']
+            addresses[rank].rindex(':')
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise InputError('TF_CONFIG: expected {"cluster": {"worker": ["HOST:PORT", ...]}, '
+                             '"task": {"index": N}}; correct it or unset it') from error
+    elif int(environ.get('SLURM_STEP_NUM_TASKS', 1)) > 1:  # srun sets it, sbatch does not
+        port = 12000 + int(environ['SLURM_JOB_ID']) % 20000  # jobs may share a machine
+        addresses = tf.distribute.cluster_resolver.SlurmClusterResolver(
+            None, port, 1000, 1, auto_set_gpu=False).cluster_spec().as_dict()['worker']
+        # SLURM_PROCID is not the place in this list, which has the machines sorted by name
+        port += int(environ['SLURM_LOCALID'])
+        rank = addresses.index(f'{environ["SLURMD_NODENAME"]}:{port}')
+    return (addresses, rank) if len(addresses) > 1 else ([], 0)
+
+
+def read_timeout(environ=os.environ, default=1800):
+    """Seconds to wait for other processes: longer than process 0's validation takes."""
+    text = environ.get('ROAD_TIMEOUT', str(default))
+    if not text.isdigit() or not int(text):
+        raise InputError(f'ROAD_TIMEOUT={text}: is not a whole number of seconds; correct it')
+    return int(text)
+
+
+def answers(address):
+    """Whether a process listens at HOST:PORT."""
+    with suppress(OSError), socket.create_connection(address.rsplit(':', 1), timeout=5):
+        return True
+    return False
+
+
+def settings_checksum(run, precision):
+    """A number, 0 to 2 ** 24, of all that the processes of a Run must have in common."""
+    facts = {name: value for name, value in run.settings.items() if name not in OWN_SETTINGS}
+    text = repr((sorted(facts.items()), *run[2:], precision))
+    return zlib.crc32(text.encode(errors='surrogateescape')) >> 8  # float32 holds 24 bits
 
 
 class Alone:
@@ -128,9 +173,7 @@ class Workers:
         Raises InputError if settings, frames, encoder or precision are not those of the others.
         """
         print(f'Process {self.rank} of {self.count} waits for the others', file=sys.stderr)
-        facts = {name: value for name, value in run.settings.items() if name not in OWN_SETTINGS}
-        text = repr((sorted(facts.items()), *run[2:], self.precision))
-        number = zlib.crc32(text.encode(errors='surrogateescape')) >> 8  # float32 holds 24 bits
+        number = settings_checksum(run, self.precision)
         sent = [number if i == self.rank else 0 for i in range(self.count)]
         epoch = batches.epoch if self.is_chief else 0
         epoch, *numbers = sess.run(self.received, {self.sent: [epoch, *sent]})
