@@ -221,24 +221,23 @@ def _add_dataset(add, default):
 
 
 def _parse_training(parser, argv):
-    args = parser.parse_args(argv)
-    unset = object()  # argparse sets a default only where there is no value
-    given = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(vars(args), unset)))
-    given = {name: value for name, value in vars(given).items() if value is not unset}
-    if args.resume:
-        given |= {'debug': args.debug, 'resume': _find_run(args.resume, args.runs_dir)}
-        return argparse.Namespace(**given)
-    if args.sample and args.preset:
-        parser.error(f'--sample has its own settings; leave out --preset {args.preset}')
-    if args.sample or args.preset:
-        parser.set_defaults(**(SAMPLE_DEFAULTS if args.sample else PRESETS[args.preset]))
-        args = parser.parse_args(argv)
+    defaults, unset = vars(parser.parse_args([])), object()
+    # argparse sets a default only where there is no value
+    parsed = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(defaults, unset)))
+    given = {name: value for name, value in vars(parsed).items() if value is not unset}
+    if 'resume' in given:
+        folder = _find_run(given['resume'], given.get('runs_dir', defaults['runs_dir']))
+        return argparse.Namespace(**{'debug': False, **given, 'resume': folder})
+    sample, preset = 'sample' in given, given.get('preset')
+    if sample and preset:
+        parser.error(f'--sample has its own settings; leave out --preset {preset}')
+    chosen = SAMPLE_DEFAULTS if sample else PRESETS.get(preset, {})
+    args = argparse.Namespace(**{**defaults, **chosen, **given})
     _refuse_unused(parser, args, given)
-    inputs = os.path.join(args.data_dir, 'sample') if args.sample else args.data_dir
+    inputs = os.path.join(args.data_dir, 'sample') if sample else args.data_dir
     derived = {'dataset_dir': os.path.join(inputs, 'data_road'),
-               'dataset': None if 'dataset_dir' in args else 'kitti',
-               'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES,
-               'name': None}
+               'dataset': None if 'dataset_dir' in given else 'kitti',
+               'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES, 'name': None}
     settings = argparse.Namespace(**derived | vars(args))
     if not settings.augment:
         settings.copies = 1

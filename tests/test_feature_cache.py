@@ -30,23 +30,16 @@ def samples(scenes_dir):
     return [Sample(frame, copy) for frame in frames for copy in (PLAIN, MIRRORED)]
 
 
-def different(images):
-    """How many: a single image comes twice."""
-    return len(np.unique(images, axis=0))
-
-
 class Encoder:
     """Stands for the encoder: means of the image's blocks, times a factor; counts the images."""
-
     layers = LAYERS
 
     def __init__(self, factor=1.0):
         self.images, self.factor = 0, factor
 
     def __call__(self, images):
-        n = len(images)
-        self.images += different(images)
-        h, w = images.shape[1:3]
+        n, h, w, _ = images.shape
+        self.images += len(np.unique(images, axis=0))  # a single image comes twice
         means = [images.reshape(n, h // s, s, w // s, s, 3).mean((2, 4, 5)) for s, _ in LAYERS]
         return tuple((mean[..., None] * self.factor * (1 + np.arange(c) / 7)).astype(np.float32)
                      for mean, (_, c) in zip(means, LAYERS))
@@ -118,9 +111,10 @@ def test_unreadable_files_are_computed_again(samples, make, capsys, damage, told
 @pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='lists open files as Linux does')
 def test_no_file_stays_open(samples, make):
     cache = make(Encoder())
-    batch = cache.read(samples)
+    batch = cache.read(samples)  # a memory map of it would hold the file open
     files = [os.path.realpath(f'/proc/self/fd/{name}') for name in os.listdir('/proc/self/fd')]
-    assert batch and not any(path.startswith(cache.folder) for path in files)
+    assert len(batch) == 2
+    assert not any(path.startswith(cache.folder) for path in files)
 
 
 def test_a_stopped_fill_goes_on(make, tmp_path, monkeypatch):
@@ -147,16 +141,17 @@ def test_bytes_do_not_depend_on_the_batch(samples, make, vgg_dir, monkeypatch, p
     for size in (8, 4, 1):
         monkeypatch.setattr(feature_cache, 'ENCODER_BATCH', size)
         caches.append(contents(make(encoder, folder=f'batches of {size}').folder))
-    assert len(caches[0]) == len(samples) and caches[0] == caches[1] == caches[2]
+    assert len(caches[0]) == len(samples)
+    assert caches[0] == caches[1] == caches[2]
 
 
 def fill_slowly(samples, folder, data, note):
     """In a process of its own: takes 0.2 s per image, and adds each to a file."""
     class SlowEncoder(Encoder):
         def __call__(self, images):
-            time.sleep(0.2 * different(images))
+            time.sleep(0.2)
             with open(note, 'a') as file:
-                file.write('.' * different(images))
+                file.write('.')
             return super().__call__(images)
 
     feature_cache.ENCODER_BATCH = 1
@@ -200,21 +195,26 @@ def test_a_fill_that_fails_removes_what_it_wrote(samples, make, capsys, monkeypa
     monkeypatch.setattr(files.os, 'replace', replace)
     cache = make(Encoder())
     assert capsys.readouterr().out.endswith(f' in {cache.folder}: {os.strerror(reason)}\n')
-    assert replace.call_count == 2 and contents(cache.folder) == earlier
+    assert contents(cache.folder) == earlier
     assert len(cache.read(samples)[1]) == 6  # goes on without
 
 
-def test_without_room_nothing_is_cached(samples, make, capsys, monkeypatch, tmp_path):
+@pytest.mark.parametrize('limit, free, complaint', [
+    (0, 0, None), (-1, 0, 'more than --cache-limit'), (0, -1, '1.0 GiB are free')])
+def test_without_room_nothing_is_cached(samples, make, capsys, monkeypatch, limit, free, complaint):
+    """limit, free: bytes more than the cache takes; a GiB of what is free is for checkpoints."""
+    size = sum(map(len, contents(make(Encoder()).folder).values()))
+    usage = Mock(free=2**30 + size + free)
+    monkeypatch.setattr(feature_cache.shutil, 'disk_usage', lambda folder: usage)
     encoder = Encoder()
-    size = sum(map(len, contents(make(encoder).folder).values()))
-    make(encoder, 'x', limit=size)
-    cache = make(encoder, 'y', limit=size - 1)
-    assert 'more than --cache-limit' in capsys.readouterr().out and encoder.images == 12
-    cache.read(samples[:2])
-    assert encoder.images == 14 and not os.path.exists(cache.folder)
-    free = Mock(side_effect=[Mock(free=2**30 + size), Mock(free=2**30 + size - 1)])
-    monkeypatch.setattr(feature_cache.shutil, 'disk_usage', free)  # a GiB is for checkpoints
-    make(encoder, 'just enough'), make(encoder, 'too little')
-    assert encoder.images == 20 and '1.0 GiB are free' in capsys.readouterr().out
-    encoder.layers = [(1, 3)]  # all of the encoder is trained: the features are the images
-    assert make(encoder, folder='images').folder is None and not (tmp_path / 'images').exists()
+    cache = make(encoder, limit=size + limit, folder='other')
+    printed = capsys.readouterr().out
+    cache.read(samples)
+    assert encoder.images == 6
+    assert ('not cached' in printed) == (complaint is not None)
+    assert (complaint or '') in printed
+
+
+def test_images_are_not_cached_where_all_of_the_encoder_is_trained(make, tmp_path):
+    assert make(Mock(layers=[(1, 3)])).folder is None
+    assert not (tmp_path / 'cache').exists()

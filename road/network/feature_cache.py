@@ -21,7 +21,6 @@ import hashlib
 import os
 import random
 import shutil
-import threading
 import zlib
 from contextlib import suppress
 from itertools import groupby
@@ -58,7 +57,7 @@ class FeatureCache:
         self.encoder, self.image_shape, self.data = encoder, image_shape, data
         self.folder = None
         self.cached, self._verified = set(), set()
-        self._lock, self._print_once = threading.Lock(), functools.cache(tqdm.write)
+        self._print_once = functools.cache(tqdm.write)
 
     def read(self, samples):
         """A batch of samples: (features, labels).
@@ -142,12 +141,11 @@ class FeatureCache:
             why = 'damaged'
         except OSError as error:
             why = reason(error)
-        with self._lock:
-            self._print_once(f'Features in {self.folder} cannot be read ({why}): computed again')
-            (path, content), = self._encode([sample], *self._read_images([sample]))
-            with suppress(OSError):  # then the next epoch computes it again too
-                os.makedirs(self.folder, exist_ok=True)
-                _write(path, content)
+        self._print_once(f'Features in {self.folder} cannot be read ({why}): computed again')
+        (path, content), = self._encode([sample], *self._read_images([sample]))
+        with suppress(OSError):  # then the next epoch computes it again too
+            os.makedirs(self.folder, exist_ok=True)
+            _write(path, content)
         return content
 
     def _read_images(self, samples):
