@@ -1,8 +1,6 @@
 """Batches: which frames and copies an epoch visits, its dropout noise, and that it can resume."""
 
 import os
-import threading
-from queue import Queue
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,32 +25,32 @@ def echo(samples):
     return samples, np.zeros([len(samples), 64, 96], np.uint8)
 
 
-def test_an_epoch_visits_every_frame_once_in_its_own_order(frames):
-    batches = Batches(frames, echo, seed=3)
+@pytest.mark.parametrize('copies', [0, 1])
+def test_an_epoch_visits_every_frame_once_in_its_own_order(frames, copies):
+    """Which a resumed run repeats, newly drawn copies included."""
+    batches, resumed, other = (Batches(frames, echo, copies=copies, augment=['crop'], seed=seed)
+                               for seed in (3, 3, 4))
     first, second = samples_of(batches), samples_of(batches)
-    assert len(batches) == 9 and batches.epoch == 2
+    assert len(batches) == 9
+    assert batches.epoch == 2
     assert sorted(s.frame for s in first) == sorted(s.frame for s in second) == frames
-    assert first != second and first != samples_of(Batches(frames, echo, seed=4))
-    assert [len(batch) for batch, _ in Batches(frames, echo)(4)] == [4, 4, 1]
-    resumed = Batches(frames, echo, seed=3)
+    assert len({(), *map(tuple, (first, second, samples_of(other)))}) == 4  # all are different
+    assert [len(batch) for batch, _ in other(4)] == [4, 4, 1]
     resumed.epoch = 1
     assert samples_of(resumed) == second
 
 
 def test_an_epoch_chooses_among_copies_or_draws_anew(frames):
-    fixed = Batches(frames, echo, copies=3, augment=AUGMENTATIONS)
+    fixed, other, fresh = (
+        Batches(frames, echo, copies=copies, augment=AUGMENTATIONS, seed=seed)
+        for copies, seed in ((3, 0), (3, 1), (0, 0)))
     copies = fixed.all_samples()
     assert copies[:2] == [Sample(frames[0], PLAIN), Sample(frames[0], MIRRORED)]
-    assert len(set(copies)) == 3 * len(frames) and set(samples_of(fixed)) < set(copies)
-    other = Batches(frames, echo, copies=3, augment=AUGMENTATIONS, seed=1)
-    assert other.all_samples() == fixed.all_samples()  # so that both read one cache
-    assert sorted(samples_of(other)) != sorted(samples_of(fixed))
-    fresh = Batches(frames, echo, copies=0, augment=AUGMENTATIONS)
-    drawn = samples_of(fresh) + samples_of(fresh)
-    assert len({s.augmentation for s in drawn}) == 2 * len(frames) and fresh.all_samples() == []
-    resumed = Batches(frames, echo, copies=0, augment=AUGMENTATIONS)
-    resumed.epoch = 1
-    assert samples_of(resumed) == drawn[9:]
+    assert len(set(copies)) == 3 * len(frames)
+    assert set(samples_of(fixed)) < set(copies)
+    assert other.all_samples() == copies  # so that both read one cache
+    assert len({s.augmentation for s in samples_of(fresh) + samples_of(fresh)}) == 2 * len(frames)
+    assert fresh.all_samples() == []
 
 
 @pytest.mark.parametrize('copies', [0, 1, 2])
@@ -62,18 +60,11 @@ def test_scaled_copies_are_the_same_but_smaller(frames, copies):
     plain, scaled = (Batches(frames, read, copies=copies, augment=AUGMENTATIONS, scale=scale)
                      for scale in (1, 0.5))
     (images, labels), (small, small_labels) = next(plain(9)), next(scaled(9))
-    assert images.shape == (9, 64, 96, 3) and labels.shape == (9, 64, 96, 2)
-    assert small.shape == (9, 32, 64, 3) and small_labels.shape == (9, 32, 64, 2)
+    assert [array.shape for array in (images, labels, small, small_labels)] == [
+        (9, 64, 96, 3), (9, 64, 96, 2), (9, 32, 64, 3), (9, 32, 64, 2)]
     assert {s.augmentation.scale for s in scaled.all_samples()} == ({0.5} if copies else set())
     np.testing.assert_allclose(small.mean((1, 2)), images.mean((1, 2)), atol=3)
     np.testing.assert_allclose(small_labels.mean((1, 2)), labels.mean((1, 2)), atol=0.05)
-
-
-def test_names_of_a_step_are_those_of_its_batch(frames):
-    batches = Batches(frames, echo, copies=2, augment=['mirror'])
-    list(batches(4))
-    for step, (batch, _) in enumerate(batches(4), 1):
-        assert batches.names(step, 4) == [sample.frame.name for sample in batch]
 
 
 def test_dropout_noise_depends_on_seed_and_epoch_alone(frames):
@@ -84,29 +75,11 @@ def test_dropout_noise_depends_on_seed_and_epoch_alone(frames):
 
     first = noise(7, 0)
     assert [array.shape for array in first] == [(2, 2, 3, 5)] * 4 + [(1, 2, 3, 5)]
-    assert first[0].dtype == np.float32 and 0 <= first[0].min() and first[0].max() < 1
+    assert first[0].dtype == np.float32
+    assert 0 <= first[0].min() < first[0].max() < 1
     np.testing.assert_array_equal(first[3], noise(7, 0)[3])
-    assert (first[0] != first[1]).all() and (first[0] != noise(7, 1)[0]).all()
-    assert (first[0] != noise(8, 0)[0]).all()
-
-
-def test_dropout_noise_is_drawn_before_it_is_asked_for(frames):
-    """While a batch trains, the noise of the next one is drawn, in another thread."""
-    drawn = Queue()
-
-    class Noise:
-        @property
-        def shape(self):
-            drawn.put(threading.current_thread())
-            return None, 2, 3, 5
-
-    batches = Batches(frames, lambda samples: ((), echo(samples)[1]))
-    batches.dropout_noise = [Noise()]
-    steps = batches(3)
-    next(steps)
-    threads = [drawn.get(timeout=60) for _ in range(2)]
-    assert threads[0] is threads[1] is not threading.current_thread()
-    assert len(list(steps)) == 2 and drawn.qsize() == 1
+    for other in (first[1], noise(7, 1)[0], noise(8, 0)[0]):
+        assert (first[0] != other).all()
 
 
 def test_read_images_changes_image_and_label_alike(frames):
@@ -119,7 +92,7 @@ def test_read_images_changes_image_and_label_alike(frames):
     assert (labels[0] == 1).mean() == pytest.approx((full == 1).mean(), abs=0.02) != 0
 
 
-def test_labels_are_one_hot_and_zero_where_they_do_not_count(frames):
+def test_labels_are_one_hot_and_zero_where_they_are_ignored(frames):
     classes = np.array([[[0, 3], [255, 1]]], np.uint8)
     _, labels = next(Batches(frames[:1], lambda samples: (samples, classes), num_classes=4)(1))
     assert labels.dtype == np.uint8
@@ -128,7 +101,7 @@ def test_labels_are_one_hot_and_zero_where_they_do_not_count(frames):
 
 @pytest.mark.parametrize('processes', [2, 3])
 def test_parts_of_a_batch_make_the_whole_batch(processes):
-    """Images, labels and noise; a process without an image gets one that counts nowhere."""
+    """Images, labels and noise; a process without an image gets one whose pixels are ignored."""
     def parts(rank, processes):
         frames = [SimpleNamespace(name=str(i)) for i in range(6)]
 
@@ -142,12 +115,12 @@ def test_parts_of_a_batch_make_the_whole_batch(processes):
         return [(*inputs, labels) for inputs, labels in batches(4)]
 
     whole = parts(0, 1)
-    shares = [parts(rank, processes) for rank in range(processes)]
     assert [len(numbers) for numbers, *_ in whole] == [4, 2]
-    for step, arrays in enumerate(whole):
-        for each, array in enumerate(arrays):
-            for rank, share in enumerate(shares):
-                if rank < len(array):
-                    np.testing.assert_array_equal(share[step][each], array[rank::processes])
-                else:
-                    assert len(share[step][each]) == 1 and not share[step][-1].any()
+    for rank in range(processes):
+        for arrays, share in zip(whole, parts(rank, processes), strict=True):
+            if rank < len(arrays[0]):
+                for array, part in zip(arrays, share, strict=True):
+                    np.testing.assert_array_equal(part, array[rank::processes])
+            else:
+                assert [len(part) for part in share] == [1, 1, 1]
+                assert not share[-1].any()

@@ -2,7 +2,6 @@
 
 import csv
 import os
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -24,33 +23,29 @@ def pools_of(weights, images):
                         {'image_input:0': images, 'keep_prob:0': 1.0})
 
 
-def check_file():
-    """The .npz file is complete, finite and small, and its values are far from float16's end."""
+def check_weights():
+    """encoder.npz is complete and small, and far from float16's end; so are the pools."""
     with np.load(encoder.WEIGHTS) as file:
         stored = dict(file)
     assert {name: value.shape for name, value in stored.items()} == vgg16.shapes(
         False, vgg16.NARROW_WIDTHS)
     for value in stored.values():
-        assert value.dtype == np.float16 and np.abs(value).max() < 10_000  # NaN is not less
+        assert value.dtype == np.float16
+        assert np.abs(value).max() < 10_000  # NaN is not less
     assert os.path.getsize(encoder.WEIGHTS) <= 150_000
-
-
-def test_shipped_weights_are_complete_finite_and_small():
-    check_file()
-
-
-@pytest.mark.slow
-def test_shipped_encoder_has_pools_of_the_size_that_the_decoder_expects():
     images, _ = training.draw(4, seed=1)
     pools = pools_of(encoder.read_weights(), images)
     sizes = [np.sqrt(np.mean(pool ** 2)) for pool in pools]
-    np.testing.assert_allclose(sizes, training.POOL_SIZES, rtol=0.2)
+    np.testing.assert_allclose(sizes, training.POOL_SIZES, rtol=0.2)  # as the decoder expects
     assert max(pool.max() for pool in pools) < 65_504 / 2  # features are cached in float16
-    assert all((pool.max((0, 1, 2)) > 0).mean() > 0.8 for pool in pools)  # most channels respond
+
+
+def test_shipped_weights():
+    check_weights()
 
 
 def test_encoder_is_kept_replaced_or_refused(tmp_path, monkeypatch, load_vgg):
-    folder = str(tmp_path / 'vgg')
+    folder, record = str(tmp_path / 'vgg'), tmp_path / 'vgg' / 'source.json'
     vgg_folder.save(vgg16.random_weights(), folder, 'road/sample/encoder.npz')
     encoder.make_encoder(folder)  # replaces what an older version made
     images = np.random.default_rng(0).integers(256, size=[1, 64, 96, 3])
@@ -59,16 +54,10 @@ def test_encoder_is_kept_replaced_or_refused(tmp_path, monkeypatch, load_vgg):
         pools = sess.run(outputs, {image_input: images, keep_prob: 1.0})
     for pool, expected in zip(pools, pools_of(encoder.read_weights(), images), strict=True):
         np.testing.assert_allclose(pool, expected, rtol=1e-4, atol=1e-5 * expected.max())
-    with monkeypatch.context() as patch:
-        patch.setattr(vgg_folder, 'save', None)
-        encoder.make_encoder(folder)  # nothing is written
-    other = str(tmp_path / 'other.npz')
-    np.savez(other, **vgg16.random_weights())
-    monkeypatch.setattr(encoder, 'WEIGHTS', other)
-    with monkeypatch.context() as patch, pytest.raises(AssertionError):
-        patch.setattr(vgg_folder, 'save', Mock(side_effect=AssertionError))
-        encoder.make_encoder(folder)  # other weights replace it
-    (tmp_path / 'vgg' / 'source.json').unlink()
+    written = record.stat()
+    encoder.make_encoder(folder)
+    assert record.stat() == written
+    record.unlink()
     with pytest.raises(InputError, match='vgg: holds something other .*; move it away'):
         encoder.make_encoder(folder)
 
@@ -104,14 +93,9 @@ def test_training_command_writes_weights_that_load(tmp_path, monkeypatch):
     path = str(tmp_path / 'encoder.npz')
     training.main(['--output', path, '--scenes', '36', '--steps', '200', '--batch-size', '4'])
     monkeypatch.setattr(encoder, 'WEIGHTS', path)
-    check_file()
+    check_weights()
     weights, start = encoder.read_weights(), vgg16.random_weights()
     assert np.abs(weights['conv1_1/filter'] - start['conv1_1/filter']).max() > 1e-3
-    images, _ = training.draw(4, seed=0)
-    sizes = [np.sqrt(np.mean(pool ** 2)) for pool in pools_of(weights, images)]
-    np.testing.assert_allclose(sizes, training.POOL_SIZES, rtol=0.2)
-    encoder.make_encoder(str(tmp_path / 'vgg'))
-    assert vgg_folder.check(str(tmp_path / 'vgg')).source.startswith('road/sample/encoder.npz')
 
 
 @pytest.mark.slow
@@ -120,4 +104,5 @@ def test_sample_reaches_its_score_with_the_shipped_encoder(tmp_path):
                       '--runs-dir', str(tmp_path), '--name', 'run']) == 0
     with open(tmp_path / 'run/metrics.csv', newline='') as file:
         best = max(csv.DictReader(file), key=lambda row: float(row['val_MaxF']))
-    assert float(best['val_MaxF']) >= 98.5 and float(best['val_IoU']) >= 97
+    assert float(best['val_MaxF']) >= 98.5
+    assert float(best['val_IoU']) >= 97

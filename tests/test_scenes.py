@@ -66,7 +66,9 @@ def test_label_and_lane_marks_lie_where_the_calibration_says(tmp_path_factory, s
             if v.min() < row + 1.5 < v.max() and 3 < column < label.shape[1] - 4:
                 wrong = (label[row] == scenes.ROAD).all(1) != (columns * side < column * side)
                 errors.append(wrong[np.abs(columns - column) < 5].sum())  # not the other edge
-    assert len(errors) > 10 and max(errors) <= 1 and np.mean(errors) < .1
+    assert len(errors) > 10
+    assert max(errors) <= 1
+    assert np.mean(errors) < .1
     if category == 'um':  # the line between the lanes is brighter than half a metre beside it
         z, grey = np.linspace(7, 20, 200), []
         for beside in (0, -.5, .5):

@@ -30,7 +30,8 @@ def test_mistakes_are_one_line_that_names_them(capsys, argv, complaint):
         settings.parse(argv)
     error = capsys.readouterr().err
     assert stop.value.code == 2
-    assert error.startswith('Error: ') and error.count('\n') == 1
+    assert error.startswith('Error: ')
+    assert error.count('\n') == 1
     assert complaint in error
 
 

@@ -54,7 +54,8 @@ print('imported', file=sys.stderr)
 main.tf.Session()
 main.tf.Session()
 ''')
-    assert code == 0 and printed.startswith('usage: main.py')
+    assert code == 0
+    assert printed.startswith('usage: main.py')
     assert 'does not clip (default: 0.0)' in printed  # a default of 0 is shown too
     assert printed.endswith('verbosity 40\nlevel 3\nlevel 3\n')
     assert errors.endswith('imported\nheard\nheard\n')  # and no noise
@@ -62,7 +63,9 @@ main.tf.Session()
 
 def test_tensorflow_is_heard_where_it_fails_or_is_to_be_heard(run_loud):
     code, _, errors = run_loud('import main; main.tf.Session()', LOUD + 'raise ImportError("bad")')
-    assert code == 1 and 'noise of a library' in errors and 'ImportError: bad' in errors
+    assert code == 1
+    assert 'noise of a library' in errors
+    assert 'ImportError: bad' in errors
     code, printed, errors = run_loud('import main; main.tf.Session()', TF_CPP_MIN_LOG_LEVEL='0')
     assert (code, printed, errors) == (0, 'level 0\n', 'noise of a libraryheard\n')
 
@@ -72,7 +75,8 @@ def test_onednn_is_on_unless_the_user_turns_it_off(run_loud, monkeypatch, chosen
     monkeypatch.delenv('TF_ENABLE_ONEDNN_OPTS', raising=False)
     see = LOUD + "\nprint('seen', os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
     code, printed, _ = run_loud('import main; main.tf.Session()', see, **chosen)
-    assert code == 0 and f'seen {used}\n' in printed
+    assert code == 0
+    assert f'seen {used}\n' in printed
 
 
 @pytest.mark.slow

@@ -314,7 +314,8 @@ sys.exit(main.main({[*place[1], '--name', 'nothing']}))"""
 
     with start(5) as process:
         _, errors = process.communicate()
-    assert process.returncode == 2 and 'ended, or silent for 5 s' in errors
+    assert process.returncode == 2
+    assert 'ended, or silent for 5 s' in errors
     with start(300) as process:
         for line in process.stderr:
             if 'waits for the others' in line:
