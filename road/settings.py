@@ -150,11 +150,12 @@ def _add_training(parser):
     add('--sample', action='store_true',
         help='train on drawn scenes with a small encoder, both written to <data-dir>/sample; '
         f'no download; other defaults: {_option_line(SAMPLE_DEFAULTS)}')
-    add('--data-dir', default='data', metavar='DIR', help='folder of the inputs and the cache')
+    add('--data-dir', type=folder, default='data', metavar='DIR',
+        help='folder of the inputs and the cache')
     _add_dataset(add, argparse.SUPPRESS)
     add('--download-kitti', action='store_true',
         help='download KITTI Road if it is missing (0.5 GB; CC BY-NC-SA 3.0, no commercial use)')
-    add('--vgg-dir', metavar='DIR', default=argparse.SUPPRESS,
+    add('--vgg-dir', type=folder, metavar='DIR', default=argparse.SUPPRESS,
         help='the VGG16 graph, made if it is missing (default: <data-dir>/vgg)')
     add('--vgg-weights', metavar='FILE',
         help="make the VGG16 graph from this file, without a download: Keras' VGG16 (.h5), or the "
@@ -203,10 +204,10 @@ def _add_training(parser):
     add('--cache-limit', type=number(float, 0, 1e6), default=20.0, metavar='GIB',
         help='do not cache if it would take more than this')
     add = parser.add_argument_group('output').add_argument
-    add('--runs-dir', default='runs', metavar='DIR', help='folder of the runs')
+    add('--runs-dir', type=folder, default='runs', metavar='DIR', help='folder of the runs')
     add('--name', type=run_name, default=argparse.SUPPRESS,
         help='name of the run (default: fcn8s-YYYYMMDD-HHMMSS)')
-    add('--resume', metavar='RUN', help='resume a stopped run with its own settings; paths may '
+    add('--resume', type=folder, metavar='RUN', help='resume a stopped run with its own settings; paths may '
         'and cache may differ, --epochs may be larger, learning rates and --batch-size smaller')
 
 
@@ -291,10 +292,12 @@ def _add_other(parser, name):
     elif name == 'check':
         add('--data-dir', default='data', metavar='DIR', help='folder that holds data_road and vgg')
         _add_dataset(add, None)
-        add('--vgg-dir', metavar='DIR', help='VGG16 graph (default: <data-dir>/vgg, if it exists)')
+        add('--vgg-dir', type=folder, metavar='DIR',
+            help='VGG16 graph (default: <data-dir>/vgg, if it exists)')
     else:
-        add('run', metavar='RUN', help='a trained run, a folder under runs/')
-        add('--vgg-dir', metavar='DIR', help='the VGG16 graph, if it has moved since the training')
+        add('run', type=folder, metavar='RUN', help='a trained run, a folder under runs/')
+        add('--vgg-dir', type=folder, metavar='DIR',
+            help='the VGG16 graph, if it has moved since the training')
     if name in ('evaluate', 'submit'):
         add('--dataset-dir', metavar='DIR', help='the data set, if it has moved since the training')
     if name == 'evaluate':
@@ -316,7 +319,7 @@ def _add_other(parser, name):
             'N processes')
         add('--no-sound', action='store_true', help='leave the sound out of videos')
     if name == 'export':
-        add('--output', metavar='DIR', help='folder to make (default: RUN/export)')
+        add('--output', type=folder, metavar='DIR', help='folder to make (default: RUN/export)')
 
 
 # --------------------------------------------------------------------------------------- values
@@ -350,6 +353,17 @@ def number(kind, low, high):
         name = 'a whole number' if kind is int else 'a number'
         raise ArgumentTypeError(f'{text!r} is not {name} from {low} to {high}')
     return parse_number
+
+
+def folder(text):
+    """An argparse type: a folder that TensorFlow reads or writes, which takes UTF-8 alone."""
+    path = os.path.abspath(text)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ArgumentTypeError(f'{path!r} is no UTF-8, which TensorFlow needs; rename the folder, '
+                                'or name another one') from None
+    return text
 
 
 def image_size(text):

@@ -130,34 +130,19 @@ def test_l2_is_the_sum_over_the_decoder_kernels_alone(vgg_dir):
     assert nothing == [0, l2]  # where all is ignored the loss is the L2 alone
 
 
-@pytest.mark.parametrize('block, trained, features', [
-    ('none', (), ['pool3', 'pool4', 'dropout_input']),
-    pytest.param('conv5', ('conv5', 'fc'), ['pool3', 'pool4'], marks=pytest.mark.slow),
-    ('conv4', ('conv4', 'conv5', 'fc'), ['pool3']),
-    pytest.param('conv3', ('conv3', 'conv4', 'conv5', 'fc'), ['pool2'],
-                 marks=pytest.mark.slow),
-    ('all', ('conv', 'fc'), ['image_input'])])
-def test_training_changes_the_named_block_and_all_above(vgg_dir, block, trained, features):
-    """To the bit; and feeding the features gives the loss that the image gives.
-
-    Adam's first step moves a weight by the learning rate, whatever the gradient's size.
-    """
-    config = find_device('float32', block).config
-    with main.open_model(vgg_dir, config, train_encoder=block, clip_norm=1.0, encoder_factor=0.1,
-                         ) as (sess, model):
-        assert [tensor.op.name for tensor in model.features] == features
+@pytest.mark.parametrize('block, trained', [
+    ('none', ()), ('conv4', ('conv4', 'conv5', 'fc')), ('all', ('conv', 'fc')),
+    pytest.param('conv5', ('conv5', 'fc'), marks=pytest.mark.slow),
+    pytest.param('conv3', ('conv3', 'conv4', 'conv5', 'fc'), marks=pytest.mark.slow)])
+def test_training_changes_the_named_block_and_all_above(vgg_dir, block, trained):
+    """To the bit. Adam's first step moves a weight by the learning rate, whatever its gradient."""
+    with main.open_model(vgg_dir, find_device('float32', block).config, train_encoder=block,
+                         clip_norm=1.0, encoder_factor=0.1) as (sess, model):
         variables = variables_of(sess, 'conv', 'fc', 'decoder')
         assert len(variables) == 30 + 9
-        inputs = feed(model)
-        image = inputs.pop(model.image_input)
-        values = sess.run(model.features, {model.image_input: image})
-        by_features = {**inputs, model.features: tuple(values)}
-        by_image = {**inputs, model.image_input: image}
-        assert sess.run(model.cross_entropy, by_features) == pytest.approx(
-            sess.run(model.cross_entropy, by_image), rel=1e-5)
         before = sess.run(variables)
         assert all(value.any() for value in before if value.ndim == 4)  # as loaded, not zeros
-        sess.run(model.train_op, by_features)
+        sess.run(model.train_op, feed(model))
         for variable, old, new in zip(variables, before, sess.run(variables)):
             name = variable.op.name
             expected = 1e-2 if name.startswith('decoder') else 1e-3 * name.startswith(trained)

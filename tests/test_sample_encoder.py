@@ -63,32 +63,6 @@ def test_encoder_is_kept_replaced_or_refused(tmp_path, monkeypatch, load_vgg):
 
 
 @pytest.mark.slow
-def test_folded_graph_computes_what_the_normalised_one_computes():
-    """With odd sizes (batch 3, 37x70), and all scales, shifts and moments different."""
-    rng = np.random.default_rng(0)
-    images = rng.uniform(0, 255, [3, 37, 70, 3]).astype(np.float32)
-    start = vgg16.random_weights((3, 5, 7, 6, 4))
-    values, moments = dict(start), {}
-    for name in vgg16.CONVS:
-        size = start[f'{name}/biases'].shape
-        values[f'{name}/scale'] = rng.uniform(0.5, 2, size).astype(np.float32)
-        values[f'{name}/shift'] = rng.normal(0.3, 0.2, size).astype(np.float32)
-        variance = rng.uniform(0.5, 2, size) * (5000 if name == 'conv1_1' else 1)
-        moments[name] = np.float32([rng.normal(0, 0.2, size), variance])
-    with tf.Graph().as_default(), tf.Session() as sess:
-        pools, variables, _ = training.normalised_graph(tf.constant(images), start, moments)
-        for name, variable in variables.items():
-            sess.run(tf.assign(variable, values[name]))
-        expected = sess.run(pools)
-    sizes = np.array([0.3, 7.0, 11.0])
-    folded = pools_of(training.fold(values, moments, sizes), images)
-    for got, pool, size, wanted in zip(folded, expected, sizes, training.POOL_SIZES):
-        pool = pool * (wanted / size)
-        assert pool.max() > 0
-        np.testing.assert_allclose(got, pool, rtol=1e-3, atol=1e-5 * pool.max())
-
-
-@pytest.mark.slow
 def test_training_command_writes_weights_that_load(tmp_path, monkeypatch):
     path = str(tmp_path / 'encoder.npz')
     training.main(['--output', path, '--scenes', '36', '--steps', '200', '--batch-size', '4'])

@@ -22,6 +22,7 @@ from road import settings
     (['--no-cache', '--cache-limit', '2'], 'does nothing with --no-cache'),
     (['--download-kitti', '--dataset', 'camvid'], 'downloads KITTI Road, not camvid'),
     (['predict', 'holiday.jpg'], 'holiday.jpg: nothing to paint; give a run and then'),
+    (['--data-dir', 'caf\udce9'], "caf\\udce9' is no UTF-8"),
     (['--epohcs', '3'], 'did you mean --epochs?'),
     (['predict', 'r', 'x', '--overlya'], 'did you mean --overlay?'),
     (['evaluat', 'x'], "no command 'evaluat'; did you mean evaluate?; the commands are train, ")])

@@ -2,7 +2,6 @@
 
 import glob
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -29,7 +28,6 @@ from road.network.workers import (
     settings_checksum,
 )
 from road.runs.run_folder import Run
-from tests import worker_process
 from tests.results import results
 from tools import launch
 
@@ -153,51 +151,56 @@ def place(scenes_dir, vgg_dir, tmp_path_factory):
 
 
 class Group:
-    """Processes that train a run together; closing it kills those that are left."""
+    """Processes that train a run together; closing it kills those that are left.
 
-    def __init__(self, place, number, name, *options, own=None, timeout=120):
+    own: options of each process; ranks: which are started, all by default.
+    """
+
+    def __init__(self, place, number, name, *options, own=((),) * 3, ranks=None, timeout=120):
         folder, words = place
-        self.folder, self.outputs, self.processes = f'{folder}/{name}', [], []
+        self.folder, self.outputs, self.processes = f'{folder}/{name}', {}, {}
         if '--resume' not in options:
             options = [*words, '--name', name, '--precision', 'float32', *options]
-        context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(['tests.worker_process'])
-        for i, environment in enumerate(launch.environments(number, {})):
-            environment['ROAD_TIMEOUT'] = str(timeout)
-            self.outputs.append(f'{folder}/{name}-{i}.txt')
-            self.processes.append(context.Process(target=worker_process.work, args=(
-                [*options, *(own[i] if own else ())], environment, self.outputs[-1])))
-            self.processes[-1].start()
-        self.addresses = json.loads(environment['TF_CONFIG'])['cluster']['worker']
+        environments = launch.environments(number, {**os.environ, 'ROAD_TIMEOUT': str(timeout)})
+        self.addresses = json.loads(environments[0]['TF_CONFIG'])['cluster']['worker']
+        for rank in ranks or range(number):
+            self.outputs[rank] = f'{folder}/{name}-{rank}.txt'
+            with open(self.outputs[rank], 'w') as file:
+                self.processes[rank] = subprocess.Popen(
+                    [sys.executable, launch.MAIN, *options, *own[rank]], env=environments[rank],
+                    stdout=file, stderr=subprocess.STDOUT)
 
     def codes(self, *ranks):
-        """The exit codes, after all of these have ended."""
-        for i in ranks or range(len(self.processes)):
-            self.processes[i].join(120)
-        return [self.processes[i].exitcode for i in ranks or range(len(self.processes))]
+        """The exit codes, after all of these have ended; negative for a signal."""
+        return [self.processes[rank].wait(120) for rank in ranks or self.processes]
 
     def output(self, rank):
         with open(self.outputs[rank], encoding='utf-8') as file:
             return file.read()
 
     def signal(self, rank, number):
-        os.kill(self.processes[rank].pid, number)
+        self.processes[rank].send_signal(number)
+
+    def wait_for(self, happened):
+        """Until happened() is true."""
+        for _ in range(2400):
+            for rank, process in self.processes.items():
+                assert process.poll() is None, self.output(rank)
+            if happened():
+                return
+            time.sleep(0.05)
 
     def wait_for_epoch(self):
         """Until the first epoch is written; most are still to come."""
-        for _ in range(2400):
-            assert all(process.is_alive() for process in self.processes), self.output(0)
-            time.sleep(0.05)
-            if os.path.exists(f'{self.folder}/metrics.csv') and epochs(self.folder):
-                return
+        self.wait_for(lambda: os.path.exists(f'{self.folder}/metrics.csv') and epochs(self.folder))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for process in self.processes:
+        for process in self.processes.values():
             process.kill()
-            process.join()
+            process.wait()
 
 
 def epochs(folder):
@@ -302,25 +305,12 @@ def test_bfloat16_and_processes_that_differ(place):
 
 @slow
 def test_second_process_alone_ends_by_timeout_or_ctrl_c(place):
-    """In real processes, whose interpreters end too."""
-    code = f"""
-import sys, main
-sys.exit(main.main({[*place[1], '--name', 'nothing']}))"""
-    environment = {**os.environ, **launch.environments(2, {})[1]}
-
-    def start(timeout):
-        return subprocess.Popen([sys.executable, '-c', code], stderr=subprocess.PIPE, text=True,
-                                env={**environment, 'ROAD_TIMEOUT': str(timeout)})
-
-    with start(5) as process:
-        _, errors = process.communicate()
-    assert process.returncode == 2
-    assert 'ended, or silent for 5 s' in errors
-    with start(300) as process:
-        for line in process.stderr:
-            if 'waits for the others' in line:
-                break
+    with Group(place, 2, 'nothing', ranks=[1], timeout=5) as group:
+        assert group.codes() == [2]
+        assert 'ended, or silent for 5 s' in group.output(1)
+    with Group(place, 2, 'nothing', ranks=[1]) as group:
+        group.wait_for(lambda: 'waits for the others' in group.output(1))
         time.sleep(2)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-    assert not os.path.exists(f'{place[0]}/nothing')
+        group.signal(1, signal.SIGINT)
+        assert group.codes() == [130]
+    assert not os.path.exists(group.folder)
