@@ -207,8 +207,9 @@ def _add_training(parser):
     add('--runs-dir', type=folder, default='runs', metavar='DIR', help='folder of the runs')
     add('--name', type=run_name, default=argparse.SUPPRESS,
         help='name of the run (default: fcn8s-YYYYMMDD-HHMMSS)')
-    add('--resume', type=folder, metavar='RUN', help='resume a stopped run with its own settings; paths may '
-        'and cache may differ, --epochs may be larger, learning rates and --batch-size smaller')
+    add('--resume', type=folder, metavar='RUN',
+        help='resume a stopped run with its own settings; paths and cache may differ, --epochs may '
+        'be larger, learning rates and --batch-size smaller')
 
 
 def _add_dataset(add, default):

@@ -118,7 +118,7 @@ def test_frozen_encoder_is_refused_with_the_reason(monkeypatch):
 def test_only_what_waits_for_others_ends_with_them():
     """After its last step process 0 goes on alone: an image may take it longer than 5 seconds."""
     addresses = json.loads(launch.environments(2, {})[0]['TF_CONFIG'])['cluster']['worker']
-    args = SimpleNamespace(runs_dir='none', name='none', train_encoder='all')
+    args = SimpleNamespace(runs_dir='none', name=None, train_encoder='all')
     workers = Workers(addresses, 0)
     workers.start(args, find_device('float32'))
     workers.alive.add(addresses[1])  # where nobody listens now
