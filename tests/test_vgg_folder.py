@@ -23,7 +23,6 @@ def sources(server, vgg_dir, tmp_path, monkeypatch):
     """Both downloads in small: Keras' file has the weights of seed 1, the zip those of vgg_dir."""
     served = tmp_path / 'served'
     shutil.make_archive(served / 'vgg', 'zip', os.path.dirname(vgg_dir), 'vgg')
-    monkeypatch.setattr(vgg16, 'WIDTHS', vgg16.NARROW_WIDTHS)
     write_weights(served / 'weights.npz', seed=1)
     with zipfile.ZipFile(served / 'bad.zip', 'w') as file:
         file.writestr('vgg/readme', 'no graph')

@@ -99,9 +99,7 @@ def test_every_layout_keras_writes(keras, monkeypatch, tmp_path, layout, name, k
     ('conv2d_{}', 13, None),  # a second model in Keras: conv2d_9 comes before conv2d_10
     ('conv2d_{}', 16, 'it holds 16 convolutions, expected 13'),  # VGG19
     ('{}/other', 13, 'the names of its layers have no numbers that tell their order')])
-def test_convolutions_are_taken_in_the_order_of_their_numbers(monkeypatch, tmp_path, name, count,
-                                                              complaint):
-    monkeypatch.setattr(vgg16, 'WIDTHS', (3, 3, 3, 3, 3))
+def test_convolutions_are_taken_in_the_order_of_their_numbers(tmp_path, name, count, complaint):
     with h5py.File(tmp_path / 'a.h5', 'w') as file:
         for i in range(count):
             file[f'{name.format(i + 5)}/kernel'] = np.full((3, 3, 3, 3), i)

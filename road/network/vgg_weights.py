@@ -33,7 +33,7 @@ def read_weights(path):
     Returns:
         dict of float32 arrays: `conv1_1/filter` [3, 3, 3, 64], `conv1_1/biases` [64] and so on;
         with a top also `fc6/weights` [7, 7, 512, 4096], `fc6/biases`, `fc7/weights`
-        [1, 1, 4096, 4096], `fc7/biases`. A SavedModel may have other numbers of channels.
+        [1, 1, 4096, 4096], `fc7/biases`. The numbers of channels may be others.
     Raises:
         InputError: there is no such file; Damaged: it cannot be read, or is not VGG16.
     """
@@ -47,7 +47,7 @@ def read_weights(path):
             weights = _read_saved_model(path)
         else:
             weights = _read_keras(path) if ending == '.h5' else _read_npz(path)
-        _check(weights, own_widths=is_folder)
+        _check(weights)
     except MemoryError:
         raise
     except Exception as error:  # what is raised on damaged bytes is not documented
@@ -60,14 +60,11 @@ def read_weights(path):
     return weights
 
 
-def _check(weights, own_widths):
-    """Raise ValueError if a value is not finite, or a shape not VGG16's, of its own widths or not.
-    """
-    widths = fc_width = None
+def _check(weights):
+    """Raise ValueError if shapes do not fit each other, or values are not finite."""
     with_top = 'fc6/weights' in weights
-    if own_widths:
-        widths = [len(weights[f'conv{block}_1/biases']) for block in range(1, 6)]
-        fc_width = len(weights['fc6/biases']) if with_top else None
+    widths = [len(weights[f'conv{block}_1/biases']) for block in range(1, 6)]
+    fc_width = len(weights['fc6/biases']) if with_top else None
     for name, shape in shapes(with_top, widths, fc_width).items():
         found = weights[name]
         if found.shape != shape:
