@@ -356,23 +356,23 @@ def open_run(folder, vgg_dir=None):
 
 
 def main(argv=None):
-    """Run a command line; return the exit code: 0, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
+    """Run a command line; return the exit code: 0, 2 bad input, 130 Ctrl-C, 143 terminated."""
     command, args = settings.parse(sys.argv[1:] if argv is None else argv)
-    try:
-        with stoppable():
+    with stoppable():
+        try:
             if command == 'train':
                 train(args)
             else:
                 importlib.import_module(f'road.commands.{command}').run(args, open_run)
-    except KeyboardInterrupt as stop:
-        print('Stopped', file=sys.stderr)
-        return 143 if isinstance(stop, Terminated) else 130
-    except Exception as error:
-        line = errors.describe(error, vars(args))
-        if line is None or args.debug:
-            raise
-        print(f'Error: {line}', file=sys.stderr)
-        return 2
+        except KeyboardInterrupt as stop:
+            print('Stopped', file=sys.stderr)
+            return 143 if isinstance(stop, Terminated) else 130
+        except Exception as error:
+            line = errors.describe(error, vars(args))
+            if line is None or args.debug:
+                raise
+            print(f'Error: {line}', file=sys.stderr)
+            return 2
     return 0
 
 

@@ -1,6 +1,19 @@
 """The one exception for what the user can put right, and how every error becomes one line."""
 
+import errno
+import os
 import re
+from contextlib import contextmanager
+
+# What helps, by the system's words: TensorFlow's errors have them, but no number.
+CURES = {os.strerror(number): cure for cure, *numbers in (
+    ('make room on the disk', errno.ENOSPC, errno.EDQUOT),
+    ('give permission, or name another folder', errno.EACCES, errno.EPERM),
+    ('name a folder that can be written', errno.EROFS),
+    ('move it away, or name another folder', errno.EEXIST, errno.EISDIR, errno.ENOTDIR),
+    ('choose a shorter name', errno.ENAMETOOLONG),
+    ('raise the limit, as with ulimit -n 4096', errno.EMFILE),
+    ('close other programs', errno.ENOMEM)) for number in numbers}
 
 
 class InputError(Exception):
@@ -14,13 +27,20 @@ class InputError(Exception):
         super().__init__(''.join(letter if letter.isprintable() else '?' for letter in message))
 
 
-def cannot_write(path, error, cure='earlier epochs are kept. Make room or give permission, then '
-                 'use --resume'):
-    """The InputError for what could not be written.
+@contextmanager
+def writing(path):
+    """Raise an OSError that names `path` when the system or TensorFlow cannot write."""
+    try:
+        yield
+    except Exception as error:
+        # by name, because TensorFlow may not be imported
+        if isinstance(error, OSError) or type(error).__module__.startswith('tensorflow.'):
+            raise OSError(None, reason(error), path) from error
+        raise
 
-    Args:
-        error: an OSError, or TensorFlow's own kind; ResourceExhaustedError is then a full disk.
-    """
+
+def cannot_write(path, error, cure):
+    """The InputError for what could not be written; error: an OSError, or TensorFlow's own kind."""
     return InputError(f'{path}: cannot be written ({reason(error)}); {cure}')
 
 
@@ -44,24 +64,32 @@ def describe(error, settings):
     """One line for an error that the user can do something about; None for a fault of the program.
 
     Args:
-        settings: dict of the options in force; image_size and batch_size are named if memory ends.
+        settings: dict of the options given: if memory ends, those that take much of it are named.
     """
     if isinstance(error, InputError):
         return str(error)
-    if isinstance(error, OSError):  # names the file
-        return f'{error.filename}: {error.strerror}' if error.filename else str(error)
+    if isinstance(error, OSError):
+        line = reason(error)
+        if line in CURES:
+            line = f'{line}; {CURES[line]}'
+        return f'{error.filename}: {line}' if error.filename else line
     # by name, because TensorFlow may not be imported
     if isinstance(error, MemoryError) or type(error).__name__ == 'ResourceExhaustedError':
-        if 'No space left on device' in str(error):  # TensorFlow's error for a full disk too
-            return 'the disk is full; make room'
-        if 'Too many open files' in str(error):
-            return 'too many files are open; raise the limit, as with ulimit -n 4096'
-        size = ''
-        if 'image_size' in settings:
-            size = ' at image size {}x{}'.format(*settings['image_size'])
-        if 'batch_size' not in settings:
-            return (f'out of memory{size}; close other programs, or use a run trained at a smaller '
-                    '--image-size')
-        return (f'out of memory{size} and batch size {settings["batch_size"]}; lower --batch-size, '
-                'then --image-size (half the height and width takes a quarter)')
+        for words, cure in CURES.items():  # TensorFlow's error for a full disk and open files too
+            if words in str(error):
+                return f'{words}; {cure}'
+        return _out_of_memory(settings)
     return None
+
+
+def _out_of_memory(settings):
+    if settings.get('full_size'):
+        return 'out of memory; leave out --full-size, or make the images smaller'
+    if settings.get('resume'):
+        return 'out of memory; close other programs, or resume with a smaller --batch-size'
+    if 'batch_size' in settings:
+        height, width = settings['image_size']
+        return (f'out of memory at image size {height}x{width} and batch size '
+                f'{settings["batch_size"]}; lower --batch-size, then --image-size (half the height '
+                'and width takes a quarter)')
+    return 'out of memory; close other programs, or use a run trained at a smaller --image-size'

@@ -52,13 +52,26 @@ def _has_ended(host, process, path):
     return False
 
 
+def _rename(error, temporary, path):
+    """Let an OSError name `path`, which the user knows, in place of the temporary path."""
+    named = str(error.filename or temporary)  # a failed write names nothing
+    if named.startswith(temporary):
+        error.filename = f'{path}{named.removeprefix(temporary)}'
+
+
 @contextmanager
 def atomic_path(path):
-    """Yield a temporary path beside `path`, which replaces `path` unless an exception is raised."""
+    """Yield a temporary path beside `path`, which replaces `path` unless an exception is raised.
+
+    An OSError names `path`.
+    """
     temporary = _temporary(path)
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        _rename(error, temporary, path)
+        raise
     finally:
         with suppress(OSError):
             os.remove(temporary)
@@ -69,7 +82,7 @@ def atomic_folder(folder, replace=True):
     """Yield an empty temporary folder beside `folder`, which gets that name at the end.
 
     A folder that exists is replaced, or, with replace=False, an error. After an exception the
-    temporary folder is removed and `folder` is as it was. Raises OSError.
+    temporary folder is removed and `folder` is as it was. An OSError names `folder`.
     """
     temporary, former = _temporary(folder), _temporary(folder)
     try:
@@ -85,6 +98,9 @@ def atomic_folder(folder, replace=True):
                 os.rename(former, folder)
             raise
         shutil.rmtree(former, ignore_errors=True)
+    except OSError as error:
+        _rename(error, temporary, folder)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

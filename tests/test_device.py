@@ -8,7 +8,6 @@ from unittest.mock import Mock
 
 import pytest
 
-from road import errors
 from road.files import read_json
 from road.network import device
 from road.network.tf1 import tf
@@ -94,14 +93,6 @@ assert main.main({[*words, '--train-encoder', 'conv5', '--name', 'two']}) == 0
 def test_bfloat16_is_not_assumed_where_the_processor_is_unknown(monkeypatch):
     monkeypatch.setattr('builtins.open', Mock(side_effect=OSError))
     assert not device.cpu_has_bfloat16()
-
-
-@pytest.mark.parametrize('reason, told', [
-    ('No space left on device', 'disk is full'), ('Too many open files', 'files are open')])
-def test_other_limits_are_not_called_out_of_memory(reason, told):
-    described = errors.describe(tf.errors.ResourceExhaustedError(None, None, f'x; {reason}'), {})
-    assert told in described
-    assert 'memory' not in described
 
 
 def test_environment_records_what_scores_may_depend_on():

@@ -10,14 +10,12 @@ does: it resizes the image and brightens it, runs the network, and resizes the c
 from __future__ import annotations  # so that annotations do not import TensorFlow
 
 import os
-import statistics
-import timeit
 
 import numpy as np
 
 from road import files
 from road.data.images import STRIDE, network_shape
-from road.errors import cannot_write
+from road.errors import writing
 from road.network.tf1 import tf
 
 TAG = 'serve'  # tf.saved_model.SERVING
@@ -85,33 +83,15 @@ def save(frozen, image_shape, light, folder, readme):
     """Write the SavedModel and README.txt (the text readme), complete or not at all.
 
     image_shape and light are those of build_graph.
-    A folder that exists is replaced. Raises InputError if it cannot be written.
+    A folder that exists is replaced. Raises OSError if it cannot be written.
     """
     config = tf.ConfigProto(device_count={'GPU': 0})  # nothing is computed
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
         images, outputs = build_graph(frozen, image_shape, light)
         signature = tf.saved_model.predict_signature_def({'images': images}, outputs)
-        try:
-            with files.atomic_folder(folder) as temporary:
-                builder = tf.saved_model.Builder(temporary)
-                builder.add_meta_graph_and_variables(sess, [TAG], {'serving_default': signature},
-                                                     strip_default_attrs=True)
-                builder.save()
-                files.write_text(os.path.join(temporary, 'README.txt'), readme)
-        # TensorFlow raises ResourceExhaustedError for a full disk; memory is not needed here
-        except (OSError, tf.errors.OpError) as error:
-            raise cannot_write(folder, error, 'make room or give permission, or name another '
-                               'folder with --output') from error
-
-
-def size_and_speed(folder):
-    """(bytes of an export on disk, median seconds for an image of 375x1242)."""
-    size = sum(os.path.getsize(os.path.join(root, name))
-               for root, _, names in os.walk(folder) for name in names)
-    fed = {'images:0': np.zeros([1, 375, 1242, 3], np.uint8)}
-    config = tf.ConfigProto(gpu_options=tf.GPUOptions(allow_growth=True))
-    with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        served = tf.saved_model.loader.load(sess, [TAG], folder).signature_def['serving_default']
-        fetched = [output.name for output in served.outputs.values()]
-        seconds = timeit.repeat(lambda: sess.run(fetched, fed), number=1, repeat=6)
-    return size, statistics.median(seconds[1:])  # the first run is slower: it sets the graph up
+        with writing(folder), files.atomic_folder(folder) as temporary:
+            builder = tf.saved_model.Builder(temporary)
+            builder.add_meta_graph_and_variables(sess, [TAG], {'serving_default': signature},
+                                                 strip_default_attrs=True)
+            builder.save()
+            files.write_text(os.path.join(temporary, 'README.txt'), readme)

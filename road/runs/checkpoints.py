@@ -6,26 +6,17 @@ process killed in between leaves the old checkpoint or the new one.
 """
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from road import files
-from road.errors import InputError, cannot_write
+from road.errors import InputError, writing
 from road.network.tf1 import tf
-
-
-@contextmanager
-def writing(path):
-    """Raise InputError with `path` in it when the system or TensorFlow cannot write."""
-    try:
-        yield
-    except (OSError, tf.errors.OpError) as error:
-        raise cannot_write(path, error) from error
 
 
 def save(folder, saver, sess, state):
     """Save the session's variables and `state`, a dict for JSON with an int `epoch`, a new one.
 
-    Raises InputError if they cannot be written; the old checkpoint is kept.
+    Raises OSError if they cannot be written; the old checkpoint is kept.
     """
     with writing(folder):
         os.makedirs(folder, exist_ok=True)

@@ -1,13 +1,16 @@
 """The log of a run, log.txt; and how a process ends when it is told to stop."""
 
 import contextlib
+import errno
 import io
 import os
 import shlex
 import signal
 import sys
+import threading
 
-from road.errors import InputError, cannot_write
+from road.errors import InputError, describe, writing
+from road.runs import checkpoints
 
 try:
     import fcntl
@@ -16,38 +19,67 @@ except ImportError:  # not on Windows
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came."""
+    """SIGTERM came, or SIGHUP: the terminal was closed."""
+
+
+class _Screen:
+    """A standard stream; what is printed after its reader has ended, as head does, is dropped."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        if hasattr(stream, 'reconfigure'):
+            stream.reconfigure(errors='replace')  # what cp1252 lacks becomes a question mark
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        return self._call('write', text)
+
+    def flush(self):
+        self._call('flush')
+
+    def _call(self, method, *args):
+        try:
+            return getattr(self.stream, method)(*args)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
+                raise
+            # not the stream alone: Python writes what waits in it once more at the end
+            with open(os.devnull, 'w') as nowhere:
+                os.dup2(nowhere.fileno(), self.stream.fileno())
 
 
 @contextlib.contextmanager
 def stoppable():
-    """SIGTERM raises Terminated within, as Ctrl-C raises KeyboardInterrupt.
+    """SIGTERM and SIGHUP raise Terminated within, as Ctrl-C raises KeyboardInterrupt.
 
-    Printing does not fail: what a stream in cp1252 cannot encode becomes a question mark, and a
-    pipe whose reader has ended, as head does, is written to no more.
+    Printing does not fail where the screen cannot show a letter or is there no more.
     """
     def terminate(*_):
         raise Terminated
 
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, 'reconfigure'):
-            stream.reconfigure(errors='replace')
-    before = signal.signal(signal.SIGTERM, terminate)
+    streams, handlers = (sys.stdout, sys.stderr), {}
+    if threading.current_thread() is threading.main_thread():  # no other thread can set them
+        for name in ('SIGTERM', 'SIGHUP'):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number and signal.getsignal(number) != signal.SIG_IGN:  # which nohup sets
+                handlers[number] = signal.signal(number, terminate)
+    sys.stdout, sys.stderr = (stream and _Screen(stream) for stream in streams)
     try:
         yield
-        print(end='', flush=True)
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, 'w', encoding='utf-8')
-        os.dup2(sys.stdout.fileno(), 1)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        print(end='', flush=True)
+        sys.stdout, sys.stderr = streams
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class Log(io.TextIOBase):
     """Copies what is printed within: to memory at first, to <folder>/log.txt once it is attached.
 
     Progress bars go to stderr and are not copied. After an error the last line of the log is the
-    error; after an interruption it says how to resume.
+    error; after an interruption, or where something could not be written, how to resume.
 
     Args:
         is_chief: False prints and writes nothing: of processes that train as one, the chief does.
@@ -66,51 +98,58 @@ class Log(io.TextIOBase):
     def attach(self, folder):
         """Write the text so far, and from now on, to log.txt, and the command to command.txt.
 
-        The run folder is locked to the end. Raises InputError if it cannot be written or another
-        process is using it.
+        The run folder is locked to the end. Raises OSError if it cannot be written, and InputError
+        if another process is using it.
         """
         if not self.is_chief:
             return
         path = os.path.join(folder, 'log.txt')
-        try:
+        with writing(path):
             file = open(path, 'a', encoding='utf-8', errors='replace', buffering=1)
-            try:
-                if fcntl:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.close()
-                raise InputError(f'{folder}: another process is using this run folder; wait until '
-                                 'it ends, or end it') from error
-            except OSError as error:  # Lustre, some NFS and FUSE mounts
-                print(f'Warning: {folder}: files cannot be locked there ({error.strerror}); do not '
-                      'resume this run while this process runs')
+            _lock(file, folder)
             file.write(self.copy.getvalue())
             with open(os.path.join(folder, 'command.txt'), 'a', encoding='utf-8',
                       errors='surrogateescape') as commands:
                 commands.write(shlex.join(['python', *sys.argv]) + '\n')
-        except OSError as error:
-            raise cannot_write(path, error) from error
         self.copy, self.folder = file, folder
 
     def write(self, text):
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or None
-            self.screen.write(text)
-        try:
+        if self.screen:
+            with contextlib.suppress(OSError):  # the log has it too
+                self.screen.write(text)
+        with writing(getattr(self.copy, 'name', None)):
             self.copy.write(text)
-        except OSError as error:
-            raise cannot_write(self.copy.name, error) from error
         return len(text)
 
     def flush(self):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            self.screen.flush()
+        if self.screen:
+            with contextlib.suppress(OSError):
+                self.screen.flush()
 
     def __exit__(self, kind, error, trace):
-        with contextlib.suppress(OSError, InputError):  # the error may be a full disk
+        with contextlib.suppress(OSError):  # the error may be a full disk
             if isinstance(error, Exception):
-                self.copy.write(f'Error: {str(error) or kind.__name__}\n')
-            elif isinstance(error, KeyboardInterrupt) and self.folder:
-                print('The last finished epoch is kept. To continue: python main.py --resume '
-                      f'{self.folder}', flush=True)
+                self.copy.write(f'Error: {describe(error, {}) or kind.__name__}\n')
+            if self.folder and isinstance(error, (KeyboardInterrupt, OSError)):
+                kept = 'No epoch is finished.'
+                if checkpoints.exists(os.path.join(self.folder, 'checkpoints', 'last')):
+                    kept = 'The last finished epoch is kept.'
+                print(f'{kept} To continue: python main.py --resume {shlex.quote(self.folder)}',
+                      flush=True)
             self.copy.close()
         self.redirection.__exit__(kind, error, trace)
+
+
+def _lock(file, folder):
+    """Lock the open log of a run folder for this process; it is unlocked when it is closed."""
+    if not fcntl:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise InputError(f'{folder}: another process is using this run folder; wait until it ends, '
+                         'or end it') from error
+    except OSError as error:  # Lustre, some NFS and FUSE mounts
+        print(f'Warning: {folder}: files cannot be locked there ({error.strerror}); do not resume '
+              'this run while this process runs')

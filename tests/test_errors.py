@@ -1,0 +1,82 @@
+"""Errors of the system as one line, with the user's path and a cure."""
+
+import errno
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+import main
+from road import errors
+from road.files import atomic_folder, atomic_path
+from road.network.tf1 import tf
+from road.runs.painting import write_png
+
+EXHAUSTED = tf.errors.ResourceExhaustedError
+CUT = 'SaveV2 failed:\n  /a/.road-1/x.index; {}\n  more'
+
+
+@pytest.mark.parametrize('error, settings, line', [
+    (OSError(errno.EACCES, os.strerror(errno.EACCES), 'a'), {},
+     'a: Permission denied; give permission, or name another folder'),
+    (OSError(errno.EROFS, os.strerror(errno.EROFS), 'a'), {},
+     'a: Read-only file system; name a folder that can be written'),
+    (OSError(errno.EIO, 'Input/output error', 'a'), {}, 'a: Input/output error'),
+    (OSError('no such host'), {}, 'no such host'),
+    (EXHAUSTED(None, None, CUT.format('No space left on device')), {},
+     'No space left on device; make room on the disk'),
+    (EXHAUSTED(None, None, CUT.format('Too many open files')), {'batch_size': 1},
+     'Too many open files; raise the limit, as with ulimit -n 4096'),
+    (EXHAUSTED(None, None, 'OOM'), {'full_size': True},
+     'out of memory; leave out --full-size, or make the images smaller'),
+    (MemoryError(), {'full_size': False},
+     'out of memory; close other programs, or use a run trained at a smaller --image-size'),
+    (MemoryError(), {'resume': 'runs/x'},
+     'out of memory; close other programs, or resume with a smaller --batch-size'),
+    (ZeroDivisionError(), {}, None)])
+def test_what_the_user_can_mend_is_one_line(error, settings, line):
+    assert errors.describe(error, settings) == line
+
+
+@pytest.mark.parametrize('raised', [OSError(errno.ENOSPC, 'No space'), EXHAUSTED(
+    None, None, CUT.format('No space'))])
+def test_writing_names_the_path_for_the_system_and_tensorflow(raised):
+    with pytest.raises(OSError) as found, errors.writing('runs/x'):
+        raise raised
+    assert errors.describe(found.value, {}) == 'runs/x: No space'
+
+
+def test_temporary_paths_are_not_named(tmp_path):
+    folder = str(tmp_path / 'folder')
+    with pytest.raises(OSError) as found:
+        with atomic_folder(folder) as temporary:
+            with atomic_path(os.path.join(temporary, 'a.png')):
+                raise OSError(errno.ENOSPC, 'No space')  # a failed write names no file
+    assert found.value.filename == os.path.join(folder, 'a.png')
+    with pytest.raises(OSError) as found, atomic_path(folder):
+        raise OSError(errno.ENOENT, 'No such file', 'other.png')
+    assert found.value.filename == 'other.png'
+
+
+@pytest.mark.usefixtures('opened_run')
+@pytest.mark.parametrize('words, written', [
+    (['evaluate'], 'evaluation-validation.json'), (['submit'], 'submission.zip'),
+    (['export'], 'export'), (['predict', 'a.png'], 'predictions/a.png')])
+def test_full_disk_names_what_was_to_be_written(trained_run, tmp_path, monkeypatch, capsys, words,
+                                                written):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, 'No space left on device', source)
+
+    run = shutil.copytree(trained_run, tmp_path / 'run')
+    write_png(str(tmp_path / 'a.png'), np.zeros((9, 16, 3), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    for name in ('replace', 'rename'):
+        monkeypatch.setattr(os, name, full)
+    command, *inputs = words
+    assert main.main([command, str(run), *inputs]) == 2
+    error = capsys.readouterr().err.split('\n')[-2]
+    assert error.startswith(f'Error: {run}/{written}: ')
+    assert 'No space left on device' in error
+    assert error.endswith('; make room on the disk')
+    assert not any('.road-' in name for _, _, names in os.walk(run) for name in names)
