@@ -1,7 +1,9 @@
-"""What two runs of the same settings must share."""
+"""What two runs of the same settings must share; and probabilities of two classes."""
 
 import csv
 from pathlib import Path
+
+import numpy as np
 
 from road.runs.metrics import TIMES
 
@@ -14,3 +16,8 @@ def results(run):
     assert len(paths) > 2
     return {'metrics.csv': rows,
             **{str(path.relative_to(run)): path.read_bytes() for path in paths}}
+
+
+def of_road(confidence):
+    """Probabilities float32 [..., 2] for the probability of road."""
+    return np.stack([np.subtract(1, confidence), confidence], axis=-1).astype(np.float32)

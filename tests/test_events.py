@@ -12,6 +12,7 @@ from road.data.dataset import Frame
 from road.files import read_json
 from road.network.tf1 import tf
 from road.runs.events import Events
+from tests.results import of_road
 
 
 def test_events_hold_metrics_and_pictures_but_no_graph(trained_run):
@@ -49,8 +50,13 @@ def test_events_of_classes_show_label_and_prediction_in_their_colours(classes_ru
 @pytest.mark.parametrize('shape', [(1, 8), (8, 1), (1, 1)])
 def test_pictures_of_one_row_or_column_are_shown(tmp_path, shape):
     iio.imwrite(tmp_path / 'a.png', np.zeros((*shape, 3), np.uint8))
-    frame, label = Frame('a', str(tmp_path / 'a.png')), np.zeros(shape, np.uint8)
+    output = Frame('a', str(tmp_path / 'a.png')), np.zeros(shape, np.uint8), of_road(np.ones(shape))
     with tf.Graph().as_default():
-        events = Events(str(tmp_path), 1)
-        events.add_pictures(1, [(frame, label, np.zeros(shape, np.float32))], kitti.CLASSES)
+        events = Events(str(tmp_path / 'events'), 1)
+        events.add_pictures(1, [output], kitti.CLASSES)
         events.close()
+    path, = glob.glob(f'{tmp_path}/events/*')
+    shown = [value.image for event in tf.train.summary_iterator(path)
+             for value in event.summary.value]
+    assert len(shown) == 1
+    assert iio.imread(shown[0].encoded_image_string)[-1, 0].tolist() == [255] * 3

@@ -11,10 +11,11 @@ from road.data import camvid, kitti
 from road.data.dataset import Frame
 from road.runs import figures, painting
 from road.runs.metrics import columns
+from tests.results import of_road
 
 
-def make_run(folder, classes, images, shape):
-    """A run folder with painted test images, and rows of two epochs: (run, rows)."""
+def draw(folder, classes, images, shape, outputs=()):
+    """Draw the figures of a run of two epochs without scores, with so many painted test images."""
     for i in range(images):
         image = folder / 'images' / ('city' if i % 2 else '') / f'{i}.png'
         image.parent.mkdir(parents=True, exist_ok=True)
@@ -22,60 +23,52 @@ def make_run(folder, classes, images, shape):
         iio.imwrite(image, painting.add_legend(painted, classes))
     rows = [dict.fromkeys(columns(len(classes)), math.nan) | {'epoch': epoch, 'l2': 0.5}
             for epoch in (1, 2)]
-    return SimpleNamespace(folder=str(folder), classes=classes), rows
+    figures.draw(SimpleNamespace(folder=str(folder), classes=classes), rows, outputs)
 
 
 @pytest.mark.parametrize('images', [0, 70])
 def test_contact_sheet_and_gif(tmp_path, images):
-    folder = tmp_path / 'run[1]'  # not a pattern
-    folder.mkdir()
-    (folder / 'images/folder.png').mkdir(parents=True)
-    run, rows = make_run(folder, kitti.CLASSES, images, (9, 16))
+    folder = tmp_path / 'run[1]$x^$'  # no pattern, no formula
+    (folder / 'images' / 'folder.png').mkdir(parents=True)
     iio.imwrite(tmp_path / 'image.png', np.zeros((9, 16, 3), np.uint8))
     frame, road = Frame('um_0', str(tmp_path / 'image.png')), np.eye(9, 16) > 0
-    outputs = [(frame, np.uint8(road & (i > 0)), road * np.float32(0.1 * i)) for i in range(6)]
-    figures.draw(run, rows, outputs)
+    outputs = [(frame, np.uint8(road & (i > 0)), of_road(road * 0.1 * i)) for i in range(6)]
+    draw(folder, kitti.CLASSES, images, (9, 16), outputs)
     sheet = iio.imread(folder / 'contact_sheet.png')
     # tiles of 400x225, as the images are 16:9
-    assert sheet.shape == (6 + (225 + 22) * (7 if images else 1), 6 + 406 * 4, 3)
-    assert (folder / 'curves.png').exists() and (folder / 'road.gif').exists() == bool(images)
+    assert sheet.shape == (6 + (225 + 24) * (7 if images else 1), 6 + 406 * 4, 3)
+    assert (folder / 'curves.png').exists()
+    assert (folder / 'road.gif').exists() == bool(images)
     if images:
-        gif = iio.imread(folder / 'road.gif')
-        assert gif.shape[:3] == (figures.GIF_FRAMES, 233, 414)
+        assert iio.imread(folder / 'road.gif').shape[:3] == (figures.GIF_FRAMES, 233, 414)
 
 
 def test_contact_sheet_of_classes_has_one_legend(tmp_path):
     """The legends of the test images are cut off before they become tiles."""
-    run, rows = make_run(tmp_path, camvid.CLASSES, 3, (60, 80))
-    figures.draw(run, rows, [])
+    draw(tmp_path, camvid.CLASSES, 3, (60, 80))
     sheet = iio.imread(tmp_path / 'contact_sheet.png')
     legend = painting.legend(camvid.CLASSES, sheet.shape[1])
-    assert len(sheet) == 6 + 300 + 22 + len(legend)
+    assert len(sheet) == 6 + 300 + 24 + len(legend)
     np.testing.assert_array_equal(sheet[-len(legend):], legend)
-    assert (sheet[22:322, 6:406] == 0).all() and (sheet[22:322, 412:812] == 6).all()
+    assert (sheet[24:324, 6:406] == 0).all()
+    assert (sheet[24:324, 412:812] == 6).all()
     legend = painting.legend(camvid.CLASSES, 414)
     assert iio.imread(tmp_path / 'road.gif').shape[1:3] == (310 + len(legend), 414)
 
 
-def test_best_and_worst_frames_are_marked(tmp_path, monkeypatch):
+def test_best_and_worst_frames_are_marked(tmp_path):
     """By the mean IoU of the frame, over the classes that are in it."""
-    label = np.uint8([[0, 0, 1, 1, 2, 2, 255, 255]])
+    label, image = np.uint8([[0, 0, 1, 1, 2, 2, 255, 255]]), np.zeros((1, 8, 3), np.uint8)
+    iio.imwrite(tmp_path / 'image.png', image)
     outputs = []
     for name, right in (('half', 4), ('all', 8), ('none', 0), ('most', 5), ('few', 2)):
         found = np.where(np.arange(8) < right, label[0] % 255, 10)
         probabilities = np.eye(11, dtype=np.float32)[found][None]
-        frame = Frame(name, str(tmp_path / 'image.png'))
-        outputs.append((frame, label, probabilities))
-    outputs.insert(2, (frame, np.full_like(label, 255), probabilities))  # has no score
-    iio.imwrite(tmp_path / 'image.png', np.zeros((1, 8, 3), np.uint8))
-    run, rows = make_run(tmp_path, camvid.CLASSES, 0, (1, 8))
-    sheets = []
-    monkeypatch.setattr(figures, 'draw_contact_sheet', lambda *args: sheets.append(args))
-    figures.draw(run, rows, iter(outputs))
-    marked = sheets[0][1]
+        outputs.append((Frame(name, str(tmp_path / 'image.png')), label, probabilities))
+    outputs.insert(2, (outputs[0][0], np.full_like(label, 255), probabilities))  # has no score
+    marked = figures.best_and_worst(iter(outputs), camvid.CLASSES)
     assert [text for text, _ in marked] == [
         'worst: validation none, mean IoU 0.0%', 'worst: validation few, mean IoU 25.0%',
         'best: validation most, mean IoU 62.5%', 'best: validation all, mean IoU 100.0%']
-    np.testing.assert_array_equal(
-        marked[3][1], painting.paint(np.zeros((1, 8, 3), np.uint8), outputs[1][2],
-                                     classes=camvid.CLASSES))
+    expected = painting.paint(image, outputs[1][2], classes=camvid.CLASSES)
+    np.testing.assert_array_equal(marked[3][1], expected)

@@ -2,39 +2,15 @@
 
 import imageio.v3 as iio
 import numpy as np
+import pytest
 
-from road.data import camvid
+from road.data import camvid, kitti
 from road.data.dataset import Class
 from road.runs import painting
+from tests.results import of_road
 
 IMAGE = np.full((5, 6, 3), 100, np.uint8)
-CONFIDENCE = np.pad(np.full((3, 3), 0.9, np.float32), ((1, 1), (1, 2)))
-
-
-def test_tint_is_as_strong_as_the_confidence():
-    confidence = np.array([[0.0, 0.5, 1.0]], np.float32)
-    painted = painting.paint(IMAGE[:1, :3], confidence, 'tint')
-    assert painted[0].tolist() == [[100, 100, 100], [75, 139, 75], [50, 178, 50]]
-    mask = painting.paint(IMAGE, CONFIDENCE, 'mask')
-    assert (mask == 255 * (CONFIDENCE >= 0.5)[..., np.newaxis]).all() and (IMAGE == 100).all()
-
-
-def test_outline_is_the_edge_of_the_road():
-    painted = painting.paint(IMAGE, CONFIDENCE, 'outline')
-    outline = (painted == painting.OUTLINE_COLOUR).all(axis=2)
-    assert outline.sum() == 8 and outline[1:4, 1:4].sum() == 8 and not outline[2, 2]
-    assert (painted[~outline] == 100).all()
-    at_border = painting.paint(IMAGE, np.ones((5, 6), np.float32), 'outline')
-    assert (at_border == IMAGE).all()  # the border of the image is no edge
-
-
-def test_png_holds_the_image(tmp_path):
-    for shape in ((40, 60, 3), (40, 60)):
-        image = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
-        painting.write_png(str(tmp_path / 'a.png'), image)
-        np.testing.assert_array_equal(iio.imread(tmp_path / 'a.png'), image)
-
-
+ROAD = of_road(np.pad(np.full((3, 3), 0.9), ((1, 1), (1, 2))))
 CLASSES = Class('sky', (0, 0, 200)), Class('road', (200, 0, 0)), Class('grass', (0, 200, 0))
 
 
@@ -43,23 +19,35 @@ def bands(*widths):
     return np.repeat(np.eye(3, dtype=np.float32)[None].repeat(5, 0), widths, axis=1)
 
 
-def test_classes_are_tinted_by_their_probabilities():
-    probabilities = np.float32([[[1, 0, 0], [0.5, 0.5, 0], [0.2, 0.2, 0.6]]])
-    painted = painting.paint(IMAGE[:1, :3], probabilities, 'tint', CLASSES)
-    assert painted[0].tolist() == [[50, 50, 150], [100, 50, 100], [70, 110, 70]]
-    mask = painting.paint(IMAGE[:1, :3], probabilities, 'mask', CLASSES)
-    assert mask[0].tolist() == [[0, 0, 200], [0, 0, 200], [0, 200, 0]]
+@pytest.mark.parametrize('classes, probabilities, tint, mask', [
+    (kitti.CLASSES, of_road([[0, 0.5, 1]]), [[100, 100, 100], [75, 139, 75], [50, 178, 50]],
+     [[0, 0, 0], [255, 255, 255], [255, 255, 255]]),
+    (CLASSES, np.float32([[[1, 0, 0], [0.5, 0.5, 0], [0.2, 0.2, 0.6]]]),
+     [[50, 50, 150], [100, 50, 100], [70, 110, 70]], [[0, 0, 200], [0, 0, 200], [0, 200, 0]])])
+def test_tint_is_as_strong_as_the_probability(classes, probabilities, tint, mask):
+    image = IMAGE[:1, :3]
+    assert painting.paint(image, probabilities, 'tint', classes)[0].tolist() == tint
+    assert painting.paint(image, probabilities, 'mask', classes)[0].tolist() == mask
     assert (IMAGE == 100).all()
+
+
+def test_outline_is_the_edge_of_the_road():
+    painted = painting.paint(IMAGE, ROAD, 'outline')
+    expected = np.zeros((5, 6), bool)
+    expected[1:4, 1:4] = True
+    expected[2, 2] = False
+    np.testing.assert_array_equal((painted == painting.OUTLINE_COLOUR).all(axis=2), expected)
+    assert (painted[~expected] == 100).all()
+    at_border = painting.paint(IMAGE, of_road(np.ones((5, 6))), 'outline')
+    assert (at_border == IMAGE).all()  # the border of the image is no edge
 
 
 def test_lines_in_class_colours_are_between_classes():
     image = np.full((5, 9, 3), 100, np.uint8)
-    lines = painting.paint(image, bands(3, 3, 3), 'outline', CLASSES)
+    lines, both, tint = (painting.paint(image, bands(3, 3, 3), overlay, CLASSES)
+                         for overlay in ('outline', 'both', 'tint'))
     grey, (sky, road, grass) = [100] * 3, [list(each.colour) for each in CLASSES]
-    for row in lines.tolist():
-        assert row == [grey, grey, sky, road, grey, road, grass, grey, grey]
-    both = painting.paint(image, bands(3, 3, 3), 'both', CLASSES)
-    tint = painting.paint(image, bands(3, 3, 3), 'tint', CLASSES)
+    assert lines.tolist() == [[grey, grey, sky, road, grey, road, grass, grey, grey]] * 5
     on_line = (lines != 100).any(axis=2)
     np.testing.assert_array_equal(both, np.where(on_line[..., None], lines, tint))
     large = painting.paint(np.full((800, 900, 3), 100, np.uint8),
@@ -68,22 +56,41 @@ def test_lines_in_class_colours_are_between_classes():
     assert changed.tolist() == [*range(298, 302), *range(598, 602)]
 
 
+@pytest.mark.parametrize('shape', [(40, 60, 3), (40, 60)])
+def test_png_holds_the_image(tmp_path, shape):
+    image = np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+    painting.write_png(str(tmp_path / 'a.png'), image)
+    np.testing.assert_array_equal(iio.imread(tmp_path / 'a.png'), image)
+
+
 def test_legend_names_every_class_within_the_width():
+    heights = []
     for width in (40, 200, 480, 3000):
         strip = painting.legend(camvid.CLASSES, width)
-        assert strip.shape[1:] == (width, 3) and strip.dtype == np.uint8
+        heights.append(len(strip))
+        assert strip.shape[1:] == (width, 3)
         for each in camvid.CLASSES[1:]:  # the sky is as grey as the edges of letters
             patch = np.argwhere((strip == each.colour).all(axis=2))
             height, wide = np.ptp(patch, axis=0) + 1
             assert height == wide >= 10, each.name  # without the black frame
-    heights = [len(painting.legend(camvid.CLASSES, width)) for width in (100, 200, 480)]
-    assert heights == sorted(heights, reverse=True) and heights[0] > heights[2]
+    assert heights[0] > heights[1] > heights[2]
     below = painting.add_legend(IMAGE, CLASSES)
-    np.testing.assert_array_equal(below[:5], IMAGE)
     np.testing.assert_array_equal(below[5:], painting.legend(CLASSES, 6))
     assert painting.add_legend(IMAGE, CLASSES[:2]) is IMAGE
 
 
-def test_class_colours_are_black_where_nothing_counts():
+@pytest.mark.parametrize('name, missing', [('Straße', ''), ('дорога', ''), ('δρόμος', ''),
+                                           ('道路', '路道'), ('\U0001f697', '\U0001f697')])
+def test_letters_that_the_font_lacks_are_named_once(capsys, name, missing):
+    classes = [Class(name, (0, 0, 0))] * 3
+    strips = [painting.legend(classes, 300) for _ in range(2)]
+    printed = capsys.readouterr().out
+    assert printed.count(f'lacks {missing};') == bool(missing)
+    assert bool(printed) == bool(missing)
+    boxes = painting.legend([Class('\uffff' * len(name), (0, 0, 0))] * 3, 300)
+    assert (strips[0].shape == boxes.shape and (strips[0] == boxes).all()) == bool(missing)
+
+
+def test_class_colours_are_black_where_pixels_are_ignored():
     found = painting.class_colours(np.uint8([[0, 2, 255]]), CLASSES)
     assert found.tolist() == [[[0, 0, 200], [0, 200, 0], [0, 0, 0]]]

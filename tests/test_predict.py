@@ -21,14 +21,15 @@ from road.data.dataset import Class
 from road.errors import InputError
 from road.runs import run_folder, video
 from road.runs.painting import legend, paint, write_png
+from tests.results import of_road
 from tests.test_images import scene
 from tests.test_video import make_clip
 
 
 def network(pairs, full_size=False):
-    """A stand-in for a trained network: the confidence is the red channel."""
+    """A stand-in for a trained network: the probability of road is the red channel."""
     for key, image in pairs:
-        yield key, image, image[..., 0] / np.float32(255)
+        yield key, image, of_road(image[..., 0] / 255)
 
 
 def read_video(path):

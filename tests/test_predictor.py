@@ -42,9 +42,10 @@ def test_images_of_any_shape_give_their_own_softmax_in_order(brightness, full_si
     assert [key for key, *_ in outputs] == list(range(9))
     for (key, image), (_, same, confidence) in zip(pairs, outputs):
         assert same is image
-        assert confidence.shape == image.shape[:2]
+        assert confidence.shape == (*image.shape[:2], 2)
         expected = 1 / (1 + np.exp(4 - max(levels[key], 66) / 32))
-        np.testing.assert_allclose(confidence, expected, rtol=1e-4)
+        np.testing.assert_allclose(confidence[..., 1], expected, rtol=1e-4)
+        np.testing.assert_allclose(confidence[..., 0], 1 - expected, rtol=1e-4)
     if full_size:
         assert seen == [(1, shape) for shape in shapes]
     else:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from road.data import camvid, kitti
 from road.data.calibration import read_calibration
@@ -19,6 +20,7 @@ from road.scoring.birdseye import lookup
 from road.scoring.confusion import confusion, predicted
 from road.scoring.scorers import VIEWS, MulticlassScorer, TwoClassScorer
 from road.scoring.scores import HALF, LEVELS, Scores, curve, scores, to_grey
+from tests.results import of_road
 
 
 def count_by_hand(images):
@@ -95,19 +97,26 @@ def test_multiclass_scores_equal_counting_by_hand(last, data):
 @pytest.mark.filterwarnings('error')
 @given(arrays.arrays(np.float32, 50, elements=st.floats(0, 1, width=32)))
 def test_grey_levels_keep_ranking_and_decision(confidence):
-    grey = to_grey(np.sort(confidence))
-    assert grey.dtype == np.uint8 and (np.diff(grey.astype(int)) >= 0).all()
+    grey = to_grey(of_road(np.sort(confidence)))
+    assert grey.dtype == np.uint8
+    assert (np.diff(grey.astype(int)) >= 0).all()
     np.testing.assert_array_equal(grey >= HALF, np.sort(confidence) >= 0.5)
-    np.testing.assert_array_equal(to_grey([0, 0.5, 1, 1 + 1e-7]), [0, 128, 255, 255])
-    inner = np.array([1e-7, 1e-4, 0.01, 0.3, 0.99])  # missed road is told apart
-    odds = (inner / (1 - inner)) ** (1 / 8)
-    np.testing.assert_allclose(to_grey(inner), 255 * odds / (1 + odds), atol=0.5)
+
+
+def test_grey_levels_tell_apart_how_sure_a_network_is():
+    """Up to both ends: 254 is a logit of 44, where a float32 probability has been 1 since 17."""
+    logits = np.linspace(-80, 80, 1000)
+    probabilities = softmax(np.stack([0 * logits, logits], -1).astype(np.float32), axis=-1)
+    grey = to_grey(probabilities)
+    np.testing.assert_array_equal(grey, np.rint(255 / (1 + np.exp(-np.float32(logits) / 8))))
+    assert {*range(228, 255)} <= {*grey.tolist()}
+    assert to_grey(of_road([0, 0.5, 1, 1 + 1e-7])).tolist() == [0, 128, 255, 255]
 
 
 @pytest.mark.parametrize('value', [-0.01, 255., math.nan])
 def test_confidence_that_is_no_probability_is_refused(value):
     with pytest.raises(ValueError, match=r'\[0, 1\]'):
-        to_grey(np.array([[0.5, value]], np.float32))
+        to_grey(of_road([[0.5, value]]))
 
 
 def test_prediction_of_another_shape_or_outside_the_matrix_is_refused():
@@ -116,6 +125,12 @@ def test_prediction_of_another_shape_or_outside_the_matrix_is_refused():
         confusion(label.T, label, 3)
     with pytest.raises(ValueError, match='below 3, got 3'):
         confusion(label + np.uint8(3), label, 3)
+
+
+@pytest.mark.parametrize('classes, expected', [(2, 1), (3, 0)])
+def test_of_equals_the_first_class_or_road_is_predicted(classes, expected):
+    equal = np.full((2, 3, classes), 1 / classes, np.float32)
+    np.testing.assert_array_equal(predicted(equal), np.full((2, 3), expected))
 
 
 @pytest.mark.parametrize('shape', [(16, 24), (40, 50), (9, 11)])
@@ -133,7 +148,7 @@ def test_kitti_scores_of_each_view_and_category(scenes_dir):
     for frame in kitti.training_frames(os.path.join(scenes_dir, 'training'))[::2]:
         label = kitti.read_label(frame.label)
         noise = np.random.default_rng(0).random(label.shape, dtype=np.float32)
-        outputs.append((frame, label, np.float32(0.4) * (label == 1) + np.float32(0.6) * noise))
+        outputs.append((frame, label, of_road(0.4 * (label == 1) + 0.6 * noise)))
         grey = to_grey(outputs[-1][-1])
         row, column, inside = lookup(read_calibration(frame.calib), *label.shape)
         from_above = [plane[row, column][inside] for plane in (grey, label)]
@@ -158,14 +173,15 @@ def test_kitti_scores_of_each_view_and_category(scenes_dir):
 
 def test_two_classes_of_other_data_have_one_row():
     scorer, label = TwoClassScorer(), np.uint8([[0, 1, 1, 255]])
-    scorer.add([(Frame('a', 'a.png'), label, np.float32([[0.1, 0.9, 0.2, 0.9]]))] * 2)
+    scorer.add([(Frame('a', 'a.png'), label, of_road([[0.1, 0.9, 0.2, 0.9]]))] * 2)
     assert [line.split()[0] for line in scorer.format_scores().split('\n')[2:]] == ['all']
-    assert list(scorer.as_json()['perspective']) == ['all'] and scorer.scores()['IoU'] == 0.5
+    assert list(scorer.as_json()['perspective']) == ['all']
+    assert scorer.scores()['IoU'] == 0.5
 
 
 def test_scores_are_not_defined_without_road():
     scorer = TwoClassScorer()
-    scorer.add([(Frame('a', 'a.png'), np.zeros((2, 3), np.uint8), np.ones((2, 3), np.float32))])
+    scorer.add([(Frame('a', 'a.png'), np.zeros((2, 3), np.uint8), of_road(np.ones((2, 3))))])
     assert scorer.format_scores().count('nan') == 7
     assert set(scorer.as_json()['perspective']['all'].values()) == {None}
 

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 import main
+from road.commands import submit
 from road.data import images, kitti
 from road.errors import InputError
-from road.scoring import submission
 from road.scoring.birdseye import frame_calibration, to_birdseye
 from road.scoring.scores import to_grey
+from tests.results import of_road
 
 
 def test_submission_is_confidence_maps_from_above(trained_run, opened_run, scenes_dir, tmp_path,
@@ -23,21 +24,23 @@ def test_submission_is_confidence_maps_from_above(trained_run, opened_run, scene
     assert main.main(['submit', str(run)]) == 0
     assert 'maps\nWarning: the benchmark\'s server expects 290\n' in capsys.readouterr().out
     frames = kitti.testing_frames(os.path.join(scenes_dir, 'testing'))
+    outputs = opened_run.predictor.predict(images.read_frames(frames))
     with zipfile.ZipFile(run / 'submission.zip') as archive:
         assert archive.namelist() == [f'{name}_road_000000.png' for name in kitti.CATEGORIES]
-        outputs = list(opened_run.predictor.predict(images.read_frames(frames)))
-        for name, (frame, _, confidence) in zip(archive.namelist(), outputs):
-            expected = to_birdseye(to_grey(confidence), frame_calibration(frame, confidence.shape))
-            with Image.open(io.BytesIO(archive.read(name))) as image:
-                assert image.mode == 'L' and image.format == 'PNG' and image.size == (400, 800)
-                np.testing.assert_array_equal(image, expected)
-    frame, _, confidence = outputs[0]
-    for changed, values, complaint in (
-            (frame._replace(calib=None), confidence, 'has no calibration file'),
-            (frame, 0 * confidence, 'its map is black throughout')):
-        with pytest.raises(InputError, match=complaint):
-            submission.write_submission([(changed, None, values)], [frame], run / 'b.zip')
-    assert not os.path.exists(run / 'b.zip')
+        for name, (frame, image, probabilities) in zip(archive.namelist(), outputs):
+            calibration = frame_calibration(frame, image.shape[:2])
+            with Image.open(io.BytesIO(archive.read(name))) as found:
+                assert (found.mode, found.format, found.size) == ('L', 'PNG', (400, 800))
+                np.testing.assert_array_equal(found, to_birdseye(to_grey(probabilities),
+                                                                 calibration))
+
+
+@pytest.mark.parametrize('changes, complaint', [({'calib': None}, 'has no calibration file'),
+                                                ({}, 'its map is black throughout')])
+def test_map_that_holds_nothing_is_refused(scenes_dir, changes, complaint):
+    frame, image = next(images.read_frames(kitti.testing_frames(f'{scenes_dir}/testing')))
+    with pytest.raises(InputError, match=complaint):
+        submit.encode_map((frame._replace(**changes), image, of_road(np.zeros(image.shape[:2]))))
 
 
 def test_run_on_other_data_cannot_be_submitted(classes_run, capsys):

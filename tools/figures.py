@@ -153,9 +153,9 @@ def draw_skips(folder):
                      for pool, stride in (('pool4', 16), ('pool3', 8))]
             for i in range(3):  # how many skips are used; zeros replace the others
                 fed = {model.image_input: [small], model.keep_prob: 1, **dict(zeros[i:])}
-                road = softmax(sess.run(model.logits, fed), axis=-1)[:, 1].reshape(size)
-                roads[i] = images.resize_confidence(road, label.shape)
-                scorers[i].add([(frame, label, roads[i])])
+                found = softmax(sess.run(model.logits, fed), axis=-1).reshape(*size, 2)
+                scorers[i].add([(frame, label, found)])
+                roads[i] = images.resize_confidence(found, label.shape)[..., 1]
     _, axes = plt.subplots(2, 2, figsize=(9, 3.5), layout='tight')
     titles = [f'{name}: validation IoU {scorer.scores()["IoU"]:.1%}'
               for name, scorer in zip(names, scorers)]

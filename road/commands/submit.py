@@ -1,11 +1,20 @@
-"""`main.py submit RUN`: the zip of the test frames' confidence maps for KITTI's server."""
+"""`main.py submit RUN`: the zip of the test frames' confidence maps for KITTI's server.
+
+The server takes 8-bit grey PNGs of 800x400, confidence maps in bird's eye view.
+"""
 
 import os
+import zipfile
+
+import imageio.v3 as iio
 
 from road.data import images, kitti
 from road.errors import InputError
+from road.files import atomic_path
+from road.prefetch import prefetch
+from road.progress import tqdm
 from road.runs import run_folder
-from road.scoring.submission import write_submission
+from road.scoring import birdseye, scores
 
 
 def run(args, open_run):
@@ -17,7 +26,26 @@ def run(args, open_run):
                              f'{data.title}; use evaluate or predict')
         frames = kitti.testing_frames(os.path.join(data.folder, 'testing'))
         path = os.path.join(opened.run.folder, 'submission.zip')
-        write_submission(opened.predictor.predict(images.read_frames(frames)), frames, path)
+        outputs = opened.predictor.predict(images.read_frames(frames))
+        with atomic_path(path) as temporary, zipfile.ZipFile(temporary, 'w') as archive:
+            for name, png in tqdm(prefetch(encode_map, outputs, depth=8), total=len(frames),
+                                  desc='submission', unit='image'):
+                archive.writestr(name, png)  # PNG is compressed already
     print(f'{path}: {len(frames)} confidence maps')
     if len(frames) != kitti.FULL['test images']:
         print(f"Warning: the benchmark's server expects {kitti.FULL['test images']}")
+
+
+def encode_map(output):
+    """The map of a (Frame, image, probabilities): the server's name for it, the bytes of a PNG.
+
+    Raises InputError: the calibration is missing, damaged or does not fit, or the map is all black.
+    """
+    frame, image, probabilities = output
+    calibration = birdseye.frame_calibration(frame, image.shape[:2])
+    from_above = birdseye.to_birdseye(scores.to_grey(probabilities), calibration)
+    if not from_above.any():
+        raise InputError(f'{frame.image}: its map is black throughout, so it holds no road; check '
+                         f'{frame.calib} and the painted image')
+    name = frame.name.replace('_', '_road_')  # um_000012 => um_road_000012
+    return f'{name}.png', iio.imwrite('<bytes>', from_above, extension='.png')

@@ -1,4 +1,4 @@
-"""From images to the confidence that each pixel is road, or to the probabilities of classes."""
+"""From images to the probabilities of the classes of each pixel."""
 
 from itertools import groupby
 
@@ -36,10 +36,10 @@ class Predictor:
         self.light = light
 
     def confidences(self, values, shape=None):
-        """Probabilities in [0, 1] for values of `inputs`.
+        """Probabilities for values of `inputs`: float32 [n, *network_shape(shape), classes].
 
-        Returns float32 [n, *network_shape(shape)], of class 1, with two classes; with more,
-        float32 [n, *network_shape(shape), classes], of all.
+        Of two classes, both are kept: where a network is sure, float32 makes one of them exactly 1,
+        and only the other still tells how sure.
 
         Args:
             shape: (height, width) that the images were resized to; by default image_shape.
@@ -48,13 +48,12 @@ class Predictor:
         shape = network_shape(shape or self.image_shape)
         flat = self.sess.run(self.logits, {self.inputs: values, self.keep_prob: 1.0})
         # The softmax is taken outside the graph, to which nothing is added for an image.
-        probabilities = softmax(flat, axis=-1).reshape(-1, *shape, flat.shape[-1])
-        return probabilities[..., 1] if flat.shape[-1] == 2 else probabilities
+        return softmax(flat, axis=-1).reshape(-1, *shape, flat.shape[-1])
 
     def predict(self, pairs, full_size=False):
         """Yield (key, image, confidence), in order.
 
-        confidence is float32 [h, w] or [h, w, classes], as `confidences`, of the image's size.
+        confidence is float32 [h, w, classes], as `confidences`, of the image's size.
 
         Args:
             pairs: yields (key, image uint8 [h, w, 3] of any size).

@@ -7,9 +7,9 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
-from road.data.images import read_image, resize_confidence
+from road.data.images import read_image
+from road.errors import writing
 from road.network.tf1 import tf
-from road.runs.checkpoints import writing
 from road.runs.painting import class_colours
 from road.scoring.confusion import predicted
 
@@ -39,22 +39,20 @@ class Events:
                                  for name, tag in TAGS.items() if name in row])
 
     def add_pictures(self, epoch, outputs, classes):
-        """Show each (frame, label, confidence): image, label and confidence at half size.
+        """Show each (frame, label, probabilities) at half size: image, label and what was found.
 
-        The label, and in place of the confidence of many classes the prediction, are in the colours
-        of the classes (road.data.dataset.Class).
+        That is the probability of road in grey; of more than two classes (road.data.dataset.Class)
+        the prediction in their colours, which the label has too.
         """
         values = []
-        for frame, label, confidence in outputs:
-            if confidence.ndim == 3:
-                found = class_colours(predicted(confidence, label.shape), classes)
+        for frame, label, probabilities in outputs:
+            if len(classes) > 2:
+                found = class_colours(predicted(probabilities, label.shape), classes)
             else:
-                confidence = resize_confidence(confidence, label.shape)
-                found = np.stack([np.rint(confidence * 255).astype(np.uint8)] * 3, axis=2)
+                found = np.rint(probabilities[..., 1] * 255).astype(np.uint8)
             height, width = (max(side // 2, 1) for side in label.shape)
-            image = read_image(frame.image, frame.bits)
-            parts = image, class_colours(label, classes), found
-            picture = np.concatenate([Image.fromarray(part).resize((width, height))
+            parts = read_image(frame.image, frame.bits), class_colours(label, classes), found
+            picture = np.concatenate([Image.fromarray(part).convert('RGB').resize((width, height))
                                       for part in parts])
             values.append(tf.Summary.Value(tag=f'validation/{frame.name}', image=tf.Summary.Image(
                 height=3 * height, width=width, colorspace=3,

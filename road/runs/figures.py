@@ -3,20 +3,21 @@
 import glob
 import math
 import os
+import warnings
+from itertools import chain
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from road.data.dataset import evenly_spaced
 from road.data.images import read_image, resize_confidence
 from road.files import atomic_path
-from road.runs.checkpoints import writing
 from road.runs.metrics import best_of
-from road.runs.painting import add_legend, legend, paint
+from road.runs.painting import add_legend, font, legend, paint, write_png
 from road.scoring.scorers import make_scorer
 
 SHEET_IMAGES, SHEET_COLUMNS = 24, 4  # test images at most
-TILE_WIDTH, TEXT_HEIGHT, GAP = 400, 16, 6  # pixels
+TILE_WIDTH, TEXT_SIZE, GAP = 400, 12, 6  # pixels
 # 60 frames of KITTI take about 2 MB
 GIF_FRAMES, GIF_WIDTH, GIF_MS, GIF_COLOURS = 60, 414, 400, 128
 
@@ -27,11 +28,29 @@ def draw(run, rows, outputs):
     Args:
         run: road.runs.run_folder.Run.
         rows: those of road.runs.metrics.
-        outputs: yields (frame, label, confidence) of the validation frames, as
+        outputs: yields (frame, label, probabilities) of the validation frames, as
             road.scoring.validation.Validation.outputs.
     """
-    folder, classes, ranked = run.folder, run.classes, []
-    name = 'mean_IoU' if len(classes) > 2 else 'IoU'
+    save_figure(plot_curves(rows, os.path.basename(run.folder)),
+                os.path.join(run.folder, 'curves.png'))
+    folder = os.path.join(run.folder, 'images')
+    pattern = os.path.join(glob.escape(folder), '**', '*.png')
+    paths = filter(os.path.isfile, sorted(glob.glob(pattern, recursive=True)))
+    # a name is the path below `folder` without its ending
+    images = {os.path.relpath(path, folder).removesuffix('.png'): path for path in paths}
+    draw_contact_sheet(os.path.join(run.folder, 'contact_sheet.png'),
+                       best_and_worst(outputs, run.classes), images, run.classes)
+    if images:
+        draw_gif(os.path.join(run.folder, 'road.gif'), list(images.values()), run.classes)
+        print(f'{len(images)} test images are in {folder}')
+
+
+def best_and_worst(outputs, classes):
+    """The two worst and the two best of the outputs, painted: [(text, uint8 [h, w, 3])].
+
+    By the IoU of road or, of more than two classes, the mean IoU over those in the frame.
+    """
+    ranked, name = [], 'mean_IoU' if len(classes) > 2 else 'IoU'
     for output in outputs:
         scorer = make_scorer(classes)
         scorer.add([output])
@@ -39,29 +58,23 @@ def draw(run, rows, outputs):
         if not math.isnan(iou):
             ranked.append((iou, output))
             ranked.sort(key=lambda each: each[0])
-            del ranked[2:-2]  # the confidences of all frames may not fit into memory
+            del ranked[2:-2]  # the probabilities of all frames may not fit into memory
     marked = []
-    for word, (iou, (frame, _, confidence)) in zip(('worst', 'worst', 'best', 'best'), ranked):
+    for word, (iou, (frame, _, found)) in zip(('worst', 'worst', 'best', 'best'), ranked):
         image = read_image(frame.image, frame.bits)
-        painted = paint(image, resize_confidence(confidence, image.shape[:2]), classes=classes)
-        marked.append((f'{word}: validation {frame.name}, {name.replace("_", " ")} {iou:.1%}',
-                       painted))
-    draw_curves(os.path.join(folder, 'curves.png'), rows, os.path.basename(folder))
-    pattern = os.path.join(glob.escape(os.path.join(folder, 'images')), '**', '*.png')
-    images = sorted(filter(os.path.isfile, glob.glob(pattern, recursive=True)))
-    draw_contact_sheet(os.path.join(folder, 'contact_sheet.png'), marked, images, classes)
-    if images:
-        draw_gif(os.path.join(folder, 'road.gif'), images, classes)
-        print(f'{len(images)} test images are in {os.path.join(folder, "images")}')
+        painted = paint(image, resize_confidence(found, image.shape[:2]), classes=classes)
+        text = f'{word}: validation {frame.name}, {name.replace("_", " ")} {iou:.1%}'
+        marked.append((text, painted))
+    return marked
 
 
-def draw_curves(path, rows, title):
-    """Draw losses and scores (in per cent) over epochs."""
+def plot_curves(rows, title):
+    """Losses and scores (in per cent) over epochs as Figure."""
     from matplotlib.figure import Figure  # imported here, because it takes seconds
     epochs, best = [row['epoch'] for row in rows], best_of(rows)['epoch']
     scored = [name for name in rows[0] if name.startswith(('val_', 'train_'))]
     figure = Figure(figsize=(11, 4.5), layout='constrained')
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)  # a name may have dollar signs
     left, right = figure.subplots(1, 2)
     for axes, names in ((left, ('cross_entropy', 'l2')), (right, sorted(scored, reverse=True))):
         for name in names:
@@ -75,44 +88,53 @@ def draw_curves(path, rows, title):
         axes.legend(fontsize='small')
     left.set(title='losses', yscale='log')
     right.set(title='scores, per cent')
-    with writing(path), atomic_path(path) as temporary:
+    return figure
+
+
+def save_figure(figure, path):
+    """Write a Figure as PNG, complete or not at all. Raises OSError."""
+    from matplotlib.text import Text
+    font(TEXT_SIZE, ''.join(text.get_text() for text in figure.findobj(Text)))  # says what it lacks
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Glyph .* missing')
         figure.savefig(temporary, dpi=110)
 
 
 def draw_contact_sheet(path, marked, images, classes):
-    """Draw a grid of pictures: the marked ones in the first row, then test images, evenly spaced.
+    """Draw a grid of pictures: the marked ones, then test images, evenly spaced.
 
     Args:
-        marked: [(text, uint8 [h, w, 3])], up to four.
-        images: paths of the painted test images, in the folder images/ beside `path`.
+        marked: [(text, uint8 [h, w, 3])].
+        images: {name: path} of the painted test images.
         classes: of road.data.dataset.Class; more than two have a legend.
     """
-    tiles = marked + [(None, None)] * (-len(marked) % SHEET_COLUMNS)
-    for name in evenly_spaced(images, SHEET_IMAGES):
-        text = os.path.relpath(name, os.path.join(os.path.dirname(path), 'images'))
-        tiles.append((f'test {os.path.splitext(text)[0]}', _read_painted(name, classes)))
-    size = _common_size([picture for _, picture in tiles if picture is not None], TILE_WIDTH)
-    width, height = size[0] + GAP, size[1] + TEXT_HEIGHT + GAP
+    names = evenly_spaced(list(images), SHEET_IMAGES)
+    texts = [text for text, _ in marked] + [f'test {name}' for name in names]
+    pictures = chain((picture for _, picture in marked),
+                     (_read_painted(images[name], classes) for name in names))
+    letters, tiles = font(TEXT_SIZE, ''.join(texts)), []
+    for text, picture in zip(texts, _thumbnails(pictures, TILE_WIDTH)):
+        tile = ImageOps.expand(picture, (GAP, GAP + TEXT_SIZE + GAP, 0, 0), 'white')
+        ImageDraw.Draw(tile).text((GAP, GAP // 2), text, 'black', letters)
+        tiles.append(tile)
+    if not tiles:
+        return
+    width, height = tiles[0].size
     rows = -(-len(tiles) // SHEET_COLUMNS)
     sheet = Image.new('RGB', (SHEET_COLUMNS * width + GAP, rows * height + GAP), 'white')
-    for i, (text, picture) in enumerate(tiles):
-        if picture is not None:
-            x, y = GAP + i % SHEET_COLUMNS * width, GAP + i // SHEET_COLUMNS * height
-            ImageDraw.Draw(sheet).text((x, y), text, 'black', ImageFont.load_default(12))
-            sheet.paste(_fit(picture, size), (x, y + TEXT_HEIGHT))
-    with writing(path), atomic_path(path) as temporary:
-        Image.fromarray(add_legend(np.asarray(sheet), classes)).save(temporary)
+    for i, tile in enumerate(tiles):
+        sheet.paste(tile, (i % SHEET_COLUMNS * width, i // SHEET_COLUMNS * height))
+    write_png(path, add_legend(np.asarray(sheet), classes))
 
 
 def draw_gif(path, images, classes):
     """Draw the painted test images (paths) as an animation, small enough for a README."""
-    some = [_read_painted(name, classes) for name in evenly_spaced(images, 9)]
-    size, frames = _common_size(some, GIF_WIDTH), []
-    for name in evenly_spaced(images, GIF_FRAMES):
-        small = np.asarray(_fit(_read_painted(name, classes), size))
-        small = Image.fromarray(add_legend(small, classes))
+    pictures = (_read_painted(image, classes) for image in evenly_spaced(images, GIF_FRAMES))
+    frames = []
+    for small in _thumbnails(pictures, GIF_WIDTH):
+        small = Image.fromarray(add_legend(np.asarray(small), classes))
         frames.append(small.quantize(GIF_COLOURS, dither=Image.Dither.NONE))
-    with writing(path), atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=GIF_MS, loop=0)
 
 
@@ -122,11 +144,9 @@ def _read_painted(path, classes):
     return picture[:-len(legend(classes, picture.shape[1]))] if len(classes) > 2 else picture
 
 
-def _common_size(pictures, width):
-    """(width, height) with the proportions that most of the pictures have."""
-    ratios = [picture.shape[0] / picture.shape[1] for picture in pictures] or [1]
-    return width, max(1, round(width * float(np.median(ratios))))
-
-
-def _fit(picture, size):
-    return ImageOps.pad(Image.fromarray(picture), size, Image.Resampling.LANCZOS, 'white')
+def _thumbnails(pictures, width):
+    """Yield the pictures at one size, with the proportions of the first; others are padded."""
+    size = None
+    for picture in pictures:
+        size = size or (width, max(1, round(width * picture.shape[0] / picture.shape[1])))
+        yield ImageOps.pad(Image.fromarray(picture), size, Image.Resampling.LANCZOS, 'white')

@@ -1,5 +1,7 @@
 """Show road, or more than two classes, in an image, and write images as PNG."""
 
+import functools
+import os
 import zlib
 
 import imageio.v3 as iio
@@ -7,45 +9,54 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from road.files import atomic_path
+from road.progress import tqdm
 from road.scoring.confusion import predicted
 
 TINT_COLOUR = (0, 255, 0)
-TINT_STRENGTH = 0.5  # where the confidence is 1
+TINT_STRENGTH = 0.5  # where the probability is 1
 OUTLINE_COLOUR = (255, 255, 0)
 OUTLINE_SHARE = 400  # the outline is one pixel thick for so many pixels of the image's smaller side
 LEGEND_SHARE, LEGEND_TEXT = 60, 12  # the text is a 60th of the image's width high, but 12 pixels
+_print_once = functools.cache(tqdm.write)
 
 
-def paint(image, confidence, overlay='both', classes=()):
+def paint(image, probabilities, overlay='both', classes=()):
     """Show in an image what a network found: uint8 [h, w, 3] => uint8 [h, w, 3].
 
     Args:
-        confidence: float32 [h, w] in [0, 1], of road, or [h, w, classes], the probabilities of more
-            than two classes.
-        overlay: one of road.settings.OVERLAYS: 'tint', green as strong as the confidence;
-            'outline', a thin yellow line along the inner edge of the road (confidence at least
+        probabilities: float32 [h, w, classes].
+        overlay: one of road.settings.OVERLAYS: 'tint', green as strong as the probability of road;
+            'outline', a thin yellow line along the inner edge of the road (probability at least
             0.5); 'both'; or 'mask', the road in white on black, without the image. More than two
             classes have the tint, the outline and the mask in their own colours.
         classes: of road.data.dataset.Class, for more than two.
     """
-    many = confidence.ndim == 3
-    found = predicted(confidence) if many else confidence >= 0.5
+    found, two = predicted(probabilities), probabilities.shape[-1] == 2
     if overlay == 'mask':
-        return (class_colours(found, classes) if many else
-                np.repeat(np.uint8(255) * found[..., np.newaxis], 3, axis=2))
+        return np.uint8([[0] * 3, [255] * 3])[found] if two else class_colours(found, classes)
     painted = image.copy()
-    if overlay != 'outline' and many:
-        colours = np.float32([each.colour for each in classes])
-        blend = TINT_STRENGTH * (confidence @ colours) + (1 - TINT_STRENGTH) * image
-        painted = np.rint(blend).clip(0, 255).astype(np.uint8)
-    elif overlay != 'outline':  # Pillow takes a quarter of NumPy's time for this
-        alpha = Image.fromarray(np.rint(confidence * (255 * TINT_STRENGTH)).astype(np.uint8))
-        tint = Image.new('RGB', alpha.size, TINT_COLOUR)
-        painted = np.array(Image.composite(tint, Image.fromarray(image), alpha))
+    if overlay != 'outline':
+        painted = _tint_road(image, probabilities[..., 1]) if two else _tint_classes(
+            image, probabilities, classes)
     if overlay != 'tint':
-        edge = _edge(found) if many else found & _edge(found)
-        painted[edge] = class_colours(found[edge], classes) if many else OUTLINE_COLOUR
+        edge = _edge(found)
+        if two:
+            painted[edge & (found == 1)] = OUTLINE_COLOUR
+        else:
+            painted[edge] = class_colours(found[edge], classes)
     return painted
+
+
+def _tint_road(image, confidence):  # Pillow takes a quarter of NumPy's time for this
+    alpha = Image.fromarray(np.rint(confidence * (255 * TINT_STRENGTH)).astype(np.uint8))
+    tint = Image.new('RGB', alpha.size, TINT_COLOUR)
+    return np.array(Image.composite(tint, Image.fromarray(image), alpha))
+
+
+def _tint_classes(image, probabilities, classes):
+    tint = probabilities @ np.float32([each.colour for each in classes])
+    blend = TINT_STRENGTH * tint + (1 - TINT_STRENGTH) * image
+    return np.rint(blend).clip(0, 255).astype(np.uint8)
 
 
 def class_colours(indices, classes):
@@ -69,13 +80,25 @@ def _equals_neighbours(values):
             & (values == around[1:-1, :-2]) & (values == around[1:-1, 2:]))
 
 
+def font(size, text):
+    """Matplotlib's DejaVu Sans, `size` pixels high; a line says if it lacks letters of `text`."""
+    import matplotlib.ft2font  # here, because --help must not wait for it
+    path = os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')
+    known = matplotlib.ft2font.FT2Font(path).get_charmap()
+    missing = ''.join(sorted(letter for letter in {*text} if ord(letter) not in known))
+    if missing:
+        _print_once(f'Note: the font of the pictures lacks {missing}; boxes stand for it')
+    return ImageFont.truetype(path, size)
+
+
 def legend(classes, width):
     """The colour and the name of each class on white: uint8 [h, width, 3], with line breaks."""
     size = max(LEGEND_TEXT, width // LEGEND_SHARE)
-    font, gap, line = ImageFont.load_default(size), size // 2, 3 * size // 2
+    gap, line = size // 2, 3 * size // 2
+    letters = font(size, ''.join(each.name for each in classes))
     places, x, y = [], gap, gap
     for each in classes:
-        needed = size + gap + round(font.getlength(each.name)) + 2 * gap
+        needed = size + gap + round(letters.getlength(each.name)) + 2 * gap
         if x > gap and x + needed - gap > width:
             x, y = gap, y + line
         places.append((each, x, y))
@@ -84,7 +107,7 @@ def legend(classes, width):
     draw = ImageDraw.Draw(strip)
     for each, x, y in places:
         draw.rectangle((x, y, x + size - 1, y + size - 1), each.colour, 'black')
-        draw.text((x + size + gap, y + size / 2), each.name, 'black', font, anchor='lm')
+        draw.text((x + size + gap, y + size / 2), each.name, 'black', letters, anchor='lm')
     return np.asarray(strip)
 
 

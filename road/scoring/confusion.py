@@ -6,11 +6,15 @@ from road.data.images import resize_confidence
 
 
 def predicted(probabilities, shape=None):
-    """The most probable class, the first of equals: float32 [h, w, classes] => uint8 [h, w].
+    """The most probable class: float32 [h, w, classes] => uint8 [h, w].
+
+    The first of equals; of two classes the second, which KITTI finds at a probability of 0.5.
 
     Args:
         shape: (height, width) to resize the probabilities to before; by default theirs.
     """
+    if probabilities.shape[-1] == 2:
+        return (probabilities[..., 1] >= probabilities[..., 0]).astype(np.uint8)
     if shape in (None, probabilities.shape[:2]):
         return probabilities.argmax(axis=-1).astype(np.uint8)
     highest, prediction = np.float32(-1), np.zeros(shape, np.uint8)

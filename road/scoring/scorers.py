@@ -1,11 +1,11 @@
 """Scores of frames: KITTI's with two classes, IoU with more.
 
     scorer = make_scorer(classes)
-    scorer.add(outputs)            # (frame, label, confidence), counted in threads
+    scorer.add(outputs)            # (frame, label, probabilities), counted in threads
     scorer.scores()                # fractions: {'MaxF': 0.93, ...} or {'mean_IoU': 0.57, ...}
     print(scorer.format_scores())  # in per cent
 
-Both scorers have the same methods. They keep counts of pixels, never the confidences.
+Both scorers have the same methods. They keep counts of pixels, never the probabilities.
 """
 
 import math
@@ -46,8 +46,8 @@ class TwoClassScorer:
         """Count outputs, at most `depth` ahead of the slowest thread.
 
         Args:
-            outputs: yields (road.data.dataset.Frame, label uint8 [h, w], confidence float32 [h, w]
-                in [0, 1]); a confidence of another size is resized to the label's.
+            outputs: yields (road.data.dataset.Frame, label uint8 [h, w], probabilities float32
+                [h, w, classes]); probabilities of another size are resized to the label's.
         """
         for category, histograms, fault in prefetch(self._count, outputs, depth):
             self.fault = self.fault or fault
@@ -55,8 +55,8 @@ class TwoClassScorer:
                 self.sums[view][category] = self.sums[view].get(category, 0) + histogram
 
     def _count(self, output):
-        frame, label, confidence = output
-        grey, fault = scores.to_grey(resize_confidence(confidence, label.shape)), None
+        frame, label, probabilities = output
+        grey, fault = scores.to_grey(resize_confidence(probabilities, label.shape)), None
         histograms = {'perspective': confusion.confusion(grey, label, 2, scores.LEVELS)}
         if self.with_birdseye:
             try:
@@ -97,7 +97,7 @@ class TwoClassScorer:
 
     def as_json(self):
         """All scores as fractions, for JSON: {view: {category: {name: float or None}}}."""
-        return {view: {name: _without_nan(scores.scores(levels)._asdict())
+        return {view: {name: without_nan(scores.scores(levels)._asdict())
                        for name, levels in categories.items()}
                 for view, categories in self.histograms().items()}
 
@@ -105,7 +105,7 @@ class TwoClassScorer:
         """Precision over recall as Figure, a panel per view, a line per category."""
         from matplotlib.figure import Figure  # here, because importing it takes longer than scoring
         figure, histograms = Figure(figsize=(11, 5), layout='constrained'), self.histograms()
-        figure.suptitle(title)
+        figure.suptitle(title, parse_math=False)  # a name may have dollar signs
         panels = figure.subplots(1, len(histograms), squeeze=False)[0]
         for axes, (view, categories) in zip(panels, histograms.items()):
             for name, levels in categories.items():
@@ -125,7 +125,7 @@ class MulticlassScorer:
         self.matrix = np.zeros((len(classes), len(classes)), np.int64)  # see confusion.confusion
 
     def add(self, outputs, depth=8):
-        """As TwoClassScorer.add; confidences are probabilities, float32 [h, w, classes]."""
+        """See TwoClassScorer.add."""
         for matrix in prefetch(self._count, outputs, depth):
             self.matrix += matrix
 
@@ -162,7 +162,7 @@ class MulticlassScorer:
     def as_json(self):
         """All scores as fractions, and the confusion matrix: rows labelled, columns predicted."""
         ious = zip((each.name for each in self.classes), self.ious().tolist())
-        return {**_without_nan(self.scores()), 'IoU': _without_nan(dict(ious)),
+        return {**without_nan(self.scores()), 'IoU': without_nan(dict(ious)),
                 'confusion': self.matrix.tolist()}
 
     def plot(self, title):
@@ -173,13 +173,14 @@ class MulticlassScorer:
         names = [f'{each.name}  {iou:.1%}' for each, iou in zip(self.classes, values)]
         axes.barh(range(len(names)), np.nan_to_num(values), edgecolor='black', linewidth=0.5,
                   color=[np.divide(each.colour, 255) for each in self.classes])
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names, parse_math=False)
         axes.invert_yaxis()
         mean_iou = self.scores()['mean_IoU']
-        axes.set(title=f'{title}\nmean IoU {mean_iou:.2%}', xlabel='IoU', xlim=(0, 1))
+        axes.set_title(f'{title}\nmean IoU {mean_iou:.2%}', parse_math=False)
+        axes.set(xlabel='IoU', xlim=(0, 1))
         return figure
 
 
-def _without_nan(values):
+def without_nan(values):
     """A dict of floats with None, which JSON has, in place of NaN."""
     return {name: None if math.isnan(value) else value for name, value in values.items()}

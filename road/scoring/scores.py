@@ -1,6 +1,6 @@
 """KITTI Road's official scores, in NumPy.
 
-    histogram = confusion(to_grey(confidence), label, 2, LEVELS)  # int64 [2, 256]
+    histogram = confusion(to_grey(probabilities), label, 2, LEVELS)  # int64 [2, 256]
     scores(histogram).MaxF                                        # a fraction, as all scores
 
 A histogram counts pixels at each grey level, in row 0 those that are not road, in row 1 road.
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 LEVELS = 256  # grey levels of a confidence map, and as many thresholds
-HALF = 128  # grey level of the confidence 0.5
+HALF = 128  # grey level of the probability 0.5
 GREY_TEMPERATURE = 8.0  # see to_grey; 1 would be a straight line
 ROUNDING_ERROR = 1e-6  # by this much a float32 softmax or resize may leave [0, 1]
 
@@ -30,31 +30,33 @@ class Scores(NamedTuple):
     REC: float  # at the threshold of MaxF
     FPR: float
     FNR: float
-    IoU: float  # at confidence >= 0.5
+    IoU: float  # at a probability >= 0.5
     threshold: float  # of MaxF, the lowest one if several tie: road is grey / 255 >= threshold
 
 
-def to_grey(confidence):
-    """The 8-bit map of confidences: uint8, round(255 * sigmoid(logit(p) / GREY_TEMPERATURE)).
+def to_grey(probabilities):
+    """The 8-bit confidence map: uint8 [h, w], round(255 * sigmoid(logit / GREY_TEMPERATURE)).
 
-    A confidence p is a probability, softmax(logits), and stays so in every array of floats. Only
-    8-bit maps, which are scored and submitted, follow this curve. On a straight line a network that
-    is sure would put all the road it missed at grey level 0, where it cannot be ranked. The curve
-    rises, so it keeps every ranking. It keeps 0, 0.5 (grey level 128) and 1, so road is road.
+    The logit is that of road, log(probability of road / probability of not road). Probabilities
+    stay so in every array of floats. Only 8-bit maps, which are scored and submitted, follow this
+    curve. On a straight line a network that is sure would put all the road it missed at grey level
+    0, and most of the road it found at 255, where they cannot be ranked. The curve rises, so it
+    keeps every ranking. It keeps 0, 0.5 (grey level 128) and 1, so road is road.
 
     Args:
-        confidence: float or bool array of any shape, in [0, 1].
+        probabilities: float array [h, w, 2], in [0, 1], of not road and of road. Near 1 floats are
+            too coarse for the logit, near 0 they are not, so it takes both.
     Raises:
         ValueError: a value is NaN, or outside [0, 1] by more than rounding error.
     """
-    from scipy.special import expit, logit  # here, because --help must not wait for SciPy
-    confidence = np.asarray(confidence, dtype=np.float64)
-    lowest, highest = confidence.min(), confidence.max()
+    from scipy.special import expit  # here, because --help must not wait for SciPy
+    lowest, highest = probabilities.min(), probabilities.max()
     if not (lowest >= -ROUNDING_ERROR and highest <= 1 + ROUNDING_ERROR):  # true for NaN as well
         raise ValueError(f'confidences must lie in [0, 1], got {lowest:g} to {highest:g}: give '
                          'probabilities, not logits, and 8-bit grey levels as uint8')
-    levels = expit(logit(confidence.clip(0, 1)) / GREY_TEMPERATURE)  # infinite logits are fine
-    return np.rint(255 * levels).astype(np.uint8)
+    with np.errstate(divide='ignore'):  # infinite logits are fine
+        not_road, road = np.moveaxis(np.log(probabilities.clip(0, 1), dtype=np.float64), -1, 0)
+    return np.rint(255 * expit((road - not_road) / GREY_TEMPERATURE)).astype(np.uint8)
 
 
 def curve(histogram):
