@@ -1,6 +1,5 @@
 """evaluate: the table, the JSON and the PNG of a run that knows its frames' labels."""
 
-import copy
 import os
 import re
 import shutil
@@ -10,7 +9,7 @@ import pytest
 
 import main
 from road.commands import evaluate
-from road.data import images, kitti
+from road.data import images
 from road.data.batches import Sample
 from road.errors import InputError
 from road.files import file_digest, read_json
@@ -23,16 +22,17 @@ from road.runs import run_folder
     ('trained_run', 'validation', 3), ('trained_run', 'train', 6), ('classes_run', 'validation', 2),
     ('classes_run', 'test', 1)])
 def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, split, frames):
-    run_dir = str(shutil.copytree(request.getfixturevalue(kind), tmp_path / 'run'))
-    assert main.main(['evaluate', run_dir, '--split', split]) == 0
+    folder = str(shutil.copytree(request.getfixturevalue(kind), tmp_path / 'cost $1 or $x^$'))
+    assert main.main(['evaluate', folder, '--split', split]) == 0
     printed = capsys.readouterr().out
-    assert f'{run_dir}: {frames} {split} frames' in printed
+    assert f'{folder}: {frames} {split} frames' in printed
     assert ('TRAINED on' in printed) == (split == 'train')
     assert ('Features of' in printed) == (split != 'test')  # which are not in the cache
-    assert os.path.getsize(f'{run_dir}/evaluation-{split}.png') > 5000
-    written = read_json(f'{run_dir}/evaluation-{split}.json')
-    assert written['run'] == run_dir and written['split'] == split
-    assert len(written['frames']) == frames
+    target = 'all 11 classes' if kind == 'classes_run' else 'road (#ff00ff in the masks)'
+    assert f'\nTarget: {target}\n' in printed
+    assert os.path.getsize(f'{folder}/evaluation-{split}.png') > 5000
+    written = read_json(f'{folder}/evaluation-{split}.json')
+    assert (written['run'], written['split'], len(written['frames'])) == (folder, split, frames)
     if kind == 'classes_run':
         score, name = written['mean_IoU'], 'mean_IoU'
         assert np.sum(written['confusion']) == frames * 48 * 59  # some pixels are ignored
@@ -42,44 +42,34 @@ def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, spli
         assert re.search(f'\nURBAN +{100 * score:.2f} ', printed)
         assert written['birdseye']['URBAN']['MaxF'] != score
     if split == 'validation':
-        best = read_json(f'{run_dir}/metrics.json')['best']
+        best = read_json(f'{folder}/metrics.json')['best']
         assert 100 * score == pytest.approx(best[f'val_{name}'])
 
 
-def test_label_of_another_size_than_its_image_is_refused(scenes_dir):
-    frame = kitti.training_frames(os.path.join(scenes_dir, 'training'))[0]
-    outputs = [(frame, np.zeros((30, 90, 3), np.uint8), np.zeros((30, 90), np.float32))]
-    with pytest.raises(InputError, match=r'is \d+x\d+ pixels, but its image is 90x30'):
-        list(evaluate.with_labels(outputs, [frame], kitti.read_label))
+def test_label_of_another_size_than_its_image_is_refused(opened_run):
+    data = run_folder.find_dataset(opened_run.run)
+    data = data._replace(read_label=lambda path: np.zeros((30, 90), np.uint8))
+    with pytest.raises(InputError, match='is 90x30 pixels, but its image is 301x91; a label must'):
+        list(evaluate.predict(opened_run, data, data.training[:1]))
 
 
+@pytest.mark.usefixtures('opened_run')
 @pytest.mark.parametrize('kind', ['trained_run', 'classes_run'])
-def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, opened_run, kind):
+def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, kind):
     with main.open_run(request.getfixturevalue(kind)) as opened:
-        data, predictor = run_folder.find_dataset(opened.run), copy.copy(opened.predictor)
-        opened = opened._replace(predictor=predictor)
-        frames, encode, encoded = data.named(opened.run.validation), predictor.encode, []
-        expected = list(predictor.predict(images.read_frames(frames)))
-
-        class Counting:
-            layers = encode.layers
-
-            def __call__(self, values):
-                encoded.append(len(values))
-                return encode(values)
-
-        predictor.encode = Counting()
-        outputs = list(evaluate.predict(opened, data, frames))
-        assert f'Features of {len(frames)} of {len(frames)} images are' in capsys.readouterr().out
-        assert not encoded and [frame for frame, *_ in outputs] == frames
-        for (_, image, confidence), (_, same, exact) in zip(outputs, expected):
-            np.testing.assert_array_equal(image, same)
-            np.testing.assert_allclose(confidence, exact, atol=2e-3)
-        opened.run.settings['data_dir'] = 'nowhere'  # without the cache
-        outputs = list(evaluate.predict(opened, data, frames))
-        assert sum(encoded) == len(frames) and 'Features' not in capsys.readouterr().out
-        for (*_, confidence), (*_, exact) in zip(outputs, expected):
-            np.testing.assert_array_equal(confidence, exact)
+        data = run_folder.find_dataset(opened.run)
+        frames = data.named(opened.run.validation)
+        outputs = opened.predictor.predict(images.read_frames(frames))
+        expected = [found for *_, found in outputs]
+        for cached in (True, False):
+            outputs = list(evaluate.predict(opened, data, frames))
+            found = f'Features of {len(frames)} of {len(frames)} images are'
+            assert (found in capsys.readouterr().out) == cached
+            assert [frame for frame, *_ in outputs] == frames
+            for (*_, probabilities), exact in zip(outputs, expected):
+                resized = images.resize_confidence(probabilities, exact.shape[:2])
+                np.testing.assert_allclose(resized, exact, atol=2e-3 if cached else 0)
+            opened.run.settings['data_dir'] = 'nowhere'  # without the cache
 
 
 @pytest.mark.usefixtures('opened_run')

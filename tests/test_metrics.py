@@ -123,11 +123,14 @@ def test_mean_iou_decides_for_more_than_two_classes(tmp_path, capsys):
     assert Training(tmp_path, camvid.CLASSES).metrics.rows == training.metrics.rows
 
 
-def test_rows_of_two_kinds_are_no_rows():
-    two, more = (dict.fromkeys(metrics.columns(n), 1) for n in (2, 3))
-    assert metrics.are_rows([two, two]) and metrics.are_rows([more])
-    assert not metrics.are_rows([two, more]) and not metrics.are_rows([{**two, **more}])
-    assert not metrics.are_rows([{**more, 'epoch': 1.5}]) and not metrics.are_rows([])
+TWO, MORE = (dict.fromkeys(metrics.columns(classes), 1) for classes in (2, 3))
+
+
+@pytest.mark.parametrize('value, expected', [
+    ([TWO, TWO], True), ([MORE], True), ([TWO, MORE], False), ([{**TWO, **MORE}], False),
+    ([{**MORE, 'epoch': 1.5}], False), ([], False), ({}, False)])
+def test_rows_of_two_kinds_are_no_rows(value, expected):
+    assert metrics.are_rows(value) == expected
 
 
 def test_peak_memory_is_that_of_this_process(monkeypatch):

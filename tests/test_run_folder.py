@@ -59,14 +59,21 @@ def test_changed_settings_are_refused_with_both_values(trained_run, options, com
         resumed(trained_run, *options)
 
 
-def test_settings_come_from_the_run(trained_run, broken):
+def test_settings_come_from_the_run(trained_run):
     args = resumed(f'{trained_run}/', '--epochs', 7, '--l2', 1e-4, '--batch-size', 1, '--debug')
     assert (args.epochs, args.copies, args.image_size, args.batch_size) == (7, 2, (64, 192), 1)
     assert os.path.join(args.runs_dir, args.name) == trained_run
-    config = read_json(broken / 'config.json')
-    edit(broken / 'config.json', settings={**config['settings'], 'temperature': 4.0})
-    with pytest.raises(InputError, match='settings temperature; resume it with that version'):
-        resumed(broken)
+
+
+@pytest.mark.parametrize('name, complaint', [
+    ('none', 'no such folder'), ('folder', 'is no run, it has no config.json'),
+    ('holiday.JPG', 'is no run but an image'), ('run.zip', 'is no run but a file')])
+def test_what_is_no_run_is_named(tmp_path, name, complaint):
+    (tmp_path / 'folder').mkdir()
+    for file in ('holiday.JPG', 'run.zip'):
+        (tmp_path / file).touch()
+    with pytest.raises(InputError, match=f'{name}: {complaint}; name a run, a folder in runs/'):
+        run_folder.load(str(tmp_path / name))
 
 
 def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
@@ -139,4 +146,6 @@ def test_broken_run_is_refused_in_one_line(broken, capsys, file, changes, compla
     assert main.main(['--resume', str(broken), '--epochs', '4']) == 2
     error = capsys.readouterr().err
     lines = [line for line in error.split('\n') if line.startswith('Error:')]
-    assert len(lines) == 1 and re.search(complaint, lines[0]) and 'Traceback' not in error
+    assert len(lines) == 1
+    assert re.search(complaint, lines[0])
+    assert 'Traceback' not in error

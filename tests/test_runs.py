@@ -5,46 +5,62 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 import main
 from road.files import read_json, write_json
 
 
-def test_runs_are_listed_best_first(trained_run, tmp_path, capsys):
-    for name, score in (('low', 10.0), ('none', float('nan')), ('high', 90.0)):
-        folder = shutil.copytree(trained_run, tmp_path / name)
-        state = read_json(folder / 'checkpoints/last/state.json')
-        for row in state['rows']:
-            row['val_MaxF'] = score
-        write_json(folder / 'checkpoints/last/state.json', state)
-    config = read_json(tmp_path / 'low/config.json')
-    config['settings']['l2'] = 0.5
-    write_json(tmp_path / 'low/config.json', config)
+@pytest.fixture
+def listed(tmp_path, capsys):
+    """listed((run, name, score), ...): copy runs, with this score; the lines that are printed."""
+    def listed(*runs):
+        for source, name, score in runs:
+            folder = shutil.copytree(source, tmp_path / name)
+            state = read_json(folder / 'checkpoints/last/state.json')
+            for row in state['rows']:
+                row['val_mean_IoU' if 'val_mean_IoU' in row else 'val_MaxF'] = score
+            write_json(folder / 'checkpoints/last/state.json', state)
+        assert main.main(['runs', '--runs-dir', str(tmp_path)]) == 0
+        return capsys.readouterr().out.rstrip('\n').split('\n')
+    return listed
+
+
+def change(path, **changes):
+    write_json(path, {**read_json(path), **changes})
+
+
+def test_runs_are_listed_best_first(trained_run, tmp_path, listed):
     shutil.copytree(trained_run, tmp_path / 'begun', ignore=lambda *_: ['checkpoints'])
+    settings = read_json(tmp_path / 'begun/config.json')['settings']
+    change(tmp_path / 'begun/config.json', settings={**settings, 'l2': 0.5})
     (tmp_path / 'broken').mkdir()
     (tmp_path / '.hidden').mkdir()
-    assert main.main(['runs', '--runs-dir', str(tmp_path)]) == 0
-    lines = capsys.readouterr().out.rstrip('\n').split('\n')
+    lines = listed((trained_run, 'low', 10.0), (trained_run, 'none', float('nan')),
+                   (trained_run, 'high', 90.0))
     assert [line.split()[0] for line in lines[:5]] == ['run', 'high', 'low', 'none', 'begun']
     assert 'mean IoU' not in lines[0]
-    assert ' 90.00 ' in lines[1] and ' 3/3 ' in lines[1] and ' 0/3 ' in lines[4]
-    assert lines[2].endswith('--l2 0.5') and lines[1].endswith('--l2 0.0001')
-    assert len(lines) == 6 and lines[5].startswith(f'Warning: {tmp_path / "broken"}: is not a run')
+    for line, words in ((lines[1], (' 90.00 ', ' 3/3 ', '--l2 0.0001')),
+                        (lines[4], (' 0/3 ', '--l2 0.5'))):
+        for word in words:
+            assert word in line
+    assert lines[5] == 'Target: road (#ff00ff in the masks)'
+    assert lines[6].startswith(f'Warning: {tmp_path / "broken"}: is no run, it has no config.json')
+    assert len(lines) == 7
 
 
-def test_runs_of_classes_are_listed_after_runs_of_road(trained_run, classes_run, tmp_path, capsys):
-    for source, name, score in ((classes_run, 'a', 30.0), (trained_run, 'b', 20.0),
-                                (classes_run, 'c', 40.0), (classes_run, 'd', float('nan'))):
-        folder = shutil.copytree(source, tmp_path / name)
-        state = read_json(folder / 'checkpoints/last/state.json')
-        for row in state['rows']:
-            row['val_mean_IoU' if 'val_mean_IoU' in row else 'val_MaxF'] = score
-        write_json(folder / 'checkpoints/last/state.json', state)
-    assert main.main(['runs', '--runs-dir', str(tmp_path)]) == 0
-    head, *lines = capsys.readouterr().out.rstrip('\n').split('\n')
-    assert head.split()[4:9] == ['MaxF', 'AP', 'IoU', 'mean', 'IoU']
-    assert [line.split()[0] for line in lines] == ['b', 'c', 'a', 'd']
-    assert lines[0].split()[4] == '20.00' and lines[0].split()[7] == '-'
-    assert lines[1].split()[4:8] == ['-', '-', '-', '40.00']
+def test_runs_of_classes_are_listed_after_runs_of_road(trained_run, classes_run, tmp_path, listed):
+    shutil.copytree(trained_run, tmp_path / 'other', ignore=lambda *_: ['checkpoints'])
+    change(tmp_path / 'other/config.json', label_values={'7': 'road', '8': 'road', '9': 'not road'})
+    lines = listed((classes_run, 'a', 30.0), (trained_run, 'b', 20.0), (classes_run, 'c', 40.0),
+                   (classes_run, 'd', float('nan')))
+    assert lines[0].split()[4:9] == ['MaxF', 'AP', 'IoU', 'mean', 'IoU']
+    assert [line.split()[0] for line in lines[1:6]] == ['b', 'c', 'a', 'd', 'other']
+    assert lines[1].split()[4] == '20.00'
+    assert lines[1].split()[7] == '-'
+    assert lines[2].split()[4:8] == ['-', '-', '-', '40.00']
+    assert lines[6:] == ['Target: road (#ff00ff in the masks)', 'Target: all 11 classes',
+                         'Target: road (7, 8 in the masks)']
 
 
 def test_runs_are_listed_without_tensorflow(trained_run):

@@ -4,14 +4,16 @@ import os
 from itertools import groupby
 
 from road.data.batches import Sample
-from road.data.images import fit_shape, network_shape, read_frames, resize_confidence
+from road.data.formats import target_line
+from road.data.images import fit_shape, network_shape, read_image
 from road.errors import InputError
-from road.files import atomic_path, file_digest, write_json
+from road.files import file_digest, write_json
 from road.network.feature_cache import FeatureCache
 from road.network.predictor import BATCH, prefetch_depth
 from road.prefetch import batched, prefetch
 from road.progress import tqdm
 from road.runs import run_folder
+from road.runs.figures import save_figure
 from road.scoring.scorers import make_scorer
 
 
@@ -28,16 +30,15 @@ def run(args, open_run):
         if args.split == 'train':
             title += ', which the run was TRAINED on: their scores do not tell how good it is'
         scorer = make_scorer(run.classes, with_birdseye=data.format == 'kitti')
-        outputs = with_labels(predict(opened, data, frames), frames, data.read_label)
+        outputs = predict(opened, data, frames)
         scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'),
                    depth=prefetch_depth(len(run.classes)))
-        print(f'{title}\n{scorer.format_scores()}')
+        print('\n'.join([title, target_line(run), scorer.format_scores()]))
         path = os.path.join(run.folder, f'evaluation-{args.split}')
         write_json(f'{path}.json', {
             'run': run.folder, 'split': args.split, 'frames': [each.name for each in frames],
             'checkpoint': run.best_checkpoint, **scorer.as_json()})
-        with atomic_path(f'{path}.png') as temporary:
-            scorer.plot(title).savefig(temporary, dpi=110)
+        save_figure(scorer.plot(title), f'{path}.png')
         print(f'Written to {path}.json and {path}.png')
 
 
@@ -53,44 +54,40 @@ def find_frames(run, data, split):
 
 
 def predict(opened, data, frames):
-    """Yield (frame, image, confidence) as Predictor.predict, with features of the run's cache.
+    """Yield (frame, label, probabilities) as a scorer takes them, with features of the run's cache.
 
     Cached features are float16; they are of the run's image size, so an image of other proportions
     is encoded, as a frame is that is not in the cache.
+    Raises InputError if a label has another size than its image.
     """
     run, predictor = opened.run, opened.predictor
     size = run.settings['image_size']
     paths = [path for frame in frames for path in (frame.image, frame.label)]
     data = data._replace(digests=dict(zip(paths, prefetch(file_digest, paths))))
     features = FeatureCache(predictor.encode, size, data)
-    samples = [Sample(frame, light=predictor.light) for frame in frames]
-    features.find(os.path.join(run.settings['data_dir'], 'cache'), samples,
+    samples = {frame: Sample(frame, light=predictor.light) for frame in frames}
+    features.find(os.path.join(run.settings['data_dir'], 'cache'), samples.values(),
                   encoder=f'{run.encoder} {opened.precision}')
-    count = 0
 
-    def is_cached(pair):
-        frame, image = pair
-        fits = fit_shape(image.shape[:2], size) == network_shape(size)
-        return fits and Sample(frame, light=predictor.light) in features.cached
-
-    for use_cache, pairs in groupby(read_frames(frames), key=is_cached):
-        if not use_cache:
-            yield from predictor.predict(pairs)
-            continue
-        for batch in batched(pairs, BATCH):
-            inputs, _ = features.read([Sample(frame, light=predictor.light) for frame, _ in batch])
-            for (frame, image), confidence in zip(batch, predictor.confidences(inputs)):
-                yield frame, image, resize_confidence(confidence, image.shape[:2])
-            count += len(batch)
-    if count:
-        tqdm.write(f'Features of {count} of {len(frames)} images are read from {features.folder}')
-
-
-def with_labels(outputs, frames, read_label):
-    """Yield (frame, label, confidence) for the outputs of `predict`; labels are read in threads."""
-    labels = prefetch(lambda frame: read_label(frame.label), frames)
-    for (frame, image, confidence), label in zip(outputs, labels):
+    def read(frame):
+        image, label = read_image(frame.image, frame.bits), data.read_label(frame.label)
         if label.shape != image.shape[:2]:
             raise InputError('{0}: is {2}x{1} pixels, but its image is {4}x{3}; a label must be as '
                              'large as its image'.format(frame.label, *label.shape, *image.shape))
-        yield frame, label, confidence
+        fits = fit_shape(label.shape, size) == network_shape(size)
+        return frame, image, label, fits and samples[frame] in features.cached
+
+    count = 0
+    for is_cached, items in groupby(prefetch(read, frames), key=lambda item: item[-1]):
+        for batch in batched(items, BATCH):
+            if is_cached:
+                inputs, _ = features.read([samples[frame] for frame, *_ in batch])
+                found = predictor.confidences(inputs)
+                count += len(batch)
+            else:
+                pairs = [(frame, image) for frame, image, *_ in batch]
+                found = [probabilities for *_, probabilities in predictor.predict(pairs)]
+            for (frame, _, label, _), probabilities in zip(batch, found):
+                yield frame, label, probabilities
+    if count:
+        tqdm.write(f'Features of {count} of {len(frames)} images are read from {features.folder}')

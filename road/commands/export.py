@@ -3,9 +3,9 @@
 import os
 
 from road.errors import InputError
-from road.files import read_json
 from road.network import surgery
-from road.network.export import TAG, save, size_and_speed
+from road.network.export import TAG, save
+from road.runs.metrics import format_scores
 from road.settings import option_text
 
 README = """{title}: FCN-8s on VGG16, a TensorFlow SavedModel with the tag '{tag}'.
@@ -42,24 +42,13 @@ def run(args, open_run):
     with open_run(args.run, args.vgg_dir) as opened:
         run, frozen = opened.run, surgery.freeze(opened.sess)
     save(frozen, tuple(run.settings['image_size']), run.light, args.output, readme(run))
-    size, seconds = size_and_speed(args.output)
-    print(f'{args.output}: {size / 1e6:.0f} MB, {1000 * seconds:.0f} ms on this device for an '
-          'image of 375x1242, in float32')
+    size = sum(os.path.getsize(os.path.join(folder, name))
+               for folder, _, names in os.walk(args.output) for name in names)
+    print(f'{args.output}: {size / 1e6:.0f} MB')
 
 
 def readme(run):
     """Text of README.txt for a road.runs.run_folder.Run: signature, settings and scores."""
-    evaluation = read_json(os.path.join(run.folder, 'evaluation-validation.json'))
-    scores = []
-    for view in ('perspective', 'birdseye'):
-        if view in evaluation:
-            *_, row = evaluation[view].values()  # URBAN or all
-            scores.append(f'{view}: {_score_text(row, ("MaxF", "AP", "IoU"))}')
-    if 'mean_IoU' in evaluation:
-        scores = [f'{_score_text(evaluation, ("mean_IoU", "accuracy"))}'.replace('_', ' '),
-                  f'IoU: {_score_text(evaluation["IoU"], evaluation["IoU"])}']
-    if not scores:
-        scores = [f'none: python main.py evaluate {run.folder} was not run before the export']
     if len(run.classes) == 2:
         name = run.classes[1].name
         title, outputs = f'{name.capitalize()} segmentation', CONFIDENCE.format(name=name)
@@ -68,12 +57,9 @@ def readme(run):
         names = ', '.join(f'{i} {each.name}' for i, each in enumerate(run.classes))
         outputs = CLASSES.format(count=len(run.classes), names=names)
     height, width = run.settings['image_size']
+    _, state = run.read_checkpoint('best')
     return README.format(
         title=title, tag=TAG, outputs=outputs, height=height, width=width, run=run.folder,
-        training=len(run.training), validation=len(run.validation), scores='\n    '.join(scores),
+        training=len(run.training), validation=len(run.validation),
+        scores=format_scores(state['rows'][0]),
         settings=' '.join(' '.join(option_text(name, run.settings[name])) for name in SETTINGS))
-
-
-def _score_text(scores, names):
-    return ', '.join(f'{name} ' + ('not defined' if scores[name] is None else
-                                   f'{scores[name]:.2%}') for name in names)

@@ -5,6 +5,7 @@ import math
 import os
 
 from road import files
+from road.data.formats import target_line
 from road.errors import InputError
 from road.runs import checkpoints, run_folder
 from road.runs.metrics import best_of, fields, score_of
@@ -16,7 +17,7 @@ SCORES = {'epoch': 'best', 'val_MaxF': 'MaxF', 'val_AP': 'AP', 'val_IoU': 'IoU',
 
 
 def run(args, open_run):
-    """Print the table; runs that cannot be read are named below it."""
+    """Print the table, what the runs look for, and which runs cannot be read."""
     if not os.path.isdir(args.runs_dir):
         raise InputError(f'{args.runs_dir}: no such folder; name that of the runs with --runs-dir')
     found, warnings = [], []
@@ -37,7 +38,8 @@ def run(args, open_run):
     head = ('run', 'commit', 'epochs', *(SCORES[name] for name in names), 'seconds',
             'settings that differ')
     rows = [_cells(*each, names, differing) for each in found]
-    print('\n'.join([table([head, *rows]), *warnings]))
+    targets = dict.fromkeys(target_line(loaded) for loaded, _ in found)  # each once, in order
+    print('\n'.join([table([head, *rows]), *targets, *warnings]))
 
 
 def _order(rows):

@@ -157,11 +157,12 @@ def _shares(data, infos):
 
 
 def target_line(data):
-    """A line that says which class of a Dataset is looked for, and its values in the labels."""
+    """A line that says which class of a Dataset or Run is looked for, and its values in labels."""
     if len(data.classes) != 2:
         return f'Target: all {len(data.classes)} classes'
-    values = [data.rule.show(value) for value, index in data.rule.indices.items() if index == 1]
-    return f'Target: {data.classes[1].name} ({", ".join(values)} in the masks)'
+    target = data.classes[1].name
+    values = [value for value, name in data.label_values.items() if name == target]
+    return f'Target: {target} ({", ".join(values)} in the masks)'
 
 
 def with_target(data, names):

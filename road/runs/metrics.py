@@ -11,6 +11,7 @@ from road.data.dataset import evenly_spaced
 from road.errors import InputError
 from road.progress import tqdm
 from road.runs import checkpoints, events
+from road.scoring.scorers import without_nan
 
 try:
     import resource
@@ -40,22 +41,25 @@ def fields(row):
     return {name: format(value, FORMATS[name]) for name, value in row.items()}
 
 
-def header(num_classes):
-    """The names of the columns for the screen."""
-    return '  '.join(f'{name:>6s}' for name in columns(num_classes))
+def _line(cells):
+    """{name of a column: text} as a line of the table on the screen."""
+    return '  '.join(f'{text:>{max(6, len(name))}s}' for name, text in cells.items())
 
 
-def line(row):
-    """A row for the screen, below the header."""
-    return '  '.join(f'{text:>{max(6, len(name))}s}' for name, text in fields(row).items())
+def format_scores(row):
+    """The epoch of a row and its validation scores, as text."""
+    scores = [f"{name.removeprefix('val_').replace('_', ' ')} {value} %"
+              for name, value in fields(row).items() if name.startswith('val_')]
+    return f"epoch {row['epoch']}, {', '.join(scores)}"
 
 
 def are_rows(value):
     """Whether a value read from a file is a list of rows, one or more."""
-    return isinstance(value, list) and value != [] and all(
-        isinstance(row, dict) and list(row) in (columns(2), columns(3))
-        and row.keys() == value[0].keys() and isinstance(row['epoch'], int)
-        and all(isinstance(number, (int, float)) for number in row.values()) for row in value)
+    try:
+        kinds = {tuple(fields(row)) for row in value}
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return False
+    return kinds in ({tuple(columns(2))}, {tuple(columns(3))})
 
 
 def score_of(row):
@@ -102,7 +106,9 @@ class Metrics:
             os.remove(os.path.join(run.folder, 'metrics.json'))
         self._write_csv()  # a killed process may have left a row more or less than `last` has
         self.events = events.Events(os.path.join(run.folder, 'events'), self.epoch + 1)
-        print('\n'.join([header(len(run.classes)), *map(line, self.rows)]))
+        print(_line({name: name for name in columns(len(run.classes))}))
+        for row in self.rows:
+            print(_line(fields(row)))
         self.clock = time.perf_counter()
 
     def _resume(self):
@@ -136,7 +142,7 @@ class Metrics:
         """Score the epoch, write everything, and print its row.
 
         losses are the means of (cross-entropy, L2); learning_rate is that of the first step.
-        Raises InputError if something cannot be written; what was there before is kept.
+        Raises OSError if something cannot be written; what was there before is kept.
         """
         values = self.validation.scores()
         before, self.clock = self.clock, time.perf_counter()
@@ -151,7 +157,7 @@ class Metrics:
             self._save('best', self.model.weights_saver, [row])
         self._write_csv()
         self.events.add_scalars(row)
-        tqdm.write(line(row))
+        tqdm.write(_line(fields(row)))
         if epoch == 1 or epoch % PICTURE_EPOCHS == 0:
             frames = evenly_spaced(self.validation.data.validation, PICTURES)
             outputs = self.validation.outputs(frames)
@@ -164,21 +170,16 @@ class Metrics:
     def finish(self):
         """Write metrics.json (scores in per cent, null if not defined) and print the best epoch."""
         self.events.close()
-        best, last = ({name: None if math.isnan(value) else value for name, value in row.items()}
-                      for row in (self.best, self.rows[-1]))
-        path = os.path.join(self.run.folder, 'metrics.json')
-        with checkpoints.writing(path):
-            files.write_json(path, {'epochs': self.epoch, 'best': best, 'last': last,
-                                    'seconds': sum(row['seconds'] for row in self.rows),
-                                    'peak_memory_gib': peak_memory()})
-        if score_of(best) is None:
+        files.write_json(os.path.join(self.run.folder, 'metrics.json'), {
+            'epochs': self.epoch, 'best': without_nan(self.best),
+            'last': without_nan(self.rows[-1]), 'peak_memory_gib': peak_memory(),
+            'seconds': sum(row['seconds'] for row in self.rows)})
+        if math.isnan(score_of(self.best)):
             missing = self.run.classes[1].name if len(self.run.classes) == 2 else 'of any class'
             print(f'Warning: no epoch has a validation score, because no pixel is {missing} in the '
                   f'validation labels; the last epoch, {self.epoch}, is used as the best')
             return
-        scores = [f"{name.removeprefix('val_').replace('_', ' ')} {value} %"
-                  for name, value in fields(self.best).items() if name.startswith('val_')]
-        print(f"Best on validation: epoch {self.best['epoch']}, {', '.join(scores)}")
+        print(f'Best on validation: {format_scores(self.best)}')
 
     def _save(self, name, saver, rows):
         state = {'epoch': rows[-1]['epoch'], 'encoder': self.run.encoder,
@@ -186,8 +187,6 @@ class Metrics:
         checkpoints.save(self.run.checkpoint(name), saver, self.sess, state)
 
     def _write_csv(self):
-        path = os.path.join(self.run.folder, 'metrics.csv')
-        lines = [','.join(columns(len(self.run.classes))),
-                 *(','.join(fields(row).values()) for row in self.rows)]
-        with checkpoints.writing(path):
-            files.write_text(path, '\n'.join(lines) + '\n')
+        lines = [columns(len(self.run.classes)), *(fields(row).values() for row in self.rows)]
+        files.write_text(os.path.join(self.run.folder, 'metrics.csv'),
+                         ''.join(','.join(line) + '\n' for line in lines))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from road import files, settings
 from road.data import formats
-from road.data.dataset import Class
+from road.data.dataset import Class, image_endings
 from road.data.images import low_light
 from road.errors import InputError
 from road.network.device import environment
@@ -27,6 +27,7 @@ from road.runs.metrics import are_rows
 PATHS = ('data_dir', 'dataset_dir', 'vgg_dir')
 NOT_RECORDED = ('resume', 'debug')  # options that are no settings of the run
 MAY_DIFFER = (*PATHS, *NOT_RECORDED, 'vgg_weights', 'cache', 'cache_limit', 'clip_norm')  # resumed
+LOWERED = ('learning_rate', 'encoder_learning_rate', 'batch_size')  # may be, of a resumed run
 
 
 class Run(NamedTuple):
@@ -76,7 +77,7 @@ def load(folder, begun=True):
     """
     path = os.path.join(folder, 'config.json')
     if not os.path.isfile(path):
-        raise InputError(f'{folder}: is not a run, it has no config.json; give a folder in runs/')
+        raise InputError(f'{folder}: {_kind(folder)}; name a run, a folder in runs/')
     config = files.read_json(path)
     try:
         directory = config.pop('working_directory')
@@ -96,6 +97,16 @@ def load(folder, begun=True):
         raise InputError(f'{folder}: has no checkpoint, because it was stopped in its first epoch; '
                          f'continue it with --resume {folder}')
     return run
+
+
+def _kind(path):
+    """What a path is that is no run folder."""
+    if os.path.isdir(path):
+        return 'is no run, it has no config.json'
+    if not os.path.exists(path):
+        return 'no such folder'
+    is_image = os.path.splitext(path)[1].lower() in image_endings()
+    return f'is no run but {"an image" if is_image else "a file"}'
 
 
 def find_encoder(run, vgg_dir=None):
@@ -174,24 +185,25 @@ def resumed_settings(args, is_chief=True):
             _refuse_existing(os.path.join(args.runs_dir, args.name))
         return args
     run = load(args.resume, begun=False)
-    defaults, given = vars(settings.parse_training([])), vars(args)
-    unknown = ', '.join(sorted(run.settings.keys() - defaults.keys()))
-    if unknown:
-        raise InputError(f'{args.resume}: was begun by a version of this program with the settings '
-                         f'{unknown}; resume it with that version')
     folder = os.path.normpath(args.resume)  # the run may have been moved
     recorded = {**run.settings, 'runs_dir': os.path.dirname(folder) or '.',
                 'name': os.path.basename(folder)}
-    for name in ('dataset_dir', 'vgg_dir') if 'data_dir' in given else ():
-        moved = os.path.join(args.data_dir, os.path.relpath(recorded[name], recorded['data_dir']))
-        recorded[name] = moved if os.path.exists(moved) else recorded[name]
+    given = vars(args)
+    if 'data_dir' in given:
+        for name in ('dataset_dir', 'vgg_dir'):
+            inside = os.path.relpath(recorded[name], recorded['data_dir'])
+            moved = os.path.join(args.data_dir, inside)
+            if os.path.exists(moved):
+                recorded[name] = moved
     for name, value in given.items():
-        before, advice = recorded[name], 'leave the option out, or train a new run'
-        allowed = value == before or name in MAY_DIFFER
+        before = recorded[name]
         if name == 'epochs':
             allowed, advice = value >= before, 'it can only be increased'
-        elif name in ('learning_rate', 'encoder_learning_rate', 'batch_size'):
+        elif name in LOWERED:
             allowed, advice = value <= before, 'it can only be lowered'
+        else:
+            allowed = value == before or name in MAY_DIFFER
+            advice = 'leave the option out, or train a new run'
         if not allowed:
             typed, own = (' '.join(settings.option_text(name, x)).strip() for x in (value, before))
             raise InputError(f'{typed}: {args.resume} has {own}; {advice}')
@@ -286,7 +298,7 @@ def _compare(run, facts):
         if value != before.get(name):
             print(f'Warning: {name} was {before.get(name)} when the run began and is {value} now; '
                   'its metrics may differ from those of a run without interruption')
-    for name in ('learning_rate', 'encoder_learning_rate', 'batch_size', 'clip_norm'):
+    for name in (*LOWERED, 'clip_norm'):
         value, former = run.settings[name], begun.settings[name]
         if value != former:
             print(f'Warning: {name} was {former} and is {value} from here on; the results are no '
