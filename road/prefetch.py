@@ -1,11 +1,9 @@
-"""Work done ahead in threads or processes, so that it does not hold up a session's step."""
+"""Work done ahead in threads, so that it does not hold up a session's step."""
 
-import multiprocessing
 import os
-import signal
 import threading
 from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 THREADS = min(8, os.cpu_count() or 1)
 
@@ -18,7 +16,7 @@ def prefetch(function, items, depth=2 * THREADS, pool=None):
     started is then dropped.
 
     Args:
-        pool: what computes, as `processes` returns; shut down at the end.
+        pool: the threads, a ThreadPoolExecutor; shut down at the end.
     """
     pool, waiting = pool or ThreadPoolExecutor(THREADS), deque()
     try:
@@ -30,24 +28,6 @@ def prefetch(function, items, depth=2 * THREADS, pool=None):
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def processes():
-    """A pool of as many processes as threads, for functions that hold the interpreter's lock.
-
-    Each takes half a second to start. Functions, arguments and results are pickled.
-    """
-    # A forked copy of a process with threads, as TensorFlow has, may hang.
-    return ProcessPoolExecutor(THREADS, multiprocessing.get_context('spawn'), _begin_process)
-
-
-def _begin_process():
-    def end_with_parent():  # which, killed, could not end it
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends the pool
-    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def batched(items, size):

@@ -6,7 +6,6 @@ An image becomes a PNG of its own size, with a legend below it if there are more
 and a video an .mp4 (see road.runs.video). Inputs that fail are listed at the end.
 """
 
-import errno
 import os
 import sys
 from functools import partial
@@ -14,7 +13,7 @@ from tempfile import TemporaryFile
 
 from road.data.dataset import UNREADABLE, comparable, image_endings
 from road.data.images import read_image
-from road.errors import InputError, reason
+from road.errors import InputError, describe, reason
 from road.network.predictor import prefetch_depth
 from road.prefetch import prefetch
 from road.progress import tqdm
@@ -26,8 +25,6 @@ from road.scoring.scores import to_grey
 # A file is a video by its ending, and an image by any other.
 VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts',
           '.wmv', '.flv', '.ogv', '.3gp', '.mjpeg', '.y4m')
-CURES = {errno.ENAMETOOLONG: 'rename the input', errno.ENOSPC: 'make room on the disk',
-         errno.EISDIR: 'move the folder of that name away'}
 
 
 def run(args, open_run):
@@ -41,7 +38,8 @@ def run(args, open_run):
         os.makedirs(maps or args.output, exist_ok=True)
         TemporaryFile(dir=args.output).close()  # what forbids writing shows before the long work
     except OSError as error:
-        raise InputError(_cannot_write(args.output, error)) from error
+        error.filename = args.output
+        raise
     faults = []
     if jobs:
         with open_run(args.run, args.vgg_dir) as opened:
@@ -139,7 +137,7 @@ def paint_images(jobs, predict, overlay, classes, maps=None, bits=16):
                 map_ = to_grey(confidence) if len(classes) == 2 else predicted(confidence)
                 write_png(os.path.join(maps, os.path.basename(target)), map_)
         except OSError as error:
-            failures.append(_cannot_write(target, error))
+            failures.append(describe(error, {}))
 
     images = filter(None, prefetch(read, jobs, depth=8))
     written = prefetch(write, predict(images), depth=prefetch_depth(len(classes)))
@@ -161,13 +159,6 @@ def paint_videos(jobs, predict, overlay, classes, sound=True):
         if target.endswith('.mp4'):
             try:
                 convert(source, target, painted, sound)
-            except InputError as error:
-                failures.append(str(error))
-            except OSError as error:
-                failures.append(_cannot_write(target, error))
+            except (InputError, OSError) as error:
+                failures.append(describe(error, {}))
     return failures
-
-
-def _cannot_write(path, error):
-    cure = CURES.get(error.errno, 'name another folder with --output')
-    return f'{path}: cannot be written ({reason(error)}); {cure}'

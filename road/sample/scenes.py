@@ -12,6 +12,9 @@ polygons and pictures of leaves, far ones first.
 """
 
 import functools
+import multiprocessing
+import signal
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,6 @@ from road.data.calibration import Calibration
 from road.data.kitti import CATEGORIES
 from road.errors import InputError
 from road.files import atomic_folder
-from road.prefetch import prefetch, processes
 from road.progress import tqdm
 from road.sample import planning
 from road.sample.ground import Ground
@@ -168,11 +170,18 @@ def write_dataset(folder, training=20, testing=6, seed=0, height=188, width=621)
             Path(part, name).mkdir(parents=True)
         write = functools.partial(write_frame, part, seed, height, width)
         # A few are drawn before processes would have started.
-        few = len(frames) <= 20
-        drawn = map(write, frames) if few else prefetch(write, frames, pool=processes())
-        for _ in tqdm(drawn, 'Drawing scenes', len(frames), unit='scene', dynamic_ncols=True):
-            pass
+        with nullcontext() if len(frames) <= 20 else _processes() as pool:
+            drawn = pool.imap_unordered(write, frames) if pool else map(write, frames)
+            for _ in tqdm(drawn, 'Drawing scenes', len(frames), unit='scene', dynamic_ncols=True):
+                pass
         Path(part, 'drawn.txt').write_text(made)
+
+
+def _processes():
+    """A pool of processes: drawing holds the interpreter's lock, so threads would not help."""
+    # A forked copy of a process with threads may hang. Ctrl-C is for the parent, which ends them.
+    return multiprocessing.get_context('spawn').Pool(
+        initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
 
 
 def write_frame(folder, seed, height, width, frame):
