@@ -1,0 +1,163 @@
+"""Scores, figures and event files, read back and compared with what they are of."""
+
+import csv
+import glob
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import main
+from road.data import camvid
+from road.data.images import read_frames
+from road.files import read_json
+from road.network.tf1 import tf
+from road.runs import figures, run_folder
+from road.scoring.validation import Validation
+
+TAGS = {
+    'cross_entropy': 'loss/cross_entropy', 'l2': 'loss/L2', 'train_MaxF': 'train/MaxF',
+    'train_IoU': 'train/IoU', 'val_MaxF': 'validation/MaxF', 'val_AP': 'validation/AP',
+    'val_IoU': 'validation/IoU', 'train_mean_IoU': 'train/mean_IoU',
+    'val_mean_IoU': 'validation/mean_IoU', 'val_accuracy': 'validation/accuracy',
+    'images_per_s': 'speed/images_per_s', 'learning_rate': 'speed/learning_rate'}
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    saved = []
+    monkeypatch.setattr(Figure, 'savefig', lambda figure, path, **_: (
+        saved.append(figure), open(path, 'w').close()))
+    return saved
+
+
+def score(outputs):
+    """KITTI's MaxF and the IoU in per cent, of (label, confidence)."""
+    label, confidence = (np.concatenate([output[i].ravel() for output in outputs]) for i in (0, 1))
+    road, confidence = label[label < 255] == 1, confidence[label < 255].astype(np.float64)
+    with np.errstate(divide='ignore'):
+        grey = np.rint(255 / (1 + (1 / confidence - 1) ** (1 / 8)))
+    f_measures = [2 * (road & found).sum() / (road.sum() + found.sum())
+                  for found in (grey >= i for i in range(256))]
+    sure = confidence >= 0.5
+    return {'MaxF': 100 * max(f_measures), 'IoU': 100 * (road & sure).sum() / (road | sure).sum()}
+
+
+def test_scores_are_of_the_named_frames(encoder_run):
+    """What predict finds in these frames, scored here, is what the run's files say."""
+    folder, _ = encoder_run
+    with open(f'{folder}/metrics.csv', encoding='utf-8') as file:
+        best = max(csv.DictReader(file), key=lambda row: float(row['val_MaxF']))
+    written = read_json(f'{folder}/evaluation-validation.json')
+    assert written['frames'] == ['um_000002', 'umm_000002', 'uu_000002']
+    training = [f'{kind}_00000{i}' for kind in ('um', 'umm', 'uu') for i in (0, 1)]
+    with main.open_run(folder) as opened:
+        data = run_folder.find_dataset(opened.run)
+        train, val = ([(data.read_label(frame.label), confidence) for frame, _, confidence
+                       in opened.predictor.predict(read_frames(data.named(names)))]
+                      for names in (training, written['frames']))
+    expected = {**{f'train_{name}': value for name, value in score(train).items()},
+                **{f'val_{name}': value for name, value in score(val).items()}}
+    assert {name: float(best[name]) for name in expected} == pytest.approx(expected, abs=0.01)
+    for category, outputs in (('URBAN', val), ('umm', val[1:2])):
+        for name, value in score(outputs).items():
+            assert 100 * written['perspective'][category][name] == pytest.approx(value, abs=0.01)
+
+
+def test_curves_show_the_metrics(trained_run, drawn, tmp_path):
+    rows = read_json(f'{trained_run}/checkpoints/last/state.json')['rows']
+    rows.append({**rows[0], 'epoch': 4})  # not the best
+    figures.draw_curves(str(tmp_path / 'curves.png'), rows, 'title')
+    left, right = drawn[0].axes
+    assert (left.get_title(), right.get_title()) == ('losses', 'scores, per cent')
+    assert (left.get_yscale(), right.get_yscale()) == ('log', 'linear')
+    for axes, names in ((left, ('cross_entropy', 'l2')), (right, (
+            'val_MaxF', 'val_IoU', 'val_AP', 'train_MaxF', 'train_IoU'))):
+        *lines, marker = axes.get_lines()
+        assert marker.get_xdata()[0] == max(rows, key=lambda row: row['val_MaxF'])['epoch']
+        assert axes.get_xlabel() == 'epoch'
+        for line, name in zip(lines, names, strict=True):
+            assert line.get_xydata().tolist() == [[row['epoch'], row[name]] for row in rows]
+            assert line.get_label() == f'{name}, last {rows[-1][name]:.4g}'
+
+
+@pytest.mark.usefixtures('opened_run')
+def test_evaluation_shows_precision_over_recall(trained_run, drawn, tmp_path):
+    folder = shutil.copytree(trained_run, str(tmp_path / 'run'))
+    assert main.main(['evaluate', folder]) == 0
+    written = read_json(f'{folder}/evaluation-validation.json')
+    for axes, view, title in zip(drawn[0].axes, ('perspective', 'birdseye'), (
+            "perspective, at the images' full size", "bird's eye, 40 x 20 m at 0.05 m per pixel")):
+        labels = axes.get_title(), axes.get_xlabel(), axes.get_ylabel()
+        assert labels == (title, 'recall', 'precision') and axes.get_ylim() == (0.5, 1.005)
+        for line, (name, scores) in zip(axes.get_lines(), written[view].items(), strict=True):
+            recall, precision = line.get_data()
+            best = np.nanargmax(2 * precision * recall / np.maximum(precision + recall, 1e-9))
+            assert [recall[best], precision[best]] == pytest.approx([scores['REC'], scores['PRE']])
+            assert line.get_label() == f'{name}: MaxF {scores["MaxF"]:.2%}, AP {scores["AP"]:.2%}'
+
+
+@pytest.mark.usefixtures('opened_run')
+def test_evaluation_shows_iou_of_classes(classes_run, drawn, tmp_path):
+    folder = shutil.copytree(classes_run, str(tmp_path / 'run'))
+    assert main.main(['evaluate', folder]) == 0
+    written = read_json(f'{folder}/evaluation-validation.json')
+    axes, = drawn[0].axes
+    assert axes.get_title().endswith(f'\nmean IoU {written["mean_IoU"]:.2%}')
+    assert (axes.get_xlabel(), axes.get_xlim(), axes.yaxis_inverted()) == ('IoU', (0, 1), True)
+    for bar, text, each in zip(axes.patches, axes.get_yticklabels(), camvid.CLASSES, strict=True):
+        assert text.get_text().startswith(f'{each.name}  ')
+        assert bar.get_width() == written['IoU'][each.name]
+        assert bar.get_facecolor()[:3] == pytest.approx(np.divide(each.colour, 255))
+
+
+def check_events(folder):
+    """Compare events, as TensorBoard reads them, with metrics: (epochs of pictures, of starts)."""
+    rows = read_json(f'{folder}/checkpoints/last/state.json')['rows']
+    scalars, pictures, starts = {}, {}, []
+    for path in sorted(glob.glob(f'{glob.escape(str(folder))}/events/*')):
+        for event in tf.train.summary_iterator(path):
+            if event.WhichOneof('what') == 'session_log':
+                starts.append(event.step)  # drops what came before of this step and later ones
+                scalars = {tag: {step: values[step] for step in values if step < event.step}
+                           for tag, values in scalars.items()}
+            for value in event.summary.value:
+                if value.HasField('image'):
+                    pictures.setdefault(value.tag, []).append(event.step)
+                else:
+                    scalars.setdefault(value.tag, {})[event.step] = value.simple_value
+    names = TAGS.keys() & rows[0].keys()
+    assert scalars.keys() == {TAGS[name] for name in names}
+    for name in names:
+        expected = {row['epoch']: row[name] for row in rows}
+        assert scalars[TAGS[name]] == pytest.approx(expected, rel=1e-5), name
+    return pictures, starts
+
+
+@pytest.mark.parametrize('kind, header', [
+    ('trained_run', 'train_MaxF,train_IoU,val_MaxF,val_AP,val_IoU'),
+    ('classes_run', 'train_mean_IoU,val_mean_IoU,val_accuracy')])
+def test_metrics_have_these_columns_and_are_the_events(request, kind, header):
+    folder = request.getfixturevalue(kind)
+    with open(f'{folder}/metrics.csv', encoding='utf-8') as file:
+        names, first, *_ = file.read().splitlines()
+    assert names == f'epoch,cross_entropy,l2,{header},seconds,images_per_s,learning_rate'
+    assert re.fullmatch(r'1(,\d\.\d{6}){2}(,\d+\.\d\d)+,\d+\.\d,[\de.-]+', first)
+    pictures, starts = check_events(folder)
+    assert starts == [1] and list(pictures.values()) == [[1]] * len(pictures)
+
+
+def test_resumed_run_shows_each_epoch_once_and_paints_the_best(trained_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(main.figures, 'draw', lambda *_: None)
+    scores = Validation.scores
+    monkeypatch.setattr(Validation, 'scores', lambda self: {**scores(self), 'val_MaxF': 0.0})
+    folder = shutil.copytree(trained_run, tmp_path / 'run')
+    assert main.main(['--resume', str(folder), '--epochs', '4']) == 0  # the third stays the best
+    shown = {f'validation/{kind}_000002': [1] for kind in ('um', 'umm', 'uu')}
+    assert check_events(folder) == (shown, [1, 4])
+    for path in (folder / 'images').iterdir():
+        assert path.read_bytes() == Path(trained_run, 'images', path.name).read_bytes()
