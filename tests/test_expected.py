@@ -14,7 +14,7 @@ import main
 from road import settings
 from road.data import dataset, kitti
 from road.data.images import fit_shape
-from road.network.vgg_source import KERAS_MD5, KERAS_URL
+from road.network.vgg_folder import KERAS_MD5, KERAS_URL
 
 CHANGES = ('mirror', 'brightness', 'contrast', 'gamma', 'colour', 'crop', 'rotation')
 DEFAULTS = {
@@ -82,14 +82,14 @@ def test_splits(tmp_path):
 
 
 @pytest.mark.parametrize('module, expected', [
-    ('data.download', {'RETRIES': 5, 'NEW_BYTES': 2**20, 'WAIT': 1, 'TIMEOUT': (15, 30),
+    ('data.download', {'RETRIES': 5, 'WAIT': 1, 'TIMEOUT': (15, 30),
                        'PASSING': (408, 425, 429, 500, 502, 503, 504)}),
     ('data.kitti', {'LICENCE': 'CC BY-NC-SA 3.0',
                     'PAGE': 'https://www.cvlibs.net/datasets/kitti/eval_road.php',
                     'LINK': 'https://s3.eu-central-1.amazonaws.com/avg-kitti/data_road.zip'}),
-    ('data.unpack', {'LARGEST': 2**32, 'SPARE': 2**26}), ('runs.video', {'FASTEST': 120}),
+    ('data.unpack', {'LARGEST': 2**32, 'SPARE': 2**26}),
     ('network.feature_cache', {'RESERVE': 2**30, 'ENCODER_BATCH': 8}),
-    ('network.vgg_source', {
+    ('network.vgg_folder', {
         'VGG_URL': 'https://s3-us-west-1.amazonaws.com/udacity-selfdrivingcar/vgg.zip'}),
     ('runs.figures', {'SHEET_IMAGES': 24, 'GIF_FRAMES': 60, 'GIF_WIDTH': 414, 'GIF_MS': 400}),
     ('runs.metrics', {'PICTURE_EPOCHS': 10, 'PICTURES': 3})])

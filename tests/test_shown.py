@@ -57,7 +57,7 @@ def test_scores_are_of_the_named_frames(encoder_run):
     training = [f'{kind}_00000{i}' for kind in ('um', 'umm', 'uu') for i in (0, 1)]
     with main.open_run(folder) as opened:
         data = run_folder.find_dataset(opened.run)
-        train, val = ([(data.read_label(frame.label), confidence) for frame, _, confidence
+        train, val = ([(data.read_label(frame.label), found[..., 1]) for frame, _, found
                        in opened.predictor.predict(read_frames(data.named(names)))]
                       for names in (training, written['frames']))
     expected = {**{f'train_{name}': value for name, value in score(train).items()},
@@ -68,11 +68,10 @@ def test_scores_are_of_the_named_frames(encoder_run):
             assert 100 * written['perspective'][category][name] == pytest.approx(value, abs=0.01)
 
 
-def test_curves_show_the_metrics(trained_run, drawn, tmp_path):
+def test_curves_show_the_metrics(trained_run):
     rows = read_json(f'{trained_run}/checkpoints/last/state.json')['rows']
     rows.append({**rows[0], 'epoch': 4})  # not the best
-    figures.draw_curves(str(tmp_path / 'curves.png'), rows, 'title')
-    left, right = drawn[0].axes
+    left, right = figures.plot_curves(rows, 'title').axes
     assert (left.get_title(), right.get_title()) == ('losses', 'scores, per cent')
     assert (left.get_yscale(), right.get_yscale()) == ('log', 'linear')
     for axes, names in ((left, ('cross_entropy', 'l2')), (right, (
