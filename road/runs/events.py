@@ -54,7 +54,8 @@ class Events:
             parts = read_image(frame.image, frame.bits), class_colours(label, classes), found
             picture = np.concatenate([Image.fromarray(part).convert('RGB').resize((width, height))
                                       for part in parts])
-            values.append(tf.Summary.Value(tag=f'validation/{frame.name}', image=tf.Summary.Image(
+            tag = f'validation/{frame.name}'.encode(errors='replace').decode()  # may be no UTF-8
+            values.append(tf.Summary.Value(tag=tag, image=tf.Summary.Image(
                 height=3 * height, width=width, colorspace=3,
                 encoded_image_string=iio.imwrite('<bytes>', picture, extension='.png'))))
         self._add(epoch, values)

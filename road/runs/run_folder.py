@@ -12,6 +12,7 @@ import itertools
 import os
 import shlex
 import time
+from contextlib import suppress
 from typing import NamedTuple
 
 from road import files, settings
@@ -183,6 +184,9 @@ def resumed_settings(args, is_chief=True):
     if not args.resume:
         if is_chief and args.name:
             _refuse_existing(os.path.join(args.runs_dir, args.name))
+        # now, not after a download of the data; a graph that is there does not need the file
+        if args.vgg_weights and not any(map(os.path.exists, (args.vgg_weights, args.vgg_dir))):
+            raise InputError(f'{args.vgg_weights}: no such file; correct --vgg-weights')
         return args
     run = load(args.resume, begun=False)
     folder = os.path.normpath(args.resume)  # the run may have been moved
@@ -191,10 +195,11 @@ def resumed_settings(args, is_chief=True):
     given = vars(args)
     if 'data_dir' in given:
         for name in ('dataset_dir', 'vgg_dir'):
-            inside = os.path.relpath(recorded[name], recorded['data_dir'])
-            moved = os.path.join(args.data_dir, inside)
-            if os.path.exists(moved):
-                recorded[name] = moved
+            with suppress(ValueError):  # another drive on Windows
+                inside = os.path.relpath(recorded[name], recorded['data_dir'])
+                moved = os.path.join(args.data_dir, inside)
+                if os.path.exists(moved):
+                    recorded[name] = moved
     for name, value in given.items():
         before = recorded[name]
         if name == 'epochs':
@@ -226,7 +231,9 @@ def begin(args, data, vgg, device, is_chief=True):
     Device. is_chief: False leaves the folder to another process.
     Raises InputError if the name is taken, or the resumed run has other data or another encoder.
     """
-    args.name, chosen = args.name or time.strftime('fcn8s-%Y%m%d-%H%M%S'), bool(args.name)
+    is_chosen = bool(args.name)
+    if not is_chosen:
+        args.name = time.strftime('fcn8s-%Y%m%d-%H%M%S')
     names = ([frame.name for frame in part] for part in (data.training, data.validation))
     recorded = {name: value for name, value in vars(args).items() if name not in NOT_RECORDED}
     run = Run(os.path.join(args.runs_dir, args.name), recorded, vgg.fingerprint, *names,
@@ -249,7 +256,7 @@ def begin(args, data, vgg, device, is_chief=True):
                 files.write_json(f'{temporary}/environment.json', facts)
             return run
         except OSError:
-            if chosen:
+            if is_chosen:
                 _refuse_existing(run.folder)
             if not os.path.lexists(run.folder):
                 raise
