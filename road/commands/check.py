@@ -1,8 +1,10 @@
 """`main.py check`: read every file of the data and of the VGG16 graph, and list the faults."""
 
 import os
+from collections import Counter
 
 from road.data import kitti
+from road.data.calibration import read_calibration
 from road.data.check import check
 from road.data.formats import find_dataset, target_line
 from road.errors import InputError
@@ -42,9 +44,20 @@ def check_dataset(args):
     except InputError as error:  # of the split alone, if it is not raised without one
         data, unsplit = find_dataset(data_format, folder, 0, args.target, checked_path), error
     report = check(data, checked_path)
-    readable = ', '.join(f'{number} {kind}' for kind, number in report.readable.items())
-    print(f'{data.title} in {data.folder}: {kitti.extent(data)}{readable or "nothing"} can be '
-          'read')
+    readable, faults = Counter(), list(report.faults)
+    for split, frames in (('training', data.training), ('validation', data.validation),
+                          ('test', data.testing)):
+        readable[f'{split} images'] = sum(frame.image in report.infos for frame in frames)
+        readable[f'{split} labels'] = sum(frame.label in report.infos for frame in frames)
+        for frame in frames:
+            if frame.calib:
+                try:
+                    read_calibration(frame.calib)
+                    readable['calibration files'] += 1
+                except InputError as error:
+                    faults.append(str(error))
+    found = ', '.join(f'{number} {kind}' for kind, number in (+readable).items())
+    print(f'{data.title} in {data.folder}: {kitti.extent(data)}{found or "nothing"} can be read')
     print(target_line(data))
     if report.pixels:
         names = [*(each.name for each in data.classes), 'ignored']
@@ -55,4 +68,4 @@ def check_dataset(args):
         print(f'Note   {note}')
     if unsplit:
         print(f'Note   {data.folder}: training needs another split: {unsplit}')
-    return list(report.faults)
+    return faults

@@ -10,7 +10,7 @@ their colours: V. Badrinarayanan, A. Kendall, R. Cipolla, "SegNet", 2017.
 import os
 
 from road.data import IGNORE_LABEL
-from road.data.dataset import Class, Dataset, find_frames, find_unlabelled, refuse_val_frames
+from road.data.dataset import Class, Dataset, find_splits, refuse_val_frames
 from road.data.labels import LabelRule, label_reader
 
 CLASSES = tuple(Class(name, colour) for name, colour in {
@@ -25,17 +25,9 @@ RULE = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, len(CLASSES): IG
 def find_dataset(folder, val_frames=None):
     """The Dataset of a CamVid folder, by names alone; test images and their labels are optional."""
     refuse_val_frames(val_frames, 'CamVid')
-    splits, faults = [], []
-    for split in ('train', 'val', 'test'):
-        images, labels = (os.path.join(folder, split + suffix) for suffix in ('', 'annot'))
-        missing = []
-        if split != 'test' or os.path.isdir(labels):
-            frames, missing = find_frames(
-                images, labels, 'CamVid has train, trainannot, val and valannot',
-                prefix=f'{split}/')
-        else:
-            frames = find_unlabelled(images, prefix=f'{split}/')
-        splits.append(frames)
-        faults += missing
+    folders = {split: (os.path.join(folder, split), os.path.join(folder, f'{split}annot'))
+               for split in ('train', 'val', 'test')}
+    splits, faults = find_splits(
+        folders, 'CamVid has train/NAME.png and trainannot/NAME.png, and the same for val')
     return Dataset('camvid', 'CamVid', folder, CLASSES, RULE, label_reader(RULE), *splits,
                    tuple(faults))

@@ -6,7 +6,6 @@ reads only files that have changed since (in size, times or inode).
 """
 
 import os
-from collections import Counter
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -14,17 +13,15 @@ import numpy as np
 
 from road import files
 from road.data import IGNORE_LABEL
-from road.data.calibration import read_calibration
 from road.data.images import inspect_image
 from road.data.label_faults import value_faults
-from road.data.labels import count_values
+from road.data.labels import add_values, count_values
 from road.errors import InputError, describe
 from road.prefetch import prefetch
 from road.progress import tqdm
 
 # Of KITTI's sizes the largest is 1.02 times the smallest; others are from another camera.
 MAX_SIZE_RATIO = 1.5
-BLUE = 0x0000FF  # in a label of KITTI Road: ignored road
 
 
 class FileInfo(NamedTuple):
@@ -94,54 +91,110 @@ def _is_file_info(known):
                     for value in known[FileInfo._fields.index('values')]))
 
 
-def check_frames(data, checked_path=None, trust=False):
-    """Inspect and compare all files of a Dataset: ({path: FileInfo}, [fault, ...], [note, ...]).
+class Report(NamedTuple):
+    """What `check` found: faults and notes are lines that begin with a path."""
+    infos: dict  # path => FileInfo, of the files that can be read
+    faults: list
+    notes: list
+    pixels: dict  # split => class_pixels, of splits with labels
 
-    Faults are lines: of files that are missing or cannot be read, labels of another size than their
-    image or with values that are no class, splits that cannot train or score anything. Notes are
-    of labels and classes without pixels, and of images that two splits share.
+
+def check(data, checked_path=None, trust=False):
+    """Inspect and compare all files of a Dataset: Report. See inspect_files.
+
+    Faults are of files that are missing or cannot be read, labels of another size than their image
+    or with values that are no class, splits that cannot train or score anything. Notes are of what
+    may be meant, but often is not.
     """
+    splits = {'training': data.training, 'validation': data.validation, 'test': data.testing}
     frames = data.training + data.validation + data.testing
-    labelled = [frame for frame in frames if frame.label]
-    infos, unread = inspect_files([frame.image for frame in frames],
-                                  [frame.label for frame in labelled], checked_path, trust)
-    masks = {frame.label: infos[frame.label] for frame in labelled if frame.label in infos}
-    faults = [*data.faults, *unread.values()]
-    for frame in labelled:
-        if frame.label in infos and frame.image in infos:
+    labels = [frame.label for frame in frames if frame.label]
+    infos, unread = inspect_files([frame.image for frame in frames], labels, checked_path, trust)
+    misfits = _size_faults(frames, infos)
+    # that the values of a misfit are wrong too follows from its size
+    wrong_values = value_faults(data, {path: infos[path] for path in labels
+                                       if path in infos and path not in misfits})
+    faults = [*data.faults, *unread.values(), *misfits.values(), *wrong_values]
+    notes = _notes(data, splits, infos)
+    pixels = {split: class_pixels(data, part, infos) for split, part in splits.items()
+              if any(frame.label for frame in part)}
+    for split, counts in pixels.items():
+        absent = [each.name for each, count in zip(data.classes, counts) if not count]
+        if wrong_values or not counts.any() or not absent:
+            continue  # what follows from other faults is not told
+        line = f'{data.folder}: no {split} label has a pixel of {", ".join(absent)}'
+        if len(absent) > len(data.classes) - 2 and split != 'test':
+            faults.append(f'{line}; label more images, or choose others for this split')
+        else:
+            notes.append(line)
+    return Report(infos, faults, notes, pixels)
+
+
+def _size_faults(frames, infos):
+    """{label: fault} of labels of another size than their image."""
+    faults = {}
+    for frame in frames:
+        if frame.image in infos and frame.label in infos:
             size, other = infos[frame.label].size, infos[frame.image].size
+            why = 'a label must be as large as its image'
+            if size == other[::-1]:
+                why = ('one of them is turned, perhaps by EXIF data; turn the label, or save the '
+                       'image upright')
             if size != other:
-                del masks[frame.label]  # that its values are wrong too follows from that
-                why = 'a label must be as large as its image'
-                if size == other[::-1]:
-                    why = ('EXIF data turn the image; turn the label, or save the image upright'
-                           if infos[frame.image].turned else 'one of them is turned; turn it back')
-                faults.append('{}: is {}x{} pixels, but its image is {}x{}; {}'.format(
-                    frame.label, *size, *other, why))
-    wrong_values = value_faults(data, masks)
-    faults += wrong_values  # what follows from them is not told
-    notes = [f'{frame.label}: all pixels of this label are ignored' for frame in labelled
-             if frame.label in infos and data.rule.count(infos[frame.label].values)[0].keys()
-             == {IGNORE_LABEL}]
-    for split, part in (('training', data.training), ('validation', data.validation)):
-        pixels = class_pixels(data, [] if wrong_values else part, infos)
-        fault = pixels.any() and _split_fault(data, part, split, infos)
-        absent = [each.name for each, count in zip(data.classes, pixels) if not count]
-        if fault:
-            faults.append(fault)
-        elif pixels.any() and absent:
-            notes.append(f'{data.folder}: classes that never occur in the {split} labels: '
-                         f'{", ".join(absent)}')
-    turned = [frame.image for frame in labelled
-              if frame.image in infos and infos[frame.image].turned]
-    if turned:
-        notes.append(f'{turned[0]}: is turned by its EXIF data ({len(turned)} such images); labels '
-                     'must be of the upright image, as viewers show it')
+                faults[frame.label] = '{}: is {}x{} pixels, but its image is {}x{}; {}'.format(
+                    frame.label, *size, *other, why)
+    return faults
+
+
+def _notes(data, splits, infos):
+    """Lines about what was found in files without faults; each is told once, with a count."""
+    frames = [frame for part in splits.values() for frame in part if frame.image in infos]
+    labels = [frame.label for frame in frames if frame.label in infos]
+    shapes = {frame.image: infos[frame.image].size for frame in frames}
+    usual = usual_shape(list(shapes.values())) if shapes else (1, 1)
+    shared = _shared_images(splits, infos)
+    found = [
+        (_unused_files(frames), 'is not read; images of other names or formats are left out'),
+        ([frame.image for frame in frames if data.format == 'kitti' and not frame.calib],
+         "has no calibration file, so there are no scores in bird's eye view"),
+        ([path for path, size in shapes.items()
+          if max(*np.divide(size, usual), *np.divide(usual, size)) > MAX_SIZE_RATIO],
+         'is of another size than the usual {}x{} pixels'.format(*usual)),
+        ([path for path in labels
+          if data.rule.count(infos[path].values)[0].keys() == {IGNORE_LABEL}],
+         'all pixels of this label are ignored'),
+        ([frame.image for frame in frames if frame.label and infos[frame.image].turned],
+         'is turned by its EXIF data; labels must be of the upright image, as viewers show it'),
+        ([image for image, _ in shared], f'is the same image as {shared and shared[0][1]} in '
+         'another split, so scores may be too high')]
+    notes = [f'{paths[0]}: {text} ({len(paths)} such files)' for paths, text in found if paths]
     bits = significant_bits(data, infos)
     if bits < 16:
         notes.append(f'{data.folder}: images of 16 bits use {bits} of them, so grey levels are '
                      f'divided by {2 ** (bits - 8)} and not by 256')
-    return infos, faults, notes + _shared_images(data, infos)
+    if not data.testing:
+        notes.append(f'{data.folder}: there are no test images, so none will be painted')
+    return notes
+
+
+def _shared_images(splits, infos):
+    """(path, path of the same image in an earlier split) of images that two splits share."""
+    first, shared = {}, []
+    for split, frames in splits.items():
+        for frame in frames:
+            if frame.image in infos:
+                other = first.setdefault(infos[frame.image].digest, (split, frame.image))
+                if other[0] != split:
+                    shared.append((frame.image, other[1]))
+    return shared
+
+
+def _unused_files(frames):
+    """Paths of other files in the folders of the images."""
+    images = {frame.image for frame in frames}
+    return sorted(entry.path for folder in set(map(os.path.dirname, images))
+                  for entry in os.scandir(folder)
+                  if entry.is_file() and entry.name[0] != '.' and entry.path not in images)
 
 
 def significant_bits(data, infos):
@@ -159,95 +212,8 @@ def usual_shape(shapes):
 
 def class_pixels(data, frames, infos):
     """Pixels of each class in the labels of frames: int64 [classes + 1], the last ignored."""
+    values = add_values(infos[frame.label] for frame in frames if frame.label in infos)
     pixels = np.zeros(len(data.classes) + 1, np.int64)
-    for frame in frames:
-        if frame.label in infos:
-            for index, count in data.rule.count(infos[frame.label].values)[0].items():
-                pixels[-1 if index == IGNORE_LABEL else index] += count
+    for index, count in data.rule.count(values)[0].items():
+        pixels[-1 if index == IGNORE_LABEL else index] = count
     return pixels
-
-
-def _shared_images(data, infos):
-    """A line for each pair of splits that have an image in common."""
-    splits = {name: {infos[frame.image].digest: frame.image for frame in frames
-                     if frame.image in infos}
-              for name, frames in (('training', data.training), ('validation', data.validation),
-                                   ('test', data.testing))}
-    lines = []
-    for one, other in (('training', 'validation'), ('training', 'test'), ('validation', 'test')):
-        shared = sorted(splits[one].keys() & splits[other].keys(), key=splits[one].get)
-        if shared:
-            lines.append(f'{splits[one][shared[0]]}: is the same image as '
-                         f'{splits[other][shared[0]]}; {one} and {other} images have '
-                         f'{len(shared)} in common, so scores may be too high')
-    return lines
-
-
-def _split_fault(data, frames, split, infos):
-    """A line if the labels of a split cannot train or score anything."""
-    *pixels, invalid = class_pixels(data, frames, infos)
-    swapped, cure = '', 'Label more images, or choose others for this split'
-    if data.format == 'kitti':
-        cure = data.rule.hint
-        blue = sum(count for frame in frames if frame.label in infos
-                   for _, colour, count in infos[frame.label].values if colour == BLUE)
-        if blue > 0.01 * (sum(pixels) + invalid):  # KITTI's own labels have a few such pixels
-            swapped = (f' {blue / (sum(pixels) + invalid):.0%} of the pixels are blue without red: '
-                       'were red and blue swapped when the labels were saved, as cv2 does?')
-    present = [each.name for each, count in zip(data.classes, pixels) if count]
-    if not present:
-        fault = f'no {split} label has a pixel that is not ignored.'
-    elif len(data.classes) == 2 and not pixels[1]:
-        fault = f'no {split} label has a pixel of {data.classes[1].name}.'
-    elif len(present) == 1 or swapped and pixels[1] > 0.99 * sum(pixels):
-        fault = f'in the {split} labels every pixel that is not ignored is {present[-1]}.'
-    else:
-        return None
-    return f'{data.folder}: {fault}{swapped} {cure}'
-
-
-class Report(NamedTuple):
-    """What `check` found: faults and notes are lines that begin with a path."""
-    faults: list
-    notes: list
-    readable: Counter  # 'training images' and so on => how many could be read
-    pixels: dict  # split => int64 [classes + 1] as class_pixels, of splits with labels
-
-
-def check(data, checked_path=None):
-    """Read every file of a Dataset, calibration files included: Report."""
-    infos, faults, notes = check_frames(data, checked_path)
-    frames = data.training + data.validation + data.testing
-    readable, pixels = Counter(), {}
-    for kind, part in (('training', data.training), ('validation', data.validation),
-                       ('test', data.testing)):
-        for what, paths in (('images', [frame.image for frame in part]),
-                            ('labels', [frame.label for frame in part if frame.label])):
-            readable[f'{kind} {what}'] = sum(path in infos for path in paths)
-        if any(frame.label for frame in part):
-            pixels[kind] = class_pixels(data, part, infos)
-    for frame in frames:
-        if frame.calib:
-            try:
-                read_calibration(frame.calib)
-                readable['calibration files'] += 1
-            except InputError as error:
-                faults.append(str(error))
-    return Report(faults, _notes(data, infos) + notes, +readable, pixels)
-
-
-def _notes(data, infos):
-    frames = data.training + data.validation + data.testing
-    notes = [f'{path}: not a file of {data.title}, not read' for path in data.unused_files]
-    uncalibrated = [frame.image for frame in frames if not frame.calib]
-    if uncalibrated and data.format == 'kitti':
-        notes.append(f'{uncalibrated[0]}: has no calibration file ({len(uncalibrated)} such '
-                     "images), so there are no scores in bird's eye view")
-    sizes = {frame.image: infos[frame.image].size for frame in frames if frame.image in infos}
-    usual = usual_shape(list(sizes.values())) if sizes else None
-    differing = [path for path, size in sizes.items()
-              if max(*np.divide(size, usual), *np.divide(usual, size)) > MAX_SIZE_RATIO]
-    if differing:
-        notes.append('{}: is {}x{} pixels, where {}x{} is usual ({} such images)'.format(
-            differing[0], *sizes[differing[0]], *usual, len(differing)))
-    return notes

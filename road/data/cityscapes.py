@@ -17,6 +17,7 @@ from road.data.dataset import (
     Class,
     Dataset,
     find_frames,
+    find_splits,
     find_unlabelled,
     last_frames,
     list_images,
@@ -43,27 +44,26 @@ TRAIN_IDS = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, 255: IGNORE
 def find_cityscapes(folder, val_frames=None):
     """The Dataset of a Cityscapes folder, by names alone; test images may be missing."""
     refuse_val_frames(val_frames, 'Cityscapes')
-    splits, faults, rule, suffix = [], [], IDS, '_gtFine_labelIds'
-    if not list_images(os.path.join(folder, 'gtFine', 'train'), suffix):
-        rule, suffix = TRAIN_IDS, '_gtFine_labelTrainIds'
-    for split in ('train', 'val'):
-        frames, missing = find_frames(
-            os.path.join(folder, 'leftImg8bit', split), os.path.join(folder, 'gtFine', split),
-            'unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip side by side',
-            ('_leftImg8bit', suffix), f'{split}/')
-        splits.append(frames)
-        faults += missing
-    # the public labels of the test images are empty
-    testing = os.path.join(folder, 'leftImg8bit', 'test')
-    splits.append(find_unlabelled(testing, '_leftImg8bit', 'test/'))
+    rule, name = IDS, '_gtFine_labelIds'
+    if not list_images(os.path.join(folder, 'gtFine', 'train'), f'(.*){name}'):
+        rule, name = TRAIN_IDS, '_gtFine_labelTrainIds'
+    images, labels = os.path.join(folder, 'leftImg8bit'), os.path.join(folder, 'gtFine')
+    folders = {split: (os.path.join(images, split), os.path.join(labels, split))
+               for split in ('train', 'val')}
+    folders['test'] = os.path.join(images, 'test'), ''  # their public labels are empty
+    splits, faults = find_splits(
+        folders, 'Cityscapes has leftImg8bit/train/CITY/NAME_leftImg8bit.png and '
+        f'gtFine/train/CITY/NAME{name}.png, and the same for val',
+        ('(.*)_leftImg8bit', f'(.*){name}'))
     return Dataset('cityscapes', 'Cityscapes', folder, CLASSES, rule, label_reader(rule), *splits,
                    tuple(faults))
 
 
 def find_kitti_semantics(folder, val_frames=None):
     """The Dataset of KITTI's semantic segmentation set; the last 15 % validate."""
-    images, labels, testing = (os.path.join(folder, *parts) for parts in (
-        ('training', 'image_2'), ('training', 'semantic'), ('testing', 'image_2')))
-    frames, faults = find_frames(images, labels, 'unpack data_semantics.zip')
+    frames, faults = find_frames(
+        os.path.join(folder, 'training', 'image_2'), os.path.join(folder, 'training', 'semantic'),
+        'data_semantics.zip has training/image_2/000000_10.png and training/semantic/000000_10.png')
+    testing = find_unlabelled(os.path.join(folder, 'testing', 'image_2'))
     return Dataset('kitti-semantics', 'KITTI semantics', folder, CLASSES, IDS, label_reader(IDS),
-                   *last_frames(frames, val_frames), find_unlabelled(testing), tuple(faults))
+                   *last_frames(frames, val_frames), testing, tuple(faults))

@@ -1,8 +1,10 @@
 """A data set as the program sees it, whatever its format on disk: frames, classes, labels."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from road.data.images import RAW
 from road.data.labels import LabelRule
 from road.errors import InputError
 
+ANY = '(.*)'  # see list_images
 TRAIN_SCORED = 12  # training frames that are scored after every epoch, beside the validation frames
 UNREADABLE = ('.heic', '.heif', *RAW)  # listed all the same, so that an error names the cure
 # Pillow knows these endings, but beside images they are features, point clouds or videos.
@@ -51,7 +54,6 @@ class Dataset(NamedTuple):
     validation: list
     testing: list  # with labels in some data sets
     faults: tuple = ()  # lines about files that are missing or cannot be used
-    unused_files: tuple = ()  # paths of files that are not read
     digests: dict = {}  # path of image or label => MD5, hex; filled by formats.open_dataset
     image_shapes: tuple = ()  # (height, width) of the training images; filled there too
     bits: int = 16  # of all frames: see with_bits
@@ -115,99 +117,101 @@ def comparable(name):
     return unicodedata.normalize('NFC', name).casefold()
 
 
-def list_images(folder, suffix):
+def list_images(folder, pattern=ANY):
     """The image files in a folder and the folders in it: {name: path}, sorted by name.
 
-    A name is the path below `folder` without `suffix` and ending, with / between its parts. Files
-    without the suffix are left out, and so is what begins with a dot. Raises InputError where two
-    files have one name, or differ in the case of letters alone.
+    A name is the path below `folder`, with / between its parts, in which the groups of `pattern`, a
+    regular expression, replace the stem. Files of other stems are left out, and so is what begins
+    with a dot. Raises InputError where two names are equal, or differ in the case of letters alone.
     """
     found, paths, endings = {}, {}, image_endings()
-    for root, names in _walk(folder):
+    for root, files in _walk(folder):
         # UNREADABLE last: cameras write a photo as a JPEG too
-        for name in sorted(names, key=lambda name: (name.lower().endswith(UNREADABLE), name)):
-            stem, ending = os.path.splitext(name)
-            if ending.lower() in endings and stem.endswith(suffix) and name[0] != '.':
-                path = os.path.join(root, name)
-                key = os.path.relpath(os.path.join(root, stem.removesuffix(suffix)), folder)
+        for file in sorted(files, key=lambda file: (file.lower().endswith(UNREADABLE), file)):
+            stem, ending = os.path.splitext(file)
+            match = re.fullmatch(pattern, stem, re.DOTALL)
+            if match and ending.lower() in endings and file[0] != '.':
+                path = os.path.join(root, file)
+                name = os.path.relpath(os.path.join(root, ''.join(match.groups())), folder)
                 # macOS may write an accent as a letter of its own
-                key = unicodedata.normalize('NFC', key.replace(os.sep, '/'))
-                other = paths.setdefault(comparable(key), path)
+                name = unicodedata.normalize('NFC', name.replace(os.sep, '/'))
+                other = paths.setdefault(comparable(name), path)
                 if other == path:
-                    found[key] = path
+                    found[name] = path
                 elif ending.lower() not in UNREADABLE:
                     raise InputError(f'{path}: {other} has the same name; rename one of them')
     return dict(sorted(found.items()))
 
 
 def _walk(folder):
-    """Yield (path, names of its files) of a folder and all folders in it, each real folder once.
-
-    Links to folders are followed after all folders, which thus have their own path.
-    """
-    starts, seen = [folder], set()
-    for start in starts:  # grows by links
-        for path, folders, names in os.walk(start):
+    """Yield (path, names of its files) of a folder and all folders in it, each real folder once."""
+    seen = set(map(str, Path(folder).resolve().parents))  # a link to these leads out of `folder`
+    for follow in (False, True):  # links last, so that folders in `folder` have their own path
+        for path, folders, files in os.walk(folder, followlinks=follow):
             real = os.path.realpath(path)
-            if real in seen:
+            if real in seen and os.path.islink(path) and path != folder:
                 folders.clear()
                 continue
-            seen.add(real)
             folders[:] = sorted(name for name in folders
                                 if name[0] != '.' and name.casefold() not in NO_FOLDERS)
-            for link in (os.path.join(path, name) for name in folders):
-                # a link to a folder above would also find what is beside `folder`
-                if os.path.islink(link) and not os.path.join(real, '').startswith(
-                        os.path.join(os.path.realpath(link), '')):
-                    starts.append(link)
-            yield path, names
+            if real not in seen:
+                yield path, files
+            seen.add(real)
 
 
-def find_frames(image_dir, label_dir, expected, suffixes=('', ''), prefix='',
-                unlabelled_prefix=None):
+def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), prefix='', unlabelled=()):
     """The labelled frames of a split, by the names of the files alone: (frames, faults).
 
     Args:
-        expected: ends the faults about a folder that is missing or empty: what should be there.
-        suffixes: what the stems of images and of labels end with.
+        expected: ends the faults: which files should be there.
+        patterns: of the stems of images and of labels, see list_images.
         prefix: begins the names of the frames, so that no two splits have one name.
-        unlabelled_prefix: what the names of images that may lack a label begin with.
+        unlabelled: what the names of images that may lack a label begin with.
     """
-    images, labels = map(list_images, (image_dir, label_dir), suffixes)
-    faults = []
-    for path, found, suffix in zip((image_dir, label_dir), (images, labels), suffixes):
-        if not os.path.isdir(path):
-            faults.append(f'{path}: no such folder; {expected}')
-        elif not found:
-            faults.append(f'{path}: holds no images{suffix and f" *{suffix}.png"}; {expected}')
+    images, labels = map(list_images, (image_dir, label_dir), patterns)
+    faults = [f'{path}: no such folder, or no images of these names in it; {expected}'
+              for path, found in ((image_dir, images), (label_dir, labels)) if not found]
     if not faults:
-        faults = [f'{images[name]}: has no label; expected '
-                  f'{os.path.join(label_dir, name + suffixes[1])}.png (or remove the image)'
-                  for name in images if name not in labels
-                  and not (unlabelled_prefix and name.startswith(unlabelled_prefix))]
-        faults += [f'{labels[name]}: there is no image of this label in {image_dir} (or remove the '
-                   'label)' for name in labels if name not in images]
+        faults = [f'{path}: has no label in {label_dir}; add one, or remove the image. {expected}'
+                  for name, path in images.items()
+                  if name not in labels and not name.startswith(unlabelled)]
+        faults += [f'{path}: there is no image of this label in {image_dir}; add one, or remove '
+                   f'the label. {expected}' for name, path in labels.items() if name not in images]
     return [Frame(prefix + name, path, labels.get(name)) for name, path in images.items()], faults
 
 
-def find_unlabelled(image_dir, suffix='', prefix=''):
+def find_unlabelled(image_dir, pattern=ANY, prefix=''):
     """The frames of a split without labels; none where there is no such folder."""
-    return [Frame(prefix + name, path) for name, path in list_images(image_dir, suffix).items()]
+    return [Frame(prefix + name, path) for name, path in list_images(image_dir, pattern).items()]
 
 
-def last_frames(frames, count=None):
+def find_splits(folders, expected, patterns=(ANY, ANY)):
+    """Frames of three splits: ([training, validation, testing], faults).
+
+    folders: {'train': (image folder, label folder), 'val': ..., 'test': ...}; test images are
+    without labels where there is no such label folder. Else as find_frames.
+    """
+    splits, faults = [], []
+    for split, (image_dir, label_dir) in folders.items():
+        if split == 'test' and not os.path.isdir(label_dir):
+            frames, missing = find_unlabelled(image_dir, patterns[0], f'{split}/'), []
+        else:
+            frames, missing = find_frames(image_dir, label_dir, expected, patterns, f'{split}/')
+        splits.append(frames)
+        faults += missing
+    return splits, faults
+
+
+def last_frames(frames, count=None, of=''):
     """Split into (training, validation): the last `count` validate, by default 15 %.
 
     Neighbouring frames of a drive look alike, so a random split would leak. Raises InputError
-    where no training frame would be left.
+    where no training frame would be left; `of` then says of what the frames are.
     """
-    if count is None and len(frames) == 1:
-        raise InputError(f'{frames[0].image}: is the only image with a label; two are needed, one '
-                         'to train on and one to validate')
     count = max(1, round(0.15 * len(frames))) if count is None else count
     if frames and len(frames) <= count:
-        raise InputError(f'--val-frames {count}: there are only {len(frames)} labelled images; '
-                         f'give at most {len(frames) - 1}')
+        raise InputError(f'--val-frames {count}: there are only {len(frames)} labelled images{of}, '
+                         'so none is left to train on; give less, or label more')
     return frames[:len(frames) - count], frames[len(frames) - count:]
 
 

@@ -18,7 +18,6 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from functools import partial
 from itertools import count
 
 from road.data import IGNORE_LABEL
@@ -33,7 +32,7 @@ from road.data.dataset import (
     refuse_val_frames,
 )
 from road.data.label_faults import damage, id_conflict
-from road.data.labels import UNKNOWN, LabelRule, label_reader, show_value
+from road.data.labels import UNKNOWN, LabelRule, add_values, label_reader
 from road.errors import InputError
 
 IGNORE = 'ignore'  # the name of ignored pixels
@@ -58,10 +57,10 @@ def find_dataset(folder, val_frames=None, checked_path=None):
             names.setdefault(split_of(name), name)
     frames, missing = find_frames(
         images, masks, 'images/ holds the images, masks/ a mask of the same stem for each',
-        unlabelled_prefix=f'{names["test"]}/' if 'test' in names else None)
+        unlabelled=f'{names["test"]}/' if 'test' in names else ())
     labels = [frame.label for frame in frames if frame.label]
     if not labels:
-        others = list(list_images(masks, '').values())
+        others = list(list_images(masks).values())
         if frames and others:
             raise InputError(f'{masks}: no mask has the name of an image ({len(others)} masks, '
                              f'{len(frames)} images), as in {os.path.basename(others[0])} and '
@@ -231,34 +230,32 @@ def palette_colour(value):
 def _infer_classes(path, masks, labels, checked_path):
     """(classes, LabelRule) of masks with two values; path is where classes.txt would be.
 
-    Values that saving or resizing has made do not matter here; check_frames finds these faults.
+    Values that saving or resizing has made do not matter here; road.data.check finds these faults.
     """
     infos, unread = inspect_files([], labels, checked_path, trust=True)
     if not infos:
         raise InputError(unread[labels[0]])
-    by_value, colours = (Counter(), Counter()), {}  # of ids, of colours; id => colour
-    for info in infos.values():
-        for *id_and_colour, pixels in info.values:
-            for counts, value in zip(by_value, id_and_colour):
-                counts[value] += pixels
-            colours[id_and_colour[0]] = id_and_colour[1]
+    values = add_values(infos.values())
+    # pixels of each id, and of each colour: a rule without classes knows none of them
+    ids, colours = (Counter(LabelRule(by_colour, {}, '').count(values)[1])
+                    for by_colour in (False, True))
     mixed = id_conflict(infos)
-    usable = [-1 not in by_value[0] and not mixed, -1 not in by_value[1]]
-    by_colour = usable[1] and (not usable[0] or 2 <= len(by_value[1]) < len(by_value[0]))
-    counts, show = by_value[by_colour], partial(show_value, by_colour=by_colour)
+    ids_usable = -1 not in ids and not mixed
+    by_colour = -1 not in colours and (not ids_usable or 2 <= len(colours) < len(ids))
+    counts = colours if by_colour else ids
     pair = [value for value, _ in counts.most_common(2)]
     rule = LabelRule(by_colour, dict.fromkeys(pair, 0), '')
     others = [info for info in infos.values() if (unknown := rule.count(info.values)[1])
               and not damage(info, unknown, rule)]
-    if len(pair) < 2 or others or not usable[by_colour]:
-        start = f'{mixed}; ' if mixed else f'{masks}: '
-        raise InputError(start + _proposal(path, infos, counts, by_colour))
-    background, target = sorted(
-        sorted(pair), key=lambda value: _plainness(value if by_colour else colours[value]))
+    if len(pair) < 2 or others or not (by_colour or ids_usable):
+        raise InputError(f'{mixed or masks}{"; " if mixed else ": "}'
+                         f'{_proposal(path, infos, counts, rule)}')
+    colour_of = {value_and_colour[by_colour]: value_and_colour[1] for *value_and_colour, _ in values}
+    background, target = sorted(sorted(pair), key=lambda value: _plainness(colour_of[value]))
     return make_classes(
         by_colour, {background: 'background', target: 'target'}, {background: 0},
-        f'masks are {show(background)} for background and {show(target)} for target; for other '
-        f'values write {path}')
+        f'masks are {rule.show(background)} for background and {rule.show(target)} for target; '
+        f'for other values write {path}')
 
 
 def _plainness(colour):
@@ -268,25 +265,22 @@ def _plainness(colour):
     return vivid, 299 * red + 587 * green + 114 * blue
 
 
-def _proposal(path, infos, counts, by_colour):
+def _proposal(path, infos, counts, rule):
     """Why masks without classes.txt cannot be used, and the classes.txt to start from."""
-    show = partial(show_value, by_colour=by_colour)
     common = counts.most_common(MOST_SHOWN)
     if len(counts) == 1:
-        alpha = any(info.kind.endswith('A') for info in infos.values())
-        return (f'no mask has a pixel of a target, every pixel is {show(common[0][0])}; save '
-                f'{"their alpha channel as masks" if alpha else "the target with another value"}')
+        return (f'no mask has a pixel of a target, every pixel is {rule.show(common[0][0])} (or '
+                'transparent); save the target with another value')
     names = {value: f'class{i}' if value else 'background'
              for i, (value, _) in enumerate(sorted(common))}
-    void = VOID_COLOUR if by_colour else 255
-    if not by_colour and names.keys() == {0, 1, 255} and not any(
-            {1, 255} <= {value for value, *_ in info.values} for info in infos.values()):
-        names |= {1: 'target', 255: 'target'}  # saved by two programs
-    elif void in names and len(names) > 2 and (by_colour or sorted(names)[1] <= MOST_SHOWN):
+    void = VOID_COLOUR if rule.by_colour else 255
+    # where no mask has three values, 255 may as well be another program's 1
+    if void in names and (rule.by_colour or sorted(names)[1] <= MOST_SHOWN) and any(
+            len(info.values) > 2 for info in infos.values()):
         names[void] = IGNORE
-    shares = ', '.join(f'{show(value)} {pixels / counts.total():.2%}' for value, pixels in common)
-    if len(counts) > len(common):
-        shares += f' and {len(counts) - len(common)} more'
-    start = '; '.join(f'{show(value)} {name}' for value, name in names.items())
+    shares = ', '.join(f'{rule.show(value)} {pixels / counts.total():.2%}'
+                       for value, pixels in common)
+    start = '; '.join(f'{rule.show(value)} {name}' for value, name in names.items())
     return (f'without classes.txt masks must have two values, but they have {len(counts)}, by '
-            f'their share of the pixels {shares}; write {path}, a line for each, from: {start}')
+            f'their share of the pixels {shares}{", ..." if counts.keys() - names else ""}; write '
+            f'{path}, a line for each (several may have one name), from: {start}')

@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 
 from road.data import IGNORE_LABEL, camvid, cityscapes, folder, kitti
-from road.data.check import check_frames, class_pixels, significant_bits, usual_shape
+from road.data.check import check, significant_bits, usual_shape
 from road.data.dataset import Class
 from road.data.images import default_shape, fit_shape, network_shape
 from road.errors import InputError
@@ -100,11 +100,10 @@ def open_dataset(args):
     data = find_dataset(args.dataset, args.dataset_dir, args.val_frames, args.target, checked_path)
     if data.faults:
         raise InputError(_first(data.faults, args.dataset_dir))
-    infos, faults, notes = check_frames(data, checked_path, trust=True)
-    if faults:
-        raise InputError(_first(faults, args.dataset_dir))
-    training = [infos[frame.image] for frame in data.training]
-    shapes = [(each.height, each.width) for each in training]
+    report = check(data, checked_path, trust=True)
+    if report.faults:
+        raise InputError(_first(report.faults, args.dataset_dir))
+    shapes = [report.infos[frame.image].size[::-1] for frame in data.training]
     usual = usual_shape(shapes)
     sizes = 'mostly of'
     if 2 * shapes.count(usual) <= len(shapes):
@@ -112,17 +111,18 @@ def open_dataset(args):
     print(f'{data.title} in {data.folder}: {kitti.extent(data)}'
           f'{len(data.training)} training, {len(data.validation)} validation and '
           f'{len(data.testing)} test images, {sizes} {usual[0]}x{usual[1]} pixels')
-    print(f'Classes by share of the training pixels: {_shares(data, infos)}')
+    pixels = report.pixels['training']
+    names = [*(each.name for each in data.classes), 'ignored']
+    shares = [f'{name} {share:.1%}' for name, share in zip(names, pixels / pixels.sum())]
+    print(f'Classes by share of the training pixels: {", ".join(shares)}')
     print(target_line(data))
-    if not data.testing:
-        print('Note: there are no test images, so none will be painted')
-    for note in notes:
+    for note in report.notes:
         print(f'Note: {note}')
     if args.image_size[0] > args.image_size[1] and all(w > h for h, w in shapes):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
               'as HEIGHTxWIDTH'.format(*args.image_size))
-    digests = {path: info.digest for path, info in infos.items()}
-    data = data.with_bits(significant_bits(data, infos))
+    digests = {path: info.digest for path, info in report.infos.items()}
+    data = data.with_bits(significant_bits(data, report.infos))
     return data._replace(digests=digests, image_shapes=tuple(shapes))
 
 
@@ -147,13 +147,6 @@ def _first(faults, folder):
         more = (f' ({len(faults)} faults; `python main.py check --dataset-dir '
                 f'{shlex.quote(folder)}` lists them)')
     return f'{faults[0]}{more}'
-
-
-def _shares(data, infos):
-    pixels = class_pixels(data, data.training, infos)
-    names = [*(each.name for each in data.classes), 'ignored']
-    return ', '.join(f'{name} {share:.1%}' for name, share in zip(names, pixels / pixels.sum())
-                     if share or name != 'ignored')
 
 
 def target_line(data):

@@ -34,9 +34,9 @@ logging.getLogger('PIL').setLevel(logging.CRITICAL)
 def open_image(path):
     """Open an image of any mode as PIL.Image, decoded, turned upright as its EXIF data say.
 
-    Of a file with several pictures, the first. Its info says whether EXIF data 'turned' it, and
-    whether the file has 16 bits ('deep'). Raises InputError if it cannot be read, or has levels
-    that 16 bits do not hold.
+    Of a file with several pictures, the first. Its info says Pillow's format and mode of the file
+    ('kind'), whether EXIF data 'turned' it, and whether the file has 16 bits ('deep'). Raises
+    InputError if it cannot be read, or has levels that 16 bits do not hold.
     """
     if path.lower().endswith(RAW) and os.path.isfile(path):
         raise InputError(f'{path}: is a raw photo; convert it to JPEG or PNG')
@@ -44,6 +44,7 @@ def open_image(path):
         with Image.open(path) as file:
             file.verify()  # the checksums of a PNG, which decoding alone does not always check
         with Image.open(path) as file:
+            kind = f'{file.format} {file.mode}'
             deep = ';16' in str(file.tile)  # Pillow's name of how the file stores its levels
             turned = _turn(file) is not None
             file.load()  # this already turns a TIFF
@@ -56,7 +57,7 @@ def open_image(path):
     if image.mode in ('I', 'F', 'LAB'):
         raise InputError(f'{path}: has negative or fractional levels, or more than 16 bits; save '
                          'it with 8 or 16 bits, grey or RGB')
-    image.info |= {'turned': turned, 'deep': deep}
+    image.info |= {'kind': kind, 'turned': turned, 'deep': deep}
     return image
 
 
@@ -105,29 +106,23 @@ def read_frames(frames):
 
 def why_unreadable(path, error):
     """Why an image cannot be read, as far as it is known, and the cure."""
-    if not os.path.exists(path):
-        return 'no such file'
-    if isinstance(error, PermissionError):
-        return 'no permission to read it'
+    if getattr(error, 'errno', None):
+        return f'cannot be read ({error.strerror})'
     if isinstance(error, MemoryError):
         return 'there is not enough memory to read it; close other programs, or make it smaller'
-    if os.path.getsize(path) == 0:
-        return 'the file is empty; copy or unpack it again'
     if isinstance(error, Image.DecompressionBombError):
         return (f'has more than {2 * Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels, the most '
                 'that Pillow reads; make it smaller')
     with open(path, 'rb') as file:
         start = file.read(40)
-    if start[4:12] in HEIC:
-        return 'is a HEIC image; convert it to JPEG or PNG'
     if start.startswith(b'version https://git-lfs'):
         return 'is a pointer of Git LFS in place of the file; run `git lfs pull`'
     try:
         TiffImagePlugin.TiffImageFile(path)
     except DAMAGED as cause:
-        if 'unknown pixel mode' in str(cause):
-            return ('is a TIFF of a kind that Pillow does not read, as with 64 bits; save it with '
-                    '8 or 16 bits per channel, as grey or RGB')
+        if 'unknown pixel mode' in str(cause) or start[4:12] in HEIC:
+            return ('is of a kind that Pillow does not read, as HEIC or TIFF with 64 bits; save it '
+                    'as PNG with 8 or 16 bits per channel')
     return 'not a readable image, or cut short; copy or unpack it again'
 
 

@@ -9,13 +9,11 @@ benchmark for road detection algorithms", ITSC 2013.
 """
 
 import os
-import re
-from typing import NamedTuple
 
 import numpy as np
 
 from road.data import IGNORE_LABEL
-from road.data.dataset import Class, Dataset, Frame
+from road.data.dataset import Class, Dataset, find_frames, find_unlabelled, last_frames
 from road.data.labels import LabelRule, read_values
 from road.errors import InputError
 
@@ -25,94 +23,50 @@ LICENCE = 'CC BY-NC-SA 3.0'
 FULL = {'training images': 289, 'labels': 289, 'test images': 290}
 CATEGORIES = ('um', 'umm', 'uu')  # urban: marked, multiple marked lanes, unmarked
 
-_IMAGE = re.compile(r'(um|umm|uu)_(\d{6})\.png')
-_LABEL = re.compile(r'(um|umm|uu)_road_(\d{6})\.png')
-_LANE = re.compile(r'um_lane_\d{6}\.png')
-_CALIB = re.compile(r'(um|umm|uu)_(\d{6})\.txt')
-EXAMPLES = {_IMAGE: 'um_000012.png', _LABEL: 'um_road_000012.png', _CALIB: 'um_000012.txt'}
-
-
+# see road.data.dataset.list_images
+IMAGE, LABEL = r'(umm?|uu)(_\d{6})', r'(umm?|uu)_road(_\d{6})'
+EXPECTED = ('KITTI Road has training/image_2/um_000012.png, training/gt_image_2/um_road_000012.png '
+            'and testing/image_2/um_000012.png')
 CLASSES = Class('not road', (255, 0, 0)), Class('road', (255, 0, 255))
 RULE = LabelRule(True, {0xFF0000: 0, 0xFF00FF: 1, 0x000000: IGNORE_LABEL, 0x0000FF: IGNORE_LABEL},
                  'KITTI Road has magenta road, red for what is not road, black for ignored pixels')
 
 
-class Found(NamedTuple):
-    """What a `training` or `testing` folder holds."""
-    frames: list  # of Frame, sorted by name
-    faults: list  # str, a line each
-    unused_files: list  # paths of files without a KITTI Road name, which are not read
-
-
-def find(folder, labelled):
-    """Look through a `training` (labelled) or `testing` folder: Found, by names alone."""
-    faults, unused_files = [], []
-    images = _files(os.path.join(folder, 'image_2'), _IMAGE, faults, unused_files)
-    labels, calibs = {}, {}
-    if labelled:
-        labels = _files(os.path.join(folder, 'gt_image_2'), _LABEL, faults, unused_files)
-    if os.path.isdir(os.path.join(folder, 'calib')):
-        calibs = _files(os.path.join(folder, 'calib'), _CALIB, faults, unused_files)
-    if images and labels:
-        for key in sorted(images.keys() - labels.keys()):
-            label = os.path.join(folder, 'gt_image_2', '{}_road_{}.png'.format(*key))
-            faults.append(f'{images[key]}: has no label; expected {label} (or remove the image)')
-        for key in sorted(labels.keys() - images.keys()):
-            image = os.path.join(folder, 'image_2', '{}_{}.png'.format(*key))
-            faults.append(f'{labels[key]}: the image of this label is missing; expected {image} '
-                          '(or remove the label)')
-    frames = [Frame('_'.join(key), images[key], labels.get(key), calibs.get(key), key[0])
-              for key in sorted(images)]
-    return Found(frames, faults, unused_files)
-
-
 def training_frames(folder):
     """The labelled frames of a `training` folder, sorted by name. No file is opened.
 
-    Raises InputError where it is missing or empty, a name or link is wrong, or labels and images
-    do not match.
+    Raises InputError where it is missing or empty, or labels and images do not match.
     """
-    return _frames(folder, labelled=True)
+    frames, faults = _find_training(folder)
+    if faults:
+        raise InputError(faults[0])
+    return frames
 
 
 def testing_frames(folder):
-    """The frames of a `testing` folder (image_2 and perhaps calib); raises as training_frames."""
-    return _frames(folder, labelled=False)
+    """The frames of a `testing` folder (image_2 and perhaps calib); raises InputError if none."""
+    frames = _find_testing(folder)
+    if not frames:
+        raise InputError(f'{folder}/image_2: holds no test images; {EXPECTED}')
+    return frames
 
 
-def _frames(folder, labelled):
-    found = find(folder, labelled)
-    if found.faults:
-        raise InputError(found.faults[0])
-    return found.frames
+def _find_training(folder):
+    frames, faults = find_frames(os.path.join(folder, 'image_2'),
+                                 os.path.join(folder, 'gt_image_2'), EXPECTED, (IMAGE, LABEL))
+    return _complete(frames, folder), faults
 
 
-def _files(folder, pattern, faults, unused):
-    """{(category, number): path} of files with such names; adds to faults and unused."""
-    if not os.path.isdir(folder):
-        faults.append(f'{folder}: no such folder; KITTI Road has training/image_2, '
-                      'training/gt_image_2 and testing/image_2')
-        return {}
-    files, before = {}, len(faults)
-    for name in sorted(os.listdir(folder)):
-        path, match = os.path.join(folder, name), pattern.fullmatch(name)
-        if match and os.path.isfile(path):  # also a link to a file
-            files[match.groups()] = path
-        elif match and os.path.islink(path):
-            faults.append(f'{path}: links to {os.readlink(path)}, which is no file; copy the file')
-        elif match:
-            faults.append(f'{path}: is not a file; move it away')
-        elif pattern.fullmatch(name.lower()):
-            faults.append(f'{path}: expected the name in lower case, {name.lower()}; rename it')
-        elif not (pattern is _LABEL and _LANE.fullmatch(name)):
-            unused.append(path)
-    if not files and len(faults) == before:
-        others = [os.path.basename(path) for path in unused if os.path.dirname(path) == folder]
-        cure = 'unpack data_road.zip'
-        if others:
-            cure = f'found {len(others)} others, as in {others[0]}; convert to PNG and rename them'
-        faults.append(f'{folder}: holds no file with a name as in {EXAMPLES[pattern]}; {cure}')
-    return files
+def _find_testing(folder):
+    return _complete(find_unlabelled(os.path.join(folder, 'image_2'), IMAGE), folder)
+
+
+def _complete(frames, folder):
+    """Frames with their category, and their calibration file if there is one."""
+    calibs = [os.path.join(folder, 'calib', f'{frame.name}.txt') for frame in frames]
+    return [frame._replace(category=os.path.basename(frame.name).split('_')[0],
+                           calib=calib if os.path.exists(calib) else None)
+            for frame, calib in zip(frames, calibs)]
 
 
 def read_label(path):
@@ -133,17 +87,11 @@ def find_dataset(folder, val_frames=None):
     The last val_frames (16 if None) of each category validate. Raises InputError if a category
     would have no training frame left.
     """
-    labelled = find(os.path.join(folder, 'training'), labelled=True)
-    testing_dir = os.path.join(folder, 'testing')
-    testing = Found([], [], [])
-    if os.path.isdir(testing_dir):
-        testing = find(testing_dir, labelled=False)
-    training, validation = split(labelled.frames, 16 if val_frames is None else val_frames)
+    frames, faults = _find_training(os.path.join(folder, 'training'))
     drawn = os.path.exists(os.path.join(folder, 'drawn.txt'))
     return Dataset('kitti', 'Drawn scenes' if drawn else 'KITTI Road', folder, CLASSES, RULE,
-                   read_label, training, validation, testing.frames,
-                   (*labelled.faults, *testing.faults),
-                   (*labelled.unused_files, *testing.unused_files))
+                   read_label, *split(frames, 16 if val_frames is None else val_frames),
+                   _find_testing(os.path.join(folder, 'testing')), tuple(faults))
 
 
 def missing_message(kitti_dir):
@@ -172,15 +120,12 @@ def extent(data):
 def split(frames, val_frames):
     """Split into (training, validation): the last `val_frames` of each category validate.
 
-    Neighbouring frames show the same street, so a random split would leak; published numbers use
-    the last 16. Raises InputError where a category would have no training frame left.
+    Published numbers use the last 16. Raises InputError as last_frames.
     """
     training, validation = [], []
     for category in CATEGORIES:
         own = [frame for frame in frames if frame.category == category]
-        if own and len(own) <= val_frames:
-            raise InputError(f'--val-frames {val_frames}: category {category} has only {len(own)} '
-                             f'frames; give at most {len(own) - 1}')
-        training += own[:len(own) - val_frames]
-        validation += own[len(own) - val_frames:]
+        parts = last_frames(own, val_frames, f' of the category {category}')
+        training += parts[0]
+        validation += parts[1]
     return training, validation

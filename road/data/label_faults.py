@@ -7,9 +7,9 @@ road.data.labels.count_values.
 import os
 from collections import Counter
 
-from road.data.labels import show_value
+from road.data.labels import add_values
 
-BITS = {'L;2': 85, 'L;4': 17}  # grey levels of 2 and 4 bits: what 1 is of 255
+BLUE = 0x0000FF  # in a label of KITTI Road: ignored road
 LOSSY = 'JPEG', 'MPO', 'JPEG2000', 'WEBP', 'AVIF'  # the first two always
 MANY_VALUES = 8  # of no class, in a file: more than a forgotten class or two
 MOST_LINES = 10
@@ -21,7 +21,7 @@ def id_conflict(infos, known=()):
     Each file may have a palette of its own, and an optimiser may have sorted it, made a palette of
     grey levels, or one bit of 0 and 255. `known` are ids that other labels may have.
     """
-    modes = {path: info.kind.rpartition(' ')[2] for path, info in infos.items()}
+    modes = {path: info.kind.split()[1] for path, info in infos.items()}
     levels = {value for path, info in infos.items() if modes[path] not in ('1', 'P')
               for value, *_ in info.values}
     # beside grey levels 0 and 1 a bit is 1, but where there may be 255 it can be that too
@@ -36,7 +36,7 @@ def id_conflict(infos, known=()):
     shared = {0} | {colour for (_, colour), count in counts.items() if count > 1}
     seen = {}  # id => colour, and colour => id, with the first file that has it
     for path, value, colour in looks:
-        words = f'the value {value}', show_value(colour, True)
+        words = f'the value {value}', f'#{colour:06x}'
         for key, meaning in (words, words[::-1])[:1 if colour in shared else 2]:
             other, first = seen.setdefault(key, (meaning, path))
             if other != meaning:
@@ -46,19 +46,11 @@ def id_conflict(infos, known=()):
 
 def value_faults(data, infos):
     """Lines about values that are no class, or not what they seem, in labels of a Dataset."""
-    rule, pixels = data.rule, Counter()
-    for info in infos.values():
-        for *id_and_colour, count in info.values:
-            pixels[id_and_colour[rule.by_colour]] += count
-    mixed = not rule.by_colour and (id_conflict(infos, rule.indices) or _not_black(data, infos))
-    if mixed:
-        return [f'{mixed}; ' + ('list colours in classes.txt in place of ids, as in #800000 road'
-                                if data.format == 'folder' else 'save all labels as grey images')]
-    if _are_train_ids(data, pixels):
-        return [f'{next(iter(infos))}: holds train ids (0 to 18, and 255), as all labels do, where '
-                'ids are expected (7 is road, 33 bicycle); ' + (
-                    'name them *_gtFine_labelTrainIds.png' if data.format == 'cityscapes' else
-                    'take those of data_semantics.zip')]
+    rule, values = data.rule, add_values(infos.values())
+    pixels = sum(count for *_, count in values)
+    fault = _fault_of_all(data, infos, values)
+    if fault:
+        return [fault]
     found = {}  # (what is wrong, cure) => {path: pixels}
     for path, info in infos.items():
         unknown = rule.count(info.values)[1]
@@ -72,18 +64,42 @@ def value_faults(data, infos):
     for (what, cure), files in sorted(found.items(), key=lambda each: -sum(each[1].values())):
         paths, count = list(files), sum(files.values())
         where = ', '.join(map(os.path.basename, paths[:3])) + (', ...' if paths[3:] else '')
-        lines.append(f'{paths[0]}: {what}; {count} pixels, {count / pixels.total():.2%} of all '
-                     f'labels, in {len(paths)} of them ({where}); {cure}')
+        lines.append(f'{paths[0]}: {what}; {count} pixels, {count / pixels:.2%} of all labels, in '
+                     f'{len(paths)} of them ({where}); {cure}')
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = [f'{data.folder}: labels have {len(lines) - MOST_LINES} other values '
                               'that are no class']
     return lines
 
 
+def _fault_of_all(data, infos, values):
+    """A line if the labels together have not the meaning that the rule gives them, or None."""
+    if not data.rule.by_colour:
+        mixed = id_conflict(infos, data.rule.indices) or _not_black(data, infos)
+        if mixed:
+            cure = 'save all labels as grey images'
+            if data.format == 'folder':
+                cure = 'list colours in classes.txt in place of ids, as in #800000 road'
+            return f'{mixed}; {cure}'
+    if data.format in ('cityscapes', 'kitti-semantics') and 33 in data.rule.indices:
+        pixels = Counter({value: count for value, _, count in values})
+        # a road of train ids has 0; of ids 7, and 0 is rare
+        if all(value in [*range(19), 255] for value in pixels) and (
+                pixels[255] or pixels[0] > pixels[7]):
+            return (f'{min(infos)}: holds train ids (0 to 18, and 255), as all labels do, where '
+                    'ids are expected (7 is road, 33 bicycle); take the original labels, or, of '
+                    'Cityscapes, name them *_gtFine_labelTrainIds.png')
+    if data.format == 'kitti':
+        blue = sum(count for _, colour, count in values if colour == BLUE)
+        if blue > 0.01 * sum(count for *_, count in values):  # KITTI's own have a few such pixels
+            return (f'{min(infos)}: labels are blue without red in {blue} pixels; were red and '
+                    f'blue swapped when they were saved, as cv2 does? {data.rule.hint}')
+    return None
+
+
 def damage(info, unknown, rule):
     """(cause, cure) if saving or resizing has made the values of no class, {value: pixels}."""
-    image_format = info.kind.partition(' ')[0]
-    many = len(unknown) > MANY_VALUES
+    image_format, many = info.kind.split()[0], len(unknown) > MANY_VALUES
     if unknown and image_format in LOSSY[:2] or many and image_format in LOSSY:
         return f'is a {image_format} image, which changes values at edges', 'export labels as PNG'
     # not all values of a photograph are remembered
@@ -96,31 +112,20 @@ def damage(info, unknown, rule):
 
 
 def _mismatch(info, unknown, data):
-    """(cause, cure) if a label has ids where the rule has colours, or the like."""
-    rule, mode = data.rule, info.kind.rpartition(' ')[2]
-    cure = 'list {} in classes.txt, as in {} road' if data.format == 'folder' else rule.hint
+    """(cause, cure) if a label has ids where the rule has colours, or the reverse."""
+    rule = data.rule
     if rule.by_colour:
         coloured = any(value != (value & 255) * 0x010101 for value in rule.indices)
-        if unknown and coloured and mode[0] in 'LI':
-            return 'is a grey image, where colours are expected', cure.format('ids', 1)
+        if not (unknown and coloured and info.kind.split()[1][0] in 'LI'):
+            return None
+        what, cure = 'a grey image, where colours', 'list ids in classes.txt, as in 1 road'
     elif -1 in unknown:
-        colours = {colour for value, colour, _ in info.values if value == -1}
-        for channel, shift in (('red', 16), ('green', 8), ('blue', 0)):
-            if colours <= {value << shift for value in rule.indices}:
-                return f'has its ids in the {channel} channel', 'save that channel as a grey image'
-        return 'is an RGB image, where ids are expected', cure.format('colours', '#800000')
-    elif mode in BITS and unknown:
-        if {value // BITS[mode] for value, *_ in info.values} <= rule.indices.keys():
-            return (f'has {mode[-1]} bits per pixel, so that 1 is read as {BITS[mode]} of 255',
-                    'save 1 as 1 of 255, with 8 bits per pixel')
-    return None
-
-
-def _are_train_ids(data, pixels):
-    """Whether {value: pixels} of Cityscapes' ids look like train ids, whose road is 0 and not 7."""
-    return (data.format in ('cityscapes', 'kitti-semantics') and 33 in data.rule.indices
-            and all(value < 19 or value == 255 for value in pixels)
-            and (pixels[255] > 0 or 2 * pixels[0] > pixels[7]))
+        what = 'an RGB image, where ids'
+        cure = ('list colours in classes.txt, as in #800000 road, or, if a single channel holds '
+                'the ids, save that channel as a grey image')
+    else:
+        return None
+    return f'is {what} are expected', cure if data.format == 'folder' else rule.hint
 
 
 def _not_black(data, infos):

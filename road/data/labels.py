@@ -5,6 +5,7 @@ VIA and GIMP write. Each pixel then has an id (the grey level, or the place in t
 colour, or both; a LabelRule says which of them counts.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -46,15 +47,19 @@ class LabelRule:
         return known, unknown
 
     def show(self, value):
-        """A value as people write it; see show_value."""
-        return show_value(value, self.by_colour)
+        """A value as people write it: 7, or #ff00ff."""
+        if value == -1:
+            return 'a grey level of 16 bits' if self.by_colour else 'a colour'
+        return f'#{value:06x}' if self.by_colour else str(value)
 
 
-def show_value(value, by_colour):
-    """A value as people write it: 7, or #ff00ff."""
-    if value == -1:
-        return 'a grey level of 16 bits' if by_colour else 'a colour'
-    return f'#{value:06x}' if by_colour else str(value)
+def add_values(infos):
+    """The values of several masks together, each with `values` as count_values gives them."""
+    total = Counter()
+    for info in infos:
+        for value, colour, pixels in info.values:
+            total[value, colour] += pixels
+    return [[*value_and_colour, pixels] for value_and_colour, pixels in total.most_common()]
 
 
 def read_values(path, by_colour):
@@ -73,8 +78,8 @@ def read_values(path, by_colour):
 def count_values(path):
     """The size, kind and values of a mask: ((height, width), kind, [[id, colour, pixels], ...]).
 
-    The kind is Pillow's format and mode, as in 'PNG P'; 'PNG L;4' has 4 bits per pixel. The most
-    frequent values come first. Raises InputError as read_values.
+    The kind is Pillow's format and mode, as in 'PNG P'. The most frequent values come first. Raises
+    InputError as read_values.
     """
     kind, values, colours = _read(path)
     shape = values.shape
@@ -110,7 +115,9 @@ def label_reader(rule):
 
 def _read(path):
     """(kind, ids int32 [h, w], the colour of each id), or (kind, colours int32 [h, w], None)."""
-    image, kind = open_image(path), _kind(path)
+    _refuse_pages(path)
+    image = open_image(path)
+    kind = image.info['kind']
     if image.mode.startswith('I'):  # 16 bits
         levels = np.arange(2**16, dtype=np.int32)
         colours = np.where(levels % 257, -1, levels // 257 * 0x010101)
@@ -125,19 +132,17 @@ def _read(path):
     return kind, _colours(image), None
 
 
-def _kind(path):
-    """See count_values. Smaller pages, as the overviews in a GeoTIFF, do not count."""
+def _refuse_pages(path):
+    """Raise InputError for a file of several pages, but not for overviews, as in a GeoTIFF."""
     try:
         with Image.open(path) as file:
-            bits = next((mode for mode in ('L;2', 'L;4') if f"'{mode}'" in str(file.tile)), None)
-            kind, size = f'{file.format} {bits or file.mode}', file.size
+            size = file.size
             pages = sum(page.size == size for page in ImageSequence.Iterator(file))
     except DAMAGED as error:
         raise InputError(f'{path}: {why_unreadable(path, error)}') from error
     if pages > 1:
         raise InputError(f'{path}: has {pages} pages, where a label has one; save the page that '
                          'holds the classes as PNG')
-    return kind
 
 
 def _colours(image):
