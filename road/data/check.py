@@ -172,8 +172,6 @@ def _notes(data, splits, infos):
     if bits < 16:
         notes.append(f'{data.folder}: images of 16 bits use {bits} of them, so grey levels are '
                      f'divided by {2 ** (bits - 8)} and not by 256')
-    if not data.testing:
-        notes.append(f'{data.folder}: there are no test images, so none will be painted')
     return notes
 
 

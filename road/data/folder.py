@@ -31,7 +31,7 @@ from road.data.dataset import (
     list_images,
     refuse_val_frames,
 )
-from road.data.label_faults import damage, id_conflict
+from road.data.label_faults import damage
 from road.data.labels import UNKNOWN, LabelRule, add_values, label_reader
 from road.errors import InputError
 
@@ -230,28 +230,23 @@ def palette_colour(value):
 def _infer_classes(path, masks, labels, checked_path):
     """(classes, LabelRule) of masks with two values; path is where classes.txt would be.
 
+    Ids count where all masks are grey, and colours elsewhere: each palette has an order of its own.
     Values that saving or resizing has made do not matter here; road.data.check finds these faults.
     """
     infos, unread = inspect_files([], labels, checked_path, trust=True)
     if not infos:
         raise InputError(unread[labels[0]])
     values = add_values(infos.values())
-    # pixels of each id, and of each colour: a rule without classes knows none of them
-    ids, colours = (Counter(LabelRule(by_colour, {}, '').count(values)[1])
-                    for by_colour in (False, True))
-    mixed = id_conflict(infos)
-    ids_usable = -1 not in ids and not mixed
-    by_colour = -1 not in colours and (not ids_usable or 2 <= len(colours) < len(ids))
-    counts = colours if by_colour else ids
+    by_colour = any(colour not in (-1, value * 0x010101) for value, colour, _ in values)
+    # a rule without classes knows none of the values
+    counts = Counter(LabelRule(by_colour, {}, '').count(values)[1])
     pair = [value for value, _ in counts.most_common(2)]
     rule = LabelRule(by_colour, dict.fromkeys(pair, 0), '')
     others = [info for info in infos.values() if (unknown := rule.count(info.values)[1])
               and not damage(info, unknown, rule)]
-    if len(pair) < 2 or others or not (by_colour or ids_usable):
-        raise InputError(f'{mixed or masks}{"; " if mixed else ": "}'
-                         f'{_proposal(path, infos, counts, rule)}')
-    colour_of = {value_and_colour[by_colour]: value_and_colour[1] for *value_and_colour, _ in values}
-    background, target = sorted(sorted(pair), key=lambda value: _plainness(colour_of[value]))
+    if len(pair) < 2 or others:
+        raise InputError(f'{masks}: {_proposal(path, infos, counts, rule)}')
+    background, target = sorted(sorted(pair), key=_plainness if by_colour else None)
     return make_classes(
         by_colour, {background: 'background', target: 'target'}, {background: 0},
         f'masks are {rule.show(background)} for background and {rule.show(target)} for target; '

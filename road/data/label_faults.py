@@ -9,48 +9,21 @@ from collections import Counter
 
 from road.data.labels import add_values
 
-BLUE = 0x0000FF  # in a label of KITTI Road: ignored road
 LOSSY = 'JPEG', 'MPO', 'JPEG2000', 'WEBP', 'AVIF'  # the first two always
 MANY_VALUES = 8  # of no class, in a file: more than a forgotten class or two
 MOST_LINES = 10
-
-
-def id_conflict(infos, known=()):
-    """A line, without a cure, if an id looks different in two labels, or a colour has two ids.
-
-    Each file may have a palette of its own, and an optimiser may have sorted it, made a palette of
-    grey levels, or one bit of 0 and 255. `known` are ids that other labels may have.
-    """
-    modes = {path: info.kind.split()[1] for path, info in infos.items()}
-    levels = {value for path, info in infos.items() if modes[path] not in ('1', 'P')
-              for value, *_ in info.values}
-    # beside grey levels 0 and 1 a bit is 1, but where there may be 255 it can be that too
-    bit = 0x010101 if 1 in levels and 255 not in levels.union(known) else 0xFFFFFF
-    looks = []
-    for path, info in infos.items():
-        unit = bit if modes[path] == '1' else 0x010101
-        looks += [(path, value, colour if modes[path] == 'P' else unit * value)
-                  for value, colour, _ in info.values if value != -1]
-    # two places of a palette may have one colour, and what is transparent or has no entry is black
-    counts = Counter((path, colour) for path, _, colour in looks)
-    shared = {0} | {colour for (_, colour), count in counts.items() if count > 1}
-    seen = {}  # id => colour, and colour => id, with the first file that has it
-    for path, value, colour in looks:
-        words = f'the value {value}', f'#{colour:06x}'
-        for key, meaning in (words, words[::-1])[:1 if colour in shared else 2]:
-            other, first = seen.setdefault(key, (meaning, path))
-            if other != meaning:
-                return f'{path}: {key} is {meaning} here, but {other} in {first}'
-    return None
+BLUE = 0x0000FF  # in a label of KITTI Road: ignored road
 
 
 def value_faults(data, infos):
     """Lines about values that are no class, or not what they seem, in labels of a Dataset."""
     rule, values = data.rule, add_values(infos.values())
-    pixels = sum(count for *_, count in values)
-    fault = _fault_of_all(data, infos, values)
-    if fault:
-        return [fault]
+    if data.format == 'kitti':
+        common = _swapped(data, infos, values)
+    else:
+        common = not rule.by_colour and (_conflict(data, infos) or _train_ids(data, infos, values))
+    if common:
+        return [common]
     found = {}  # (what is wrong, cure) => {path: pixels}
     for path, info in infos.items():
         unknown = rule.count(info.values)[1]
@@ -60,7 +33,7 @@ def value_faults(data, infos):
             for value, count in unknown.items()}
         for key, count in wrong.items():
             found.setdefault(key, {})[path] = count
-    lines = []
+    lines, pixels = [], sum(count for *_, count in values)
     for (what, cure), files in sorted(found.items(), key=lambda each: -sum(each[1].values())):
         paths, count = list(files), sum(files.values())
         where = ', '.join(map(os.path.basename, paths[:3])) + (', ...' if paths[3:] else '')
@@ -72,29 +45,63 @@ def value_faults(data, infos):
     return lines
 
 
-def _fault_of_all(data, infos, values):
-    """A line if the labels together have not the meaning that the rule gives them, or None."""
-    if not data.rule.by_colour:
-        mixed = id_conflict(infos, data.rule.indices) or _not_black(data, infos)
-        if mixed:
-            cure = 'save all labels as grey images'
-            if data.format == 'folder':
-                cure = 'list colours in classes.txt in place of ids, as in #800000 road'
-            return f'{mixed}; {cure}'
-    if data.format in ('cityscapes', 'kitti-semantics') and 33 in data.rule.indices:
-        pixels = Counter({value: count for value, _, count in values})
-        # a road of train ids has 0; of ids 7, and 0 is rare
-        if all(value in [*range(19), 255] for value in pixels) and (
-                pixels[255] or pixels[0] > pixels[7]):
-            return (f'{min(infos)}: holds train ids (0 to 18, and 255), as all labels do, where '
-                    'ids are expected (7 is road, 33 bicycle); take the original labels, or, of '
-                    'Cityscapes, name them *_gtFine_labelTrainIds.png')
-    if data.format == 'kitti':
-        blue = sum(count for _, colour, count in values if colour == BLUE)
-        if blue > 0.01 * sum(count for *_, count in values):  # KITTI's own have a few such pixels
-            return (f'{min(infos)}: labels are blue without red in {blue} pixels; were red and '
-                    f'blue swapped when they were saved, as cv2 does? {data.rule.hint}')
+def _swapped(data, infos, values):
+    blue = sum(count for _, colour, count in values if colour == BLUE)
+    if blue <= 0.01 * sum(count for *_, count in values):  # KITTI's own have a few such pixels
+        return None
+    return (f'{min(infos)}: labels are blue without red in {blue} pixels; were red and blue '
+            f'swapped when they were saved, as cv2 does? {data.rule.hint}')
+
+
+def _conflict(data, infos):
+    """A line if an id has not one meaning in all labels, or not the one that a palette shows.
+
+    Each palette file has a palette of its own, and programs that optimise files sort palettes, or
+    make one of grey levels, or one bit of 0 and 255.
+    """
+    cure = 'save all labels as grey images'
+    if data.format == 'folder':
+        cure = 'list colours in classes.txt in place of ids, as in #800000 road'
+    seen = {}  # what has one meaning => that, and the first file that shows it
+    for path, info in infos.items():
+        mode = info.kind.split()[1]
+        kind, facts = 'grey', []
+        if mode == '1':
+            kind = 'of 1 bit'
+        elif mode == 'P' and any(colour != value * 0x010101 for value, colour, _ in info.values):
+            kind = 'of a palette'
+            places = Counter(colour for _, colour, _ in info.values)
+            for value, colour, _ in info.values:
+                words = f'the value {value}', f'#{colour:06x}'
+                facts.append(words)
+                # what is transparent, or has no entry in the palette, is black too
+                if colour and places[colour] == 1:
+                    facts.append(words[::-1])
+                if not colour and _hides_background(data, value):
+                    return f'{path}: black is {value}, and not {data.classes[0].name}; {cure}'
+        for what, meaning in [('the image', kind), *facts]:
+            other, first = seen.setdefault(what, (meaning, path))
+            if other != meaning:
+                return f'{path}: {what} is {meaning} here, but {other} in {first}; {cure}'
     return None
+
+
+def _hides_background(data, value):
+    """Whether a value, black in a palette, is a class beside one that is called background."""
+    named = data.classes[0].name.lower().strip('_') == 'background'
+    return named and 0 < data.rule.indices.get(value, 0) < len(data.classes)
+
+
+def _train_ids(data, infos, values):
+    """A line if Cityscapes' ids look like train ids, whose road is 0 and not 7."""
+    pixels = Counter({value: count for value, _, count in values})
+    if (data.format not in ('cityscapes', 'kitti-semantics') or 33 not in data.rule.indices
+            or not all(value < 19 or value == 255 for value in pixels)
+            or not pixels[255] and pixels[0] <= pixels[7]):
+        return None
+    return (f'{min(infos)}: holds train ids (0 to 18, and 255), as all labels do, where ids are '
+            'expected (7 is road, 33 bicycle); take the original labels, or, of Cityscapes, name '
+            'them *_gtFine_labelTrainIds.png')
 
 
 def damage(info, unknown, rule):
@@ -114,27 +121,13 @@ def damage(info, unknown, rule):
 def _mismatch(info, unknown, data):
     """(cause, cure) if a label has ids where the rule has colours, or the reverse."""
     rule = data.rule
-    if rule.by_colour:
-        coloured = any(value != (value & 255) * 0x010101 for value in rule.indices)
-        if not (unknown and coloured and info.kind.split()[1][0] in 'LI'):
-            return None
+    coloured = any(value != (value & 255) * 0x010101 for value in rule.indices)
+    if rule.by_colour and unknown and coloured and info.kind.split()[1][0] in 'LI':
         what, cure = 'a grey image, where colours', 'list ids in classes.txt, as in 1 road'
-    elif -1 in unknown:
+    elif not rule.by_colour and -1 in unknown:
         what = 'an RGB image, where ids'
         cure = ('list colours in classes.txt, as in #800000 road, or, if a single channel holds '
                 'the ids, save that channel as a grey image')
     else:
         return None
     return f'is {what} are expected', cure if data.format == 'folder' else rule.hint
-
-
-def _not_black(data, infos):
-    """Words if, by the palettes of labels, not the background is black but another class."""
-    ground, *others = data.classes
-    if ground.name.lower().strip('_') == 'background':
-        for path, info in infos.items():
-            black = {data.rule.indices.get(value) for value, colour, _ in info.values if not colour}
-            for index, each in enumerate(others, 1):
-                if info.kind.endswith(' P') and index in black:
-                    return f'{path}: {each.name} is black in the palette, and not {ground.name}'
-    return None
