@@ -1,15 +1,12 @@
 """`main.py check`: read every file of the data and of the VGG16 graph, and list the faults."""
 
 import os
-from collections import Counter
 
-from road.data import kitti
 from road.data.calibration import read_calibration
 from road.data.check import check
-from road.data.formats import find_dataset, target_line
+from road.data.formats import describe, find_dataset
 from road.errors import InputError
 from road.network import vgg_folder
-from road.tables import table
 
 
 def run(args, open_run):
@@ -27,7 +24,7 @@ def run(args, open_run):
             faults.append(str(error))
     print(f'Encoder in {vgg_dir}: {graph}')
     for fault in faults:
-        print(f'Fault  {fault}')
+        print(f'Fault: {fault}')
     if faults:
         raise InputError(f'faults found: {len(faults)}; mend every one before training')
     print('No faults')
@@ -44,28 +41,14 @@ def check_dataset(args):
     except InputError as error:  # of the split alone, if it is not raised without one
         data, unsplit = find_dataset(data_format, folder, 0, args.target, checked_path), error
     report = check(data, checked_path)
-    readable, faults = Counter(), list(report.faults)
-    for split, frames in (('training', data.training), ('validation', data.validation),
-                          ('test', data.testing)):
-        readable[f'{split} images'] = sum(frame.image in report.infos for frame in frames)
-        readable[f'{split} labels'] = sum(frame.label in report.infos for frame in frames)
-        for frame in frames:
-            if frame.calib:
-                try:
-                    read_calibration(frame.calib)
-                    readable['calibration files'] += 1
-                except InputError as error:
-                    faults.append(str(error))
-    found = ', '.join(f'{number} {kind}' for kind, number in (+readable).items())
-    print(f'{data.title} in {data.folder}: {kitti.extent(data)}{found or "nothing"} can be read')
-    print(target_line(data))
-    if report.pixels:
-        names = [*(each.name for each in data.classes), 'ignored']
-        shares = [[f'{100 * count / max(pixels.sum(), 1):.2f}' for count in pixels]
-                  for pixels in report.pixels.values()]
-        print(table([('% of pixels', *report.pixels), *zip(names, *shares)]))
-    for note in report.notes:
-        print(f'Note   {note}')
+    print('\n'.join(describe(data, report)))
     if unsplit:
-        print(f'Note   {data.folder}: training needs another split: {unsplit}')
+        print(f'Note: {data.folder}: training needs another split: {unsplit}')
+    faults = list(report.faults)
+    for frame in data.training + data.validation + data.testing:
+        if frame.calib:
+            try:
+                read_calibration(frame.calib)
+            except InputError as error:
+                faults.append(str(error))
     return faults

@@ -117,10 +117,10 @@ def check(data, checked_path=None, trust=False):
     faults = [*data.faults, *unread.values(), *misfits.values(), *wrong_values]
     notes = _notes(data, splits, infos)
     pixels = {split: class_pixels(data, part, infos) for split, part in splits.items()
-              if any(frame.label for frame in part)}
+              if any(frame.label in infos for frame in part)}
     for split, counts in pixels.items():
         absent = [each.name for each, count in zip(data.classes, counts) if not count]
-        if wrong_values or not counts.any() or not absent:
+        if wrong_values or not absent:
             continue  # what follows from other faults is not told
         line = f'{data.folder}: no {split} label has a pixel of {", ".join(absent)}'
         if len(absent) > len(data.classes) - 2 and split != 'test':

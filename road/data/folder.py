@@ -18,7 +18,6 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from itertools import count
 
 from road.data import IGNORE_LABEL
 from road.data.check import inspect_files
@@ -28,13 +27,13 @@ from road.data.dataset import (
     find_frames,
     image_endings,
     last_frames,
-    list_images,
     refuse_val_frames,
 )
 from road.data.label_faults import damage
 from road.data.labels import UNKNOWN, LabelRule, add_values, label_reader
 from road.errors import InputError
 
+EXPECTED = 'images/ holds the images, masks/ a mask of the same stem for each'
 IGNORE = 'ignore'  # the name of ignored pixels
 MOST_SHOWN = 20  # values in an error
 VOID_COLOUR = 0xE0E0C0  # of PASCAL VOC's ignored pixels, whose id is 255
@@ -55,43 +54,36 @@ def find_dataset(folder, val_frames=None, checked_path=None):
     for name in sorted(os.listdir(images)) if os.path.isdir(images) else ():
         if split_of(name) and os.path.isdir(os.path.join(images, name)):
             names.setdefault(split_of(name), name)
-    frames, missing = find_frames(
-        images, masks, 'images/ holds the images, masks/ a mask of the same stem for each',
-        unlabelled=f'{names["test"]}/' if 'test' in names else ())
+    frames, faults = find_frames(images, masks, EXPECTED,
+                                 unlabelled=f'{names["test"]}/' if 'test' in names else ())
     labels = [frame.label for frame in frames if frame.label]
     if not labels:
-        others = list(list_images(masks).values())
-        if frames and others:
-            raise InputError(f'{masks}: no mask has the name of an image ({len(others)} masks, '
-                             f'{len(frames)} images), as in {os.path.basename(others[0])} and '
-                             f'{os.path.basename(frames[0].image)}; rename the masks')
-        raise InputError(missing[0])
-    parts, rest, unknown = {split: [] for split in names}, [], set()
+        raise InputError(f'{masks}: holds no mask for any of the {len(frames)} images; {EXPECTED}'
+                         if frames else faults[0])
+    parts, strays = {split: [] for split in (*names, None)}, set()
     for frame in frames:
         folders = frame.name.split('/')[:-1]
         split = split_of(folders[0]) if folders and folders[0] in names.values() else None
-        parts.get(split, rest).append(frame)
-        for i, name in enumerate(folders):
-            # sequences in train may be called train_01
-            if split_of(name) not in (None, split) if split else looks_like_split(name):
-                unknown.add('/'.join([images, *folders[:i + 1]]))
-    faults = [f'{path}: looks like a split and is none; {images} may hold one folder each for '
-              'train, val and test. Rename or move it' for path in sorted(unknown)] + missing
+        parts[split].append(frame)
+        if _is_stray(folders, split) or split is None and 'train' in names:
+            strays.add(os.path.dirname(frame.image))
+    faults += [f'{path}: holds images beside train, or is named like a split and is none; give '
+               f'{images} one folder each for train, val and test, and move or rename others'
+               for path in sorted(strays)]
     faults += [f'{os.path.join(images, name)}: holds no images; put some there or remove it'
                for split, name in names.items() if not parts[split]]
-    if 'train' in parts and rest and not unknown:
-        faults.append(f'{rest[0].image}: is not in train, val or test ({len(rest)} such images); '
-                      'move it there')
-    training, val_path = parts.get('train', rest), os.path.join(folder, 'val.txt')
-    if 'val' in parts:
+    training, val_path = parts.get('train', parts[None]), os.path.join(folder, 'val.txt')
+    if 'val' in names or os.path.exists(val_path):
         refuse_val_frames(val_frames, folder)
+    if 'val' in names:
         validation = parts['val']
         if os.path.exists(val_path):
             faults.append(f'{val_path}: {images}/{names["val"]} is there too; remove one of them')
     elif os.path.exists(val_path):
-        refuse_val_frames(val_frames, folder)
         validation = _named_in(val_path, training, faults)
         training = [frame for frame in training if frame not in validation]
+        if not validation and not faults:
+            faults.append(f'{val_path}: names no image; give a stem per line')
     else:
         training, validation = last_frames(training, 0 if faults else val_frames)
     if not training and not faults:
@@ -116,6 +108,14 @@ def looks_like_split(name):
     return any(word.casefold() in SPLIT_WORDS for word in words)
 
 
+def _is_stray(folders, split):
+    """Whether images in these folders, of a split or None, seem to be of another split."""
+    if split is None:
+        return any(map(looks_like_split, folders))
+    # sequences in train may be called train_01
+    return any(split_of(name) not in (None, split) for name in folders)
+
+
 def _lines(path):
     """(line number, text) of the lines of a text file that are not blank."""
     try:
@@ -132,18 +132,14 @@ def _named_in(path, frames, faults):
     named = set()
     for number, line in _lines(path):
         stem, ending = os.path.splitext(line)
-        stems = {line, stem} if ending.lower() in image_endings() else {line}
-        found = {frame.name for frame in frames for stem in stems
-                 if frame.name == stem or frame.name.endswith(f'/{stem}')}
+        name = stem if ending.lower() in image_endings() else line
+        found = {frame.name for frame in frames if f'/{frame.name}'.endswith(f'/{name}')}
         if line[0] == '#' and not found:
             continue
         if len(found) != 1:
-            what = (f'{", ".join(sorted(found))} have this stem; give their folders too' if found
-                    else 'no such image; give the stem of one')
-            faults.append(f'{path}:{number}: {line}: {what}')
+            faults.append(f'{path}:{number}: {line}: {len(found)} images have this stem; give the '
+                          'stem of one, with its folders')
         named |= found
-    if not named and not faults:
-        faults.append(f'{path}: names no image; give a stem per line')
     return [frame for frame in frames if frame.name in named]
 
 
@@ -152,48 +148,43 @@ def read_classes_file(path):
 
     Classes stand in the order of the lines, but one called background comes first.
     """
-    names, colours, by_colour = {}, {}, None  # both of value
+    names, colours, kinds = {}, {}, set()  # both of value; whether values are colours
     for number, line in _lines(path):
         match, where = _LINE.fullmatch(line), f'{path}:{number}: {line}'
         if not match and line[0] == '#':
             continue
-        if not match or not match[2] or match[2].split()[-1][0] == '#':
-            raise InputError(f'{where}: expected VALUE NAME [#RRGGBB], as in 1 road or '
-                             '#ff00ff road')
-        former, (value, by_colour) = by_colour, _parse_value(match[1], where)
-        name = IGNORE if match[2].lower().strip('_') == IGNORE else match[2]
-        if former not in (None, by_colour):
-            raise InputError(f'{where}: is an id where others are colours, or the reverse; give '
-                             'ids alone or colours alone')
-        if value in names:
-            raise InputError(f'{where}: {names[value]} has this value already; give each value '
-                             'once')
-        names[value] = name
+        value, by_colour = _parse_value(match[1]) if match else (None, False)
+        if value is None or not match[2] or match[2].split()[-1][0] == '#':
+            raise InputError(f'{where}: expected VALUE NAME [#RRGGBB], as in 1 road or #ff00ff '
+                             'road; ids are 0 to 65535, and the parts of a colour 0 to 255')
+        kinds.add(by_colour)
+        if value in names or len(kinds) > 1:
+            raise InputError(f'{where}: give each value once, and either ids alone or colours '
+                             'alone')
+        names[value] = IGNORE if match[2].lower().strip('_') == IGNORE else match[2]
         if match[3]:
             colours[value] = int(match[3], 16)
-    classes, rule = make_classes(by_colour, names, colours, f'give it a line in {path}, with the '
-                                 f'name {IGNORE} for ignored pixels')
+    classes, rule = make_classes(kinds == {True}, names, colours, f'give it a line in {path}, with '
+                                 f'the name {IGNORE} for ignored pixels')
     if not 2 <= len(classes) <= UNKNOWN:
         raise InputError(f'{path}: has {len(classes)} classes; give 2 to {UNKNOWN}, a line VALUE '
                          'NAME for each')
-    colours = [each.colour for each in classes]
-    same = [each.name for each in classes if colours.count(each.colour) > 1]
+    painted = [each.colour for each in classes]
+    same = [each.name for each in classes if painted.count(each.colour) > 1]
     if same:
-        raise InputError(f'{path}: {", ".join(same)}: the colour of one is that of another; give '
-                         'each class a colour of its own')
+        raise InputError(f'{path}: {", ".join(same)}: would be painted in one colour; end their '
+                         'lines with a #RRGGBB of their own')
     return classes, rule
 
 
-def _parse_value(text, where):
-    """(value, whether it is a colour)."""
+def _parse_value(text):
+    """(value, whether it is a colour); the value is None if a number is too large."""
     if text[0] == '#':
         return int(text[1:], 16), True
     numbers = list(map(int, re.split(r'[\s,]+', text)))
-    if max(numbers) > (255 if len(numbers) == 3 else 65535):
-        raise InputError(f'{where}: ids are 0 to 65535, and the parts of a colour 0 to 255')
     if len(numbers) == 1:
-        return numbers[0], False
-    return numbers[0] << 16 | numbers[1] << 8 | numbers[2], True
+        return (numbers[0] if numbers[0] <= 65535 else None), False
+    return (int.from_bytes(numbers, 'big') if max(numbers) <= 255 else None), True
 
 
 def make_classes(by_colour, names, colours, hint):
@@ -201,15 +192,11 @@ def make_classes(by_colour, names, colours, hint):
 
     A class of several values is painted as the first that has a colour.
     """
-    first = {name: value for value, name in reversed(names.items()) if name != IGNORE}
-    order = sorted(reversed(first), key=lambda name: not _is_background(name, first))
-    given = {names[value]: colour for value, colour in reversed(colours.items())}
-    colours = first | given if by_colour else given
-    for name in order:
-        free = (colour for colour in map(palette_colour, count(first[name]))
-                if colour not in colours.values())
-        colours[name] = colours[name] if name in colours else next(free)
-    classes = tuple(Class(name, tuple(colours[name].to_bytes(3, 'big'))) for name in order)
+    painted = {name: value if by_colour else palette_colour(value)
+               for value, name in reversed(names.items()) if name != IGNORE}
+    order = sorted(reversed(painted), key=lambda name: not _is_background(name, painted))
+    painted |= {names[value]: colour for value, colour in reversed(colours.items())}
+    classes = tuple(Class(name, tuple(painted[name].to_bytes(3, 'big'))) for name in order)
     indices = {value: IGNORE_LABEL if name == IGNORE else order.index(name)
                for value, name in names.items()}
     return classes, LabelRule(by_colour, indices, hint)

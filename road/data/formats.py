@@ -76,13 +76,13 @@ def _missing(path, data_format):
 
 def _near(path):
     """The end of an error: where a data set is instead, or how splits have to be moved; or ''."""
-    names = sorted(os.listdir(path))
-    for name in reversed(names):  # train and val before test
-        if folder.split_of(name) and _has_format(os.path.join(path, name), 'folder'):
-            return f'; move {name}/images to images/{name}, and its masks and other splits likewise'
-    near = [os.path.dirname(os.path.abspath(path)), *(os.path.join(path, name) for name in names)]
-    return next((f'; did you mean {each}?' for each in near if detect(each)
-                 and not folder.looks_like_split(os.path.basename(each))), '')
+    near = [os.path.dirname(os.path.abspath(path)),
+            *(os.path.join(path, name) for name in sorted(os.listdir(path)))]
+    found = [each for each in near if detect(each)]
+    splits = [each for each in found if folder.looks_like_split(os.path.basename(each))]
+    if splits:  # never lead to the test images
+        return '; move SPLIT/images to images/SPLIT, and SPLIT/masks to masks/SPLIT'
+    return f'; did you mean {found[0]}?' if found else ''
 
 
 def open_dataset(args):
@@ -103,21 +103,15 @@ def open_dataset(args):
     report = check(data, checked_path, trust=True)
     if report.faults:
         raise InputError(_first(report.faults, args.dataset_dir))
+    print('\n'.join(describe(data, report)))
     shapes = [report.infos[frame.image].size[::-1] for frame in data.training]
     usual = usual_shape(shapes)
     sizes = 'mostly of'
     if 2 * shapes.count(usual) <= len(shapes):
         sizes = f'of {len(set(shapes))} sizes, such as'
-    print(f'{data.title} in {data.folder}: {kitti.extent(data)}'
-          f'{len(data.training)} training, {len(data.validation)} validation and '
-          f'{len(data.testing)} test images, {sizes} {usual[0]}x{usual[1]} pixels')
-    pixels = report.pixels['training']
-    names = [*(each.name for each in data.classes), 'ignored']
-    shares = [f'{name} {share:.1%}' for name, share in zip(names, pixels / pixels.sum())]
-    print(f'Classes by share of the training pixels: {", ".join(shares)}')
-    print(target_line(data))
-    for note in report.notes:
-        print(f'Note: {note}')
+    print(f'Training images are {sizes} {usual[0]}x{usual[1]} pixels')
+    if not data.testing:
+        print('Note: there are no test images, so none will be painted')
     if args.image_size[0] > args.image_size[1] and all(w > h for h, w in shapes):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
               'as HEIGHTxWIDTH'.format(*args.image_size))
@@ -139,6 +133,17 @@ def fit_settings(args, data):
         print('Note: {} of {} training images have other proportions than {}x{} and are squeezed '
               'to it, which evaluate and predict do not do'.format(
                   squeezed, len(data.image_shapes), *args.image_size))
+
+
+def describe(data, report):
+    """What a Dataset holds, by its road.data.check.Report: lines."""
+    lines = [f'{data.title} in {data.folder}: {kitti.extent(data)}{len(data.training)} training, '
+             f'{len(data.validation)} validation and {len(data.testing)} test images']
+    names = [*(each.name for each in data.classes), 'ignored']
+    for split, pixels in report.pixels.items():
+        shares = [f'{name} {share:.1%}' for name, share in zip(names, pixels / pixels.sum())]
+        lines.append(f'Classes by share of the {split} pixels: {", ".join(shares)}')
+    return [*lines, target_line(data), *(f'Note: {note}' for note in report.notes)]
 
 
 def _first(faults, folder):
