@@ -51,7 +51,7 @@ def make(samples, scenes_dir, tmp_path):
     def make(encoder, name='vgg float32', limit=np.inf, samples=samples, folder='cache'):
         digests = {path: files.file_digest(path) for sample in samples
                    for path in (sample.frame.image, sample.frame.label)}
-        data = kitti.find_dataset(scenes_dir, 0)._replace(digests=digests)
+        data = kitti.find_dataset(scenes_dir)._replace(digests=digests)
         cache = FeatureCache(encoder, SHAPE, data)
         cache.fill(str(tmp_path / folder), samples, limit, encoder=name)
         return cache

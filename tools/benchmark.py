@@ -59,7 +59,7 @@ def benchmark(device, vgg_dir, dataset_dir, folder, repeats):
 
     Returns {what: as measure}, and (images, seconds of their encoder pass, seconds per epoch).
     """
-    data = kitti.find_dataset(dataset_dir, 0)
+    data = kitti.find_dataset(dataset_dir)
     frames, some = data.training, data.training[:40]
     encoder = Encoder(main.load_vgg, vgg_dir, device.encoder_config)
     float32 = tf.ConfigProto(gpu_options=device.config.gpu_options)

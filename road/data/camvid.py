@@ -10,8 +10,8 @@ their colours: V. Badrinarayanan, A. Kendall, R. Cipolla, "SegNet", 2017.
 import os
 
 from road.data import IGNORE_LABEL
-from road.data.dataset import Class, Dataset, find_splits, refuse_val_frames
-from road.data.labels import LabelRule, label_reader
+from road.data.dataset import Class, Dataset, find_splits
+from road.data.labels import LabelRule
 
 CLASSES = tuple(Class(name, colour) for name, colour in {
     'sky': (128, 128, 128), 'building': (128, 0, 0), 'pole': (192, 192, 128),
@@ -22,12 +22,11 @@ RULE = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, len(CLASSES): IG
                  'CamVid has the ids 0 to 10, and 11 for ignored pixels')
 
 
-def find_dataset(folder, val_frames=None):
+def find_dataset(folder):
     """The Dataset of a CamVid folder, by names alone; test images and their labels are optional."""
-    refuse_val_frames(val_frames, 'CamVid')
     folders = {split: (os.path.join(folder, split), os.path.join(folder, f'{split}annot'))
                for split in ('train', 'val', 'test')}
     splits, faults = find_splits(
         folders, 'CamVid has train/NAME.png and trainannot/NAME.png, and the same for val')
-    return Dataset('camvid', 'CamVid', folder, CLASSES, RULE, label_reader(RULE), *splits,
+    return Dataset('camvid', 'CamVid', folder, CLASSES, RULE, *splits,
                    tuple(faults))

@@ -19,11 +19,9 @@ from road.data.dataset import (
     find_frames,
     find_splits,
     find_unlabelled,
-    last_frames,
     list_images,
-    refuse_val_frames,
 )
-from road.data.labels import LabelRule, label_reader
+from road.data.labels import LabelRule
 
 IDS_AND_COLOURS = {
     'road': (7, (128, 64, 128)), 'sidewalk': (8, (244, 35, 232)), 'building': (11, (70, 70, 70)),
@@ -41,9 +39,8 @@ TRAIN_IDS = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, 255: IGNORE
                       'labelTrainIds are 0 to 18, and 255 for ignored pixels')
 
 
-def find_cityscapes(folder, val_frames=None):
+def find_cityscapes(folder):
     """The Dataset of a Cityscapes folder, by names alone; test images may be missing."""
-    refuse_val_frames(val_frames, 'Cityscapes')
     rule, name = IDS, '_gtFine_labelIds'
     if not list_images(os.path.join(folder, 'gtFine', 'train'), f'(.*){name}'):
         rule, name = TRAIN_IDS, '_gtFine_labelTrainIds'
@@ -55,15 +52,15 @@ def find_cityscapes(folder, val_frames=None):
         folders, 'Cityscapes has leftImg8bit/train/CITY/NAME_leftImg8bit.png and '
         f'gtFine/train/CITY/NAME{name}.png, and the same for val',
         ('(.*)_leftImg8bit', f'(.*){name}'))
-    return Dataset('cityscapes', 'Cityscapes', folder, CLASSES, rule, label_reader(rule), *splits,
+    return Dataset('cityscapes', 'Cityscapes', folder, CLASSES, rule, *splits,
                    tuple(faults))
 
 
-def find_kitti_semantics(folder, val_frames=None):
+def find_kitti_semantics(folder):
     """The Dataset of KITTI's semantic segmentation set; the last 15 % validate."""
     frames, faults = find_frames(
         os.path.join(folder, 'training', 'image_2'), os.path.join(folder, 'training', 'semantic'),
         'data_semantics.zip has training/image_2/000000_10.png and training/semantic/000000_10.png')
     testing = find_unlabelled(os.path.join(folder, 'testing', 'image_2'))
-    return Dataset('kitti-semantics', 'KITTI semantics', folder, CLASSES, IDS, label_reader(IDS),
-                   *last_frames(frames, val_frames), testing, tuple(faults))
+    return Dataset('kitti-semantics', 'KITTI semantics', folder, CLASSES, IDS,
+                   frames, [], testing, tuple(faults))

@@ -3,7 +3,6 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from road.data.images import RAW
-from road.data.labels import LabelRule
+from road.data.labels import LabelRule, read_classes
 from road.errors import InputError
 
 ANY = '(.*)'  # see list_images
@@ -49,7 +48,6 @@ class Dataset(NamedTuple):
     folder: str
     classes: tuple  # of Class
     rule: LabelRule
-    read_label: Callable  # path => uint8 [h, w], indices of classes, 255 elsewhere
     training: list  # of Frame
     validation: list
     testing: list  # with labels in some data sets
@@ -57,6 +55,10 @@ class Dataset(NamedTuple):
     digests: dict = {}  # path of image or label => MD5, hex; filled by formats.open_dataset
     image_shapes: tuple = ()  # (height, width) of the training images; filled there too
     bits: int = 16  # of all frames: see with_bits
+
+    def read_label(self, path):
+        """The classes of a label file: uint8 [h, w], IGNORE_LABEL where a pixel is ignored."""
+        return read_classes(path, self.rule)
 
     @property
     def label_values(self):
@@ -202,21 +204,28 @@ def find_splits(folders, expected, patterns=(ANY, ANY)):
     return splits, faults
 
 
-def last_frames(frames, count=None, of=''):
-    """Split into (training, validation): the last `count` validate, by default 15 %.
+def with_validation(data, val_frames=None):
+    """A Dataset in which the last training frames validate, if no others do.
 
-    Neighbouring frames of a drive look alike, so a random split would leak. Raises InputError
-    where no training frame would be left; `of` then says of what the frames are.
+    Neighbouring frames of a drive look alike, so a random split would leak. val_frames: how many,
+    of each category of KITTI Road; None: 16 there, as for published numbers, and else 15 %. Raises
+    InputError where no training frame would be left, or the data set has validation images.
     """
-    count = max(1, round(0.15 * len(frames))) if count is None else count
-    if frames and len(frames) <= count:
-        raise InputError(f'--val-frames {count}: there are only {len(frames)} labelled images{of}, '
-                         'so none is left to train on; give less, or label more')
-    return frames[:len(frames) - count], frames[len(frames) - count:]
-
-
-def refuse_val_frames(val_frames, title):
-    """Raise InputError if --val-frames is given for a data set with validation images."""
-    if val_frames:
-        raise InputError(f'--val-frames {val_frames}: {title} has validation images of its own; '
-                         'leave the option out')
+    if data.validation and val_frames:
+        raise InputError(f'--val-frames {val_frames}: {data.folder} has validation images of its '
+                         'own; leave the option out')
+    if data.validation or data.faults:
+        return data
+    training, validation = [], []
+    for category in sorted({frame.category for frame in data.training}):
+        frames = [frame for frame in data.training if frame.category == category]
+        count = val_frames
+        if count is None:
+            count = 16 if category else max(1, round(0.15 * len(frames)))
+        if len(frames) <= count:
+            raise InputError(f'--val-frames {count}: there are only {len(frames)} labelled images '
+                             f'{category and f"of {category}"}, so none is left to train on; give '
+                             'less, or label more')
+        training += frames[:len(frames) - count]
+        validation += frames[len(frames) - count:]
+    return data._replace(training=training, validation=validation)

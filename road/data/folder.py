@@ -26,11 +26,9 @@ from road.data.dataset import (
     Dataset,
     find_frames,
     image_endings,
-    last_frames,
-    refuse_val_frames,
 )
 from road.data.label_faults import damage
-from road.data.labels import UNKNOWN, LabelRule, add_values, label_reader
+from road.data.labels import UNKNOWN, LabelRule, add_values
 from road.errors import InputError
 
 EXPECTED = 'images/ holds the images, masks/ a mask of the same stem for each'
@@ -44,7 +42,7 @@ _LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+(?:(?:\s*,\s*|\s+)\d+){2}|\d+)'
                    r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
 
 
-def find_dataset(folder, val_frames=None, checked_path=None):
+def find_dataset(folder, checked_path=None):
     """The Dataset of a folder; without classes.txt every mask is read, see road.data.check.
 
     Raises InputError where classes.txt or val.txt has a fault, or the classes are not known.
@@ -72,20 +70,13 @@ def find_dataset(folder, val_frames=None, checked_path=None):
                for path in sorted(strays)]
     faults += [f'{os.path.join(images, name)}: holds no images; put some there or remove it'
                for split, name in names.items() if not parts[split]]
-    training, val_path = parts.get('train', parts[None]), os.path.join(folder, 'val.txt')
-    if 'val' in names or os.path.exists(val_path):
-        refuse_val_frames(val_frames, folder)
-    if 'val' in names:
-        validation = parts['val']
-        if os.path.exists(val_path):
+    training, validation = parts.get('train', parts[None]), parts.get('val', [])
+    val_path = os.path.join(folder, 'val.txt')
+    if os.path.exists(val_path):
+        if validation:
             faults.append(f'{val_path}: {images}/{names["val"]} is there too; remove one of them')
-    elif os.path.exists(val_path):
         validation = _named_in(val_path, training, faults)
         training = [frame for frame in training if frame not in validation]
-        if not validation and not faults:
-            faults.append(f'{val_path}: names no image; give a stem per line')
-    else:
-        training, validation = last_frames(training, 0 if faults else val_frames)
     if not training and not faults:
         faults.append(f'{images}: no image is left to train on; leave some out of val')
     classes_path = os.path.join(folder, 'classes.txt')
@@ -93,7 +84,7 @@ def find_dataset(folder, val_frames=None, checked_path=None):
         classes, rule = read_classes_file(classes_path)
     else:
         classes, rule = _infer_classes(classes_path, masks, labels, checked_path)
-    return Dataset('folder', 'Own pictures', folder, classes, rule, label_reader(rule), training,
+    return Dataset('folder', 'Own pictures', folder, classes, rule, training,
                    validation, parts.get('test', []), tuple(faults))
 
 
@@ -140,6 +131,8 @@ def _named_in(path, frames, faults):
             faults.append(f'{path}:{number}: {line}: {len(found)} images have this stem; give the '
                           'stem of one, with its folders')
         named |= found
+    if not named and not faults:
+        faults.append(f'{path}: names no image; give a stem per line')
     return [frame for frame in frames if frame.name in named]
 
 

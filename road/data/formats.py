@@ -4,11 +4,9 @@ import dataclasses
 import os
 import shlex
 
-import numpy as np
-
 from road.data import IGNORE_LABEL, camvid, cityscapes, folder, kitti
 from road.data.check import check, significant_bits, usual_shape
-from road.data.dataset import Class
+from road.data.dataset import Class, with_validation
 from road.data.images import default_shape, fit_shape, network_shape
 from road.errors import InputError
 from road.settings import DefaultSize
@@ -48,7 +46,7 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
         raise InputError(f'{path}: has the format {detected} and not {data_format}, because there '
                          f'is no {marker}/; leave --dataset out or give --dataset {detected}')
     options = {'checked_path': checked_path} if data_format == 'folder' else {}
-    data = find(path, val_frames, **options)
+    data = with_validation(find(path, **options), val_frames)
     return with_target(data, target) if target else data
 
 
@@ -169,11 +167,8 @@ def with_target(data, names):
     for name in names:
         if name not in known:
             raise InputError(f'--target {name}: {data.title} has the classes {", ".join(known)}')
-    table = np.full(256, IGNORE_LABEL, np.uint8)
-    table[:len(known)] = [name in names for name in known]
-    indices = {value: int(table[index]) for value, index in data.rule.indices.items()}
+    indices = {value: index if index == IGNORE_LABEL else int(known[index] in names)
+               for value, index in data.rule.indices.items()}
     colour = next(each.colour for each in data.classes if each.name == names[0])
     classes = Class(f'not {" or ".join(names)}', (0, 0, 0)), Class('+'.join(names), colour)
-    return data._replace(
-        classes=classes, rule=dataclasses.replace(data.rule, indices=indices),
-        read_label=lambda path: table[data.read_label(path)])
+    return data._replace(classes=classes, rule=dataclasses.replace(data.rule, indices=indices))

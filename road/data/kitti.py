@@ -10,11 +10,9 @@ benchmark for road detection algorithms", ITSC 2013.
 
 import os
 
-import numpy as np
-
 from road.data import IGNORE_LABEL
-from road.data.dataset import Class, Dataset, find_frames, find_unlabelled, last_frames
-from road.data.labels import LabelRule, read_values
+from road.data.dataset import Class, Dataset, find_frames, find_unlabelled
+from road.data.labels import LabelRule, read_classes
 from road.errors import InputError
 
 PAGE = 'https://www.cvlibs.net/datasets/kitti/eval_road.php'
@@ -28,6 +26,7 @@ IMAGE, LABEL = r'(umm?|uu)(_\d{6})', r'(umm?|uu)_road(_\d{6})'
 EXPECTED = ('KITTI Road has training/image_2/um_000012.png, training/gt_image_2/um_road_000012.png '
             'and testing/image_2/um_000012.png')
 CLASSES = Class('not road', (255, 0, 0)), Class('road', (255, 0, 255))
+# a few pixels are blue: ignored road
 RULE = LabelRule(True, {0xFF0000: 0, 0xFF00FF: 1, 0x000000: IGNORE_LABEL, 0x0000FF: IGNORE_LABEL},
                  'KITTI Road has magenta road, red for what is not road, black for ignored pixels')
 
@@ -70,27 +69,17 @@ def _complete(frames, folder):
 
 
 def read_label(path):
-    """Read a KITTI Road label: uint8 [h, w], 1 road, 0 not road, 255 ignored.
-
-    Blue > 0 means road, and red = 0 that the pixel is ignored: magenta is road, red is not road,
-    black is ignored. A few pixels are pure blue (ignored road), so channels are compared and never
-    whole colours.
-    """
-    colours = read_values(path, by_colour=True)
-    road, ignored = colours & 0xFF > 0, colours >> 16 == 0
-    return np.where(ignored, IGNORE_LABEL, road).astype(np.uint8)
+    """Read a KITTI Road label: uint8 [h, w], 1 road, 0 not road, 255 ignored."""
+    return read_classes(path, RULE)
 
 
-def find_dataset(folder, val_frames=None):
-    """The Dataset of a KITTI Road folder, by names alone; its faults are lines, not raised.
-
-    The last val_frames (16 if None) of each category validate. Raises InputError if a category
-    would have no training frame left.
-    """
+def find_dataset(folder):
+    """The Dataset of a KITTI Road folder, by names alone; its faults are lines, not raised."""
     frames, faults = _find_training(os.path.join(folder, 'training'))
-    drawn = os.path.exists(os.path.join(folder, 'drawn.txt'))
-    return Dataset('kitti', 'Drawn scenes' if drawn else 'KITTI Road', folder, CLASSES, RULE,
-                   read_label, *split(frames, 16 if val_frames is None else val_frames),
+    title = 'KITTI Road'
+    if os.path.exists(os.path.join(folder, 'drawn.txt')):
+        title = 'Drawn scenes'
+    return Dataset('kitti', title, folder, CLASSES, RULE, frames, [],
                    _find_testing(os.path.join(folder, 'testing')), tuple(faults))
 
 
@@ -115,17 +104,3 @@ def extent(data):
         return ''
     differing = differing_counts(data.training + data.validation, data.testing)
     return f'partial ({"; ".join(differing)}); ' if differing else 'complete; '
-
-
-def split(frames, val_frames):
-    """Split into (training, validation): the last `val_frames` of each category validate.
-
-    Published numbers use the last 16. Raises InputError as last_frames.
-    """
-    training, validation = [], []
-    for category in CATEGORIES:
-        own = [frame for frame in frames if frame.category == category]
-        parts = last_frames(own, val_frames, f' of the category {category}')
-        training += parts[0]
-        validation += parts[1]
-    return training, validation

@@ -7,7 +7,7 @@ colour, or both; a LabelRule says which of them counts.
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 from PIL import Image, ImageSequence
@@ -62,24 +62,14 @@ def add_values(infos):
     return [[*value_and_colour, pixels] for value_and_colour, pixels in total.most_common()]
 
 
-def read_values(path, by_colour):
-    """The values of a mask, int32 [h, w]: ids, or colours (0xRRGGBB; what is transparent is black).
-
-    An id is a grey level or a place in the palette; of RGB, the level of equal channels, else -1.
-    Levels of 16 bits are grey as those of 8 bits, or times 257; other levels have the colour -1.
-    Raises InputError if the file cannot be read, or has several pages.
-    """
-    _, values, colours = _read(path)
-    if colours is not None:
-        return colours[values] if by_colour else values
-    return values if by_colour else _grey_level(values)
-
-
 def count_values(path):
     """The size, kind and values of a mask: ((height, width), kind, [[id, colour, pixels], ...]).
 
-    The kind is Pillow's format and mode, as in 'PNG P'. The most frequent values come first. Raises
-    InputError as read_values.
+    The kind is Pillow's format and mode, as in 'PNG P'. An id is a grey level or a place in the
+    palette; of RGB, the level of equal channels, else -1. A colour is 0xRRGGBB, and what is
+    transparent is black. Levels of 16 bits are grey as those of 8 bits, or times 257; others have
+    the colour -1. The most frequent values come first. Raises InputError if the file cannot be
+    read, or has several pages.
     """
     kind, values, colours = _read(path)
     shape = values.shape
@@ -97,20 +87,19 @@ def count_values(path):
 def read_classes(path, rule):
     """The classes of a mask: uint8 [h, w], indices, IGNORE_LABEL where a pixel is ignored.
 
-    Raises InputError if a value is no class, or the file cannot be read.
+    Raises InputError if a value is no class, or as count_values.
     """
-    values = read_values(path, rule.by_colour)
+    _, values, colours = _read(path)
+    if colours is not None and rule.by_colour:
+        values = colours[values]
+    elif colours is None and not rule.by_colour:
+        values = _grey_level(values)
     classes = rule.table[values]
     unknown = classes == UNKNOWN
     if unknown.any():
         raise InputError(f'{path}: {unknown.mean():.1%} of the pixels have values that are no '
                          f'class, as in {rule.show(values[unknown][0])}; {rule.hint}')
     return classes
-
-
-def label_reader(rule):
-    """read_classes for one rule: a function of the path alone."""
-    return partial(read_classes, rule=rule)
 
 
 def _read(path):
