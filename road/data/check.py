@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from road import files
-from road.data import IGNORE_LABEL
+from road.data import IGNORE_LABEL, kitti
 from road.data.images import inspect_image
 from road.data.label_faults import value_faults
 from road.data.labels import add_values, count_values
@@ -43,7 +43,7 @@ class FileInfo(NamedTuple):
         return self.width, self.height
 
 
-INFO_TYPES = list(FileInfo.__annotations__.values())
+INFO_TYPES = list(FileInfo.__annotations__.values())  # checked.json may be of another version
 
 
 def inspect_files(images, labels, checked_path, trust):
@@ -61,9 +61,9 @@ def inspect_files(images, labels, checked_path, trust):
         try:
             status = os.stat(path)
             state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-            known = remembered.get(os.path.abspath(path)) if trust else None
-            if (_is_file_info(known) and known[:len(state)] == state
-                    and bool(FileInfo(*known).kind) == (read is count_values)):
+            known = remembered.get(_key(job)) if trust else None
+            if (isinstance(known, list) and list(map(type, known)) == INFO_TYPES
+                    and known[:len(state)] == state):
                 return FileInfo(*known)
             (height, width), *found = read(path)
             return FileInfo(*state, width, height, files.file_digest(path), *found)
@@ -72,23 +72,19 @@ def inspect_files(images, labels, checked_path, trust):
 
     jobs = [(path, inspect_image) for path in images] + [(path, count_values) for path in labels]
     found = list(tqdm(prefetch(inspect, jobs), total=len(jobs), desc='checking', unit='file'))
-    infos = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, FileInfo)}
+    infos = {job: result for job, result in zip(jobs, found) if isinstance(result, FileInfo)}
     faults = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, str)}
     if checked_path:
         with suppress(OSError):  # the next check then takes longer
             os.makedirs(os.path.dirname(checked_path), exist_ok=True)
-            asked = {os.path.abspath(path) for path, _ in jobs}
-            kept = {path: known for path, known in remembered.items() if path not in asked}
-            found = {os.path.abspath(path): info for path, info in infos.items()}
-            files.write_json(checked_path, kept | found)
-    return infos, faults
+            files.write_json(checked_path, remembered | {_key(job): infos[job] for job in infos})
+    return {path: info for (path, _), info in infos.items()}, faults
 
 
-def _is_file_info(known):
-    """Whether something from checked.json, perhaps damaged, can be a FileInfo."""
-    return (isinstance(known, list) and [type(value) for value in known] == INFO_TYPES
-            and all(isinstance(value, list) and [type(number) for number in value] == [int] * 3
-                    for value in known[FileInfo._fields.index('values')]))
+def _key(job):
+    """What checked.json calls an inspected file: a file may be image and label."""
+    path, read = job
+    return f'{read.__name__} {os.path.abspath(path)}'
 
 
 class Report(NamedTuple):
@@ -172,18 +168,20 @@ def _notes(data, splits, infos):
     if bits < 16:
         notes.append(f'{data.folder}: images of 16 bits use {bits} of them, so grey levels are '
                      f'divided by {2 ** (bits - 8)} and not by 256')
+    if data.title == 'KITTI Road':
+        missing = kitti.differing_counts(data.training + data.validation, data.testing)
+        if missing:
+            notes.append(f'{data.folder}: is a part of KITTI Road: {", ".join(missing)}')
     return notes
 
 
 def _shared_images(splits, infos):
     """(path, path of the same image in an earlier split) of images that two splits share."""
-    first, shared = {}, []
-    for split, frames in splits.items():
-        for frame in frames:
-            if frame.image in infos:
-                other = first.setdefault(infos[frame.image].digest, (split, frame.image))
-                if other[0] != split:
-                    shared.append((frame.image, other[1]))
+    shared, seen = [], {}
+    for frames in splits.values():
+        own = {infos[frame.image].digest: frame.image for frame in frames if frame.image in infos}
+        shared += [(path, seen[digest]) for digest, path in own.items() if digest in seen]
+        seen = own | seen
     return shared
 
 

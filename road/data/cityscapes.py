@@ -13,14 +13,7 @@ classes that are scored, their ids and colours are those of cityscapesScripts (h
 import os
 
 from road.data import IGNORE_LABEL
-from road.data.dataset import (
-    Class,
-    Dataset,
-    find_frames,
-    find_splits,
-    find_unlabelled,
-    list_images,
-)
+from road.data.dataset import Class, Dataset, find_frames, find_splits, list_images
 from road.data.labels import LabelRule
 
 IDS_AND_COLOURS = {
@@ -47,7 +40,7 @@ def find_cityscapes(folder):
     images, labels = os.path.join(folder, 'leftImg8bit'), os.path.join(folder, 'gtFine')
     folders = {split: (os.path.join(images, split), os.path.join(labels, split))
                for split in ('train', 'val')}
-    folders['test'] = os.path.join(images, 'test'), ''  # their public labels are empty
+    folders['test'] = os.path.join(images, 'test'), None  # their public labels are empty
     splits, faults = find_splits(
         folders, 'Cityscapes has leftImg8bit/train/CITY/NAME_leftImg8bit.png and '
         f'gtFine/train/CITY/NAME{name}.png, and the same for val',
@@ -58,9 +51,11 @@ def find_cityscapes(folder):
 
 def find_kitti_semantics(folder):
     """The Dataset of KITTI's semantic segmentation set; the last 15 % validate."""
-    frames, faults = find_frames(
-        os.path.join(folder, 'training', 'image_2'), os.path.join(folder, 'training', 'semantic'),
-        'data_semantics.zip has training/image_2/000000_10.png and training/semantic/000000_10.png')
-    testing = find_unlabelled(os.path.join(folder, 'testing', 'image_2'))
-    return Dataset('kitti-semantics', 'KITTI semantics', folder, CLASSES, IDS,
-                   frames, [], testing, tuple(faults))
+    expected = 'data_semantics.zip has training/image_2/NAME.png and training/semantic/NAME.png'
+    training = os.path.join(folder, 'training')
+    frames, faults = find_frames(os.path.join(training, 'image_2'),
+                                 os.path.join(training, 'semantic'), expected)
+    testing, missing = find_frames(os.path.join(folder, 'testing', 'image_2'), None, expected,
+                                   optional=True)
+    return Dataset('kitti-semantics', 'KITTI semantics', folder, CLASSES, IDS, frames, [],
+                   testing, (*faults, *missing))

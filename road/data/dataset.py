@@ -161,19 +161,27 @@ def _walk(folder):
             seen.add(real)
 
 
-def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), prefix='', unlabelled=()):
-    """The labelled frames of a split, by the names of the files alone: (frames, faults).
+def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), prefix='', unlabelled=(),
+                optional=False):
+    """The frames of a split, by the names of the files alone: (frames, faults).
 
     Args:
+        label_dir: None for a split without labels.
         expected: ends the faults: which files should be there.
         patterns: of the stems of images and of labels, see list_images.
         prefix: begins the names of the frames, so that no two splits have one name.
         unlabelled: what the names of images that may lack a label begin with.
+        optional: either folder may be missing.
     """
-    images, labels = map(list_images, (image_dir, label_dir), patterns)
+    if optional and not os.path.isdir(label_dir or ''):
+        label_dir = None
+    if optional and not os.path.isdir(image_dir):
+        return [], []
+    images = list_images(image_dir, patterns[0])
+    labels = list_images(label_dir, patterns[1]) if label_dir else {}
     faults = [f'{path}: no such folder, or no images of these names in it; {expected}'
-              for path, found in ((image_dir, images), (label_dir, labels)) if not found]
-    if not faults:
+              for path, found in ((image_dir, images), (label_dir, labels)) if path and not found]
+    if label_dir and not faults:
         faults = [f'{path}: has no label in {label_dir}; add one, or remove the image. {expected}'
                   for name, path in images.items()
                   if name not in labels and not name.startswith(unlabelled)]
@@ -182,23 +190,12 @@ def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), prefix='', 
     return [Frame(prefix + name, path, labels.get(name)) for name, path in images.items()], faults
 
 
-def find_unlabelled(image_dir, pattern=ANY, prefix=''):
-    """The frames of a split without labels; none where there is no such folder."""
-    return [Frame(prefix + name, path) for name, path in list_images(image_dir, pattern).items()]
-
-
 def find_splits(folders, expected, patterns=(ANY, ANY)):
-    """Frames of three splits: ([training, validation, testing], faults).
-
-    folders: {'train': (image folder, label folder), 'val': ..., 'test': ...}; test images are
-    without labels where there is no such label folder. Else as find_frames.
-    """
+    """([training, validation, testing], faults) of {split: (image folder, label folder)}."""
     splits, faults = [], []
-    for split, (image_dir, label_dir) in folders.items():
-        if split == 'test' and not os.path.isdir(label_dir):
-            frames, missing = find_unlabelled(image_dir, patterns[0], f'{split}/'), []
-        else:
-            frames, missing = find_frames(image_dir, label_dir, expected, patterns, f'{split}/')
+    for split, (images, labels) in folders.items():
+        frames, missing = find_frames(images, labels, expected, patterns, f'{split}/',
+                                      optional=split == 'test')
         splits.append(frames)
         faults += missing
     return splits, faults

@@ -21,12 +21,7 @@ from collections import Counter
 
 from road.data import IGNORE_LABEL
 from road.data.check import inspect_files
-from road.data.dataset import (
-    Class,
-    Dataset,
-    find_frames,
-    image_endings,
-)
+from road.data.dataset import Class, Dataset, find_frames, image_endings
 from road.data.label_faults import damage
 from road.data.labels import UNKNOWN, LabelRule, add_values
 from road.errors import InputError
@@ -36,8 +31,8 @@ IGNORE = 'ignore'  # the name of ignored pixels
 MOST_SHOWN = 20  # values in an error
 VOID_COLOUR = 0xE0E0C0  # of PASCAL VOC's ignored pixels, whose id is 255
 SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
-          'test': 'test', 'testing': 'test'}  # names of subfolders in any case of letters
-SPLIT_WORDS = {*SPLITS, 'trainval', 'dev', 'eval', 'evaluation', 'holdout'}
+          'test': 'test', 'testing': 'test',  # names of subfolders in any case of letters
+          **dict.fromkeys(('trainval', 'dev', 'eval', 'evaluation', 'holdout'), '')}  # not read
 _LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+(?:(?:\s*,\s*|\s+)\d+){2}|\d+)'
                    r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
 
@@ -63,7 +58,7 @@ def find_dataset(folder, checked_path=None):
         folders = frame.name.split('/')[:-1]
         split = split_of(folders[0]) if folders and folders[0] in names.values() else None
         parts[split].append(frame)
-        if _is_stray(folders, split) or split is None and 'train' in names:
+        if any(splits_in(name) - {split} for name in folders) or split is None and 'train' in names:
             strays.add(os.path.dirname(frame.image))
     faults += [f'{path}: holds images beside train, or is named like a split and is none; give '
                f'{images} one folder each for train, val and test, and move or rename others'
@@ -89,22 +84,14 @@ def find_dataset(folder, checked_path=None):
 
 
 def split_of(name):
-    """The split that a folder of this name holds: train, val or test; None if it is no split."""
+    """The split that a folder of this name holds: train, val or test; None if else None or ''."""
     return SPLITS.get(name.casefold())
 
 
-def looks_like_split(name):
-    """Whether a word of a folder's name is that of a split, as in train2017, testA or My-Test."""
-    words = re.findall(r'[A-Z]?[a-z]+|[A-Z]+', name)
-    return any(word.casefold() in SPLIT_WORDS for word in words)
-
-
-def _is_stray(folders, split):
-    """Whether images in these folders, of a split or None, seem to be of another split."""
-    if split is None:
-        return any(map(looks_like_split, folders))
-    # sequences in train may be called train_01
-    return any(split_of(name) not in (None, split) for name in folders)
+def splits_in(name):
+    """The splits that words of a folder's name mean, as in train2017, testA or My-Test: a set."""
+    words = map(str.casefold, re.findall(r'[A-Z]?[a-z]+|[A-Z]+', name))
+    return {SPLITS[word] for word in words if word in SPLITS}
 
 
 def _lines(path):

@@ -77,7 +77,7 @@ def _near(path):
     near = [os.path.dirname(os.path.abspath(path)),
             *(os.path.join(path, name) for name in sorted(os.listdir(path)))]
     found = [each for each in near if detect(each)]
-    splits = [each for each in found if folder.looks_like_split(os.path.basename(each))]
+    splits = [each for each in found if folder.splits_in(os.path.basename(each))]
     if splits:  # never lead to the test images
         return '; move SPLIT/images to images/SPLIT, and SPLIT/masks to masks/SPLIT'
     return f'; did you mean {found[0]}?' if found else ''
@@ -96,18 +96,11 @@ def open_dataset(args):
     """
     checked_path = os.path.join(args.data_dir, 'checked.json')
     data = find_dataset(args.dataset, args.dataset_dir, args.val_frames, args.target, checked_path)
-    if data.faults:
-        raise InputError(_first(data.faults, args.dataset_dir))
+    _refuse(data.faults, args.dataset_dir)
     report = check(data, checked_path, trust=True)
-    if report.faults:
-        raise InputError(_first(report.faults, args.dataset_dir))
+    _refuse(report.faults, args.dataset_dir)
     print('\n'.join(describe(data, report)))
     shapes = [report.infos[frame.image].size[::-1] for frame in data.training]
-    usual = usual_shape(shapes)
-    sizes = 'mostly of'
-    if 2 * shapes.count(usual) <= len(shapes):
-        sizes = f'of {len(set(shapes))} sizes, such as'
-    print(f'Training images are {sizes} {usual[0]}x{usual[1]} pixels')
     if not data.testing:
         print('Note: there are no test images, so none will be painted')
     if args.image_size[0] > args.image_size[1] and all(w > h for h, w in shapes):
@@ -135,21 +128,24 @@ def fit_settings(args, data):
 
 def describe(data, report):
     """What a Dataset holds, by its road.data.check.Report: lines."""
-    lines = [f'{data.title} in {data.folder}: {kitti.extent(data)}{len(data.training)} training, '
+    sizes = [report.infos[frame.image].size for frame in data.training
+             if frame.image in report.infos]
+    lines = [f'{data.title} in {data.folder}: {len(data.training)} training, '
              f'{len(data.validation)} validation and {len(data.testing)} test images']
+    if sizes:
+        lines[0] += ', such as of {}x{} pixels'.format(*usual_shape(sizes)[::-1])
     names = [*(each.name for each in data.classes), 'ignored']
     for split, pixels in report.pixels.items():
-        shares = [f'{name} {share:.1%}' for name, share in zip(names, pixels / pixels.sum())]
+        shares = [f'{name} {count / max(pixels.sum(), 1):.1%}'
+                  for name, count in zip(names, pixels)]
         lines.append(f'Classes by share of the {split} pixels: {", ".join(shares)}')
     return [*lines, target_line(data), *(f'Note: {note}' for note in report.notes)]
 
 
-def _first(faults, folder):
-    more = ''
-    if len(faults) > 1:
-        more = (f' ({len(faults)} faults; `python main.py check --dataset-dir '
-                f'{shlex.quote(folder)}` lists them)')
-    return f'{faults[0]}{more}'
+def _refuse(faults, folder):
+    if faults:
+        raise InputError(f'{faults[0]} (`python main.py check --dataset-dir {shlex.quote(folder)}` '
+                         'lists all faults)')
 
 
 def target_line(data):

@@ -1,13 +1,12 @@
 """Images: read from files of any kind, resized to what VGG16 can halve five times."""
 
 import logging
-import os
 import struct
 import warnings
 import zlib
 
 import numpy as np
-from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from road.data.augmentation import PLAIN, relight, resize
 from road.errors import InputError
@@ -19,7 +18,6 @@ STRIDE = 32  # VGG16 halves the image five times
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
            IndexError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError,
            Image.DecompressionBombError)
-HEIC = {b'ftyp' + brand for brand in (b'heic', b'heix', b'hevc', b'heim', b'mif1', b'msf1')}
 RAW = ('.dng', '.nef', '.nrw', '.cr2', '.cr3', '.crw', '.arw', '.raf', '.orf', '.rw2', '.pef',
        '.srw', '.3fr', '.iiq', '.x3f', '.rwl')  # of cameras; Pillow reads at most a small preview
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
@@ -38,9 +36,9 @@ def open_image(path):
     ('kind'), whether EXIF data 'turned' it, and whether the file has 16 bits ('deep'). Raises
     InputError if it cannot be read, or has levels that 16 bits do not hold.
     """
-    if path.lower().endswith(RAW) and os.path.isfile(path):
-        raise InputError(f'{path}: is a raw photo; convert it to JPEG or PNG')
     try:
+        if path.lower().endswith(RAW):
+            raise UnidentifiedImageError
         with Image.open(path) as file:
             file.verify()  # the checksums of a PNG, which decoding alone does not always check
         with Image.open(path) as file:
@@ -117,12 +115,14 @@ def why_unreadable(path, error):
         start = file.read(40)
     if start.startswith(b'version https://git-lfs'):
         return 'is a pointer of Git LFS in place of the file; run `git lfs pull`'
+    foreign = start[4:8] == b'ftyp' or path.lower().endswith(RAW)  # HEIC, or a damaged AVIF
     try:
         TiffImagePlugin.TiffImageFile(path)
     except DAMAGED as cause:
-        if 'unknown pixel mode' in str(cause) or start[4:12] in HEIC:
-            return ('is of a kind that Pillow does not read, as HEIC or TIFF with 64 bits; save it '
-                    'as PNG with 8 or 16 bits per channel')
+        foreign = foreign or 'unknown pixel mode' in str(cause)
+    if foreign:
+        return ('is of a kind that is not read here, as HEIC, raw photos and TIFF with 64 bits; '
+                'convert it to JPEG or PNG')
     return 'not a readable image, or cut short; copy or unpack it again'
 
 

@@ -11,7 +11,7 @@ benchmark for road detection algorithms", ITSC 2013.
 import os
 
 from road.data import IGNORE_LABEL
-from road.data.dataset import Class, Dataset, find_frames, find_unlabelled
+from road.data.dataset import Class, Dataset, find_frames
 from road.data.labels import LabelRule, read_classes
 from road.errors import InputError
 
@@ -36,36 +36,28 @@ def training_frames(folder):
 
     Raises InputError where it is missing or empty, or labels and images do not match.
     """
-    frames, faults = _find_training(folder)
+    return _without_faults(*_find(folder, os.path.join(folder, 'gt_image_2')))
+
+
+def testing_frames(folder):
+    """The frames of a `testing` folder (image_2 and perhaps calib); raises as training_frames."""
+    return _without_faults(*_find(folder, None))
+
+
+def _without_faults(frames, faults):
     if faults:
         raise InputError(faults[0])
     return frames
 
 
-def testing_frames(folder):
-    """The frames of a `testing` folder (image_2 and perhaps calib); raises InputError if none."""
-    frames = _find_testing(folder)
-    if not frames:
-        raise InputError(f'{folder}/image_2: holds no test images; {EXPECTED}')
-    return frames
-
-
-def _find_training(folder):
-    frames, faults = find_frames(os.path.join(folder, 'image_2'),
-                                 os.path.join(folder, 'gt_image_2'), EXPECTED, (IMAGE, LABEL))
-    return _complete(frames, folder), faults
-
-
-def _find_testing(folder):
-    return _complete(find_unlabelled(os.path.join(folder, 'image_2'), IMAGE), folder)
-
-
-def _complete(frames, folder):
-    """Frames with their category, and their calibration file if there is one."""
-    calibs = [os.path.join(folder, 'calib', f'{frame.name}.txt') for frame in frames]
-    return [frame._replace(category=os.path.basename(frame.name).split('_')[0],
-                           calib=calib if os.path.exists(calib) else None)
-            for frame, calib in zip(frames, calibs)]
+def _find(folder, label_dir, optional=False):
+    frames, faults = find_frames(os.path.join(folder, 'image_2'), label_dir, EXPECTED,
+                                 (IMAGE, LABEL), optional=optional)
+    for i, frame in enumerate(frames):
+        calib = os.path.join(folder, 'calib', f'{frame.name}.txt')
+        frames[i] = frame._replace(category=os.path.basename(frame.name).split('_')[0],
+                                   calib=calib if os.path.exists(calib) else None)
+    return frames, faults
 
 
 def read_label(path):
@@ -75,12 +67,12 @@ def read_label(path):
 
 def find_dataset(folder):
     """The Dataset of a KITTI Road folder, by names alone; its faults are lines, not raised."""
-    frames, faults = _find_training(os.path.join(folder, 'training'))
-    title = 'KITTI Road'
-    if os.path.exists(os.path.join(folder, 'drawn.txt')):
-        title = 'Drawn scenes'
-    return Dataset('kitti', title, folder, CLASSES, RULE, frames, [],
-                   _find_testing(os.path.join(folder, 'testing')), tuple(faults))
+    training, testing = os.path.join(folder, 'training'), os.path.join(folder, 'testing')
+    frames, faults = _find(training, os.path.join(training, 'gt_image_2'))
+    unlabelled, missing = _find(testing, None, optional=True)
+    drawn = os.path.exists(os.path.join(folder, 'drawn.txt'))
+    return Dataset('kitti', 'Drawn scenes' if drawn else 'KITTI Road', folder, CLASSES, RULE,
+                   frames, [], unlabelled, (*faults, *missing))
 
 
 def missing_message(kitti_dir):
@@ -96,11 +88,3 @@ def differing_counts(training, testing):
     found = {'training images': len(training), 'test images': len(testing),
              'labels': sum(frame.label is not None for frame in training)}
     return [f'{what} {found[what]} of {full}' for what, full in FULL.items() if found[what] != full]
-
-
-def extent(data):
-    """Whether a Dataset is the whole of KITTI Road, in words before its counts."""
-    if data.title != 'KITTI Road':  # other data sets, and drawn scenes
-        return ''
-    differing = differing_counts(data.training + data.validation, data.testing)
-    return f'partial ({"; ".join(differing)}); ' if differing else 'complete; '
