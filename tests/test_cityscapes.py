@@ -63,13 +63,9 @@ def test_cityscapes_frames_and_labels(cityscapes, kind):
 
 
 @pytest.mark.parametrize('break_it, complaint', [
-    (lambda d: shutil.rmtree(d / 'gtFine'), 'gtFine/train: no such folder; unpack leftImg8bit_tr'),
-    (lambda d: shutil.rmtree(d / 'leftImg8bit/val'), 'leftImg8bit/val: no such folder; unpack'),
-    (lambda d: [os.remove(path) for path in d.glob('gtFine/val/*/*_labelIds.png')],
-     r'gtFine/val: holds no images \*_gtFine_labelIds.png; unpack'),
+    (lambda d: shutil.rmtree(d / 'gtFine'), 'gtFine/train: no such folder, .*; Cityscapes has lef'),
     (lambda d: os.remove(d / 'gtFine/val/ulm/ulm_000007_000019_gtFine_labelIds.png'),
-     'leftImg8bit/val/ulm/ulm_000007_000019_leftImg8bit.png: has no label; expected .*gtFine/val/'
-     'ulm/ulm_000007_000019_gtFine_labelIds.png'),
+     'leftImg8bit/val/ulm/ulm_000007_.*: has no label in .*/CITY/NAME_gtFine_labelIds.png'),
     (lambda d: save(d / 'gtFine/val/ulm/ulm_000007_000019_gtFine_labelIds.png',
                     np.full([7, 35], 40, np.uint8)),
      'gtFine/val/ulm/ulm_000007_.*: the value 40 is no class; .*; labelIds are 0 to 33')])
@@ -93,11 +89,6 @@ def test_train_ids_in_place_of_ids_are_refused(cityscapes, values):
         assert faults[0].startswith(f'{cityscapes}/gtFine/train/') and '_labelTrainIds' in faults[0]
 
 
-def test_validation_images_of_cityscapes_are_given(cityscapes):
-    with pytest.raises(InputError, match='--val-frames 3: Cityscapes has validation images'):
-        find(cityscapes, val_frames=3)
-
-
 @pytest.fixture
 def semantics(tmp_path):
     for number in range(10):
@@ -116,4 +107,4 @@ def test_kitti_semantics_frames_and_labels(semantics):
     assert len(find(semantics, val_frames=5).validation) == 5
     shutil.rmtree(semantics / 'training/image_2')
     fault, = check.check(find(semantics)).faults
-    assert fault == f'{semantics}/training/image_2: no such folder; unpack data_semantics.zip'
+    assert fault.startswith(f'{semantics}/training/image_2: no such folder, or no images of these')

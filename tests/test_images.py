@@ -157,15 +157,13 @@ def tiff(kind, bits):
 
 
 @pytest.mark.parametrize('data, complaint, name', [(*case, 'a.png')[:3] for case in [
-    (b'not a picture', 'not a readable image'), (b'', 'the file is empty'), (None, 'no such file'),
-    (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC .* convert it to JPEG'),
+    (b'not a picture', 'not a readable image'), (b'', 'not a readable image'),
+    (None, 'No such file'), (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC, .* convert it to JPEG'),
     (b'P6 99999 99999 255\n', '179 million pixels.*; make it smaller'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\n', 'run `git lfs pull`'),
-    (tiff(3, 64), 'a TIFF of a kind that .*; save it with 8 or 16'),
-    (tiff(3, 64)[:40], 'not a readable image, or cut short'),
+    (tiff(3, 64), 'TIFF with 64 bits; convert'), (tiff(3, 64)[:40], 'or cut short'),
     (tiff(2, 16), 'negative or fractional levels'), (tiff(1, 32), 'more than 16 bits'),
-    (tiff(1, 8), 'a raw photo; convert', 'a.DNG'), (tiff(1, 8), 'a raw photo', 'a.nef'),
-    (b'Pf 1 1 -1\n' + bytes(4), 'fractional levels')]])
+    (tiff(1, 8), 'raw photos .*; convert', 'a.DNG'), (b'Pf 1 1 -1\n' + bytes(4), 'fractional')]])
 def test_unreadable_images_are_named(tmp_path, data, complaint, name):
     path = tmp_path / name
     if data is not None:

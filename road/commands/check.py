@@ -10,24 +10,27 @@ from road.network import vgg_folder
 
 
 def run(args, open_run):
-    vgg_dir = args.vgg_dir or os.path.join(args.data_dir, 'vgg')
-    try:
-        faults = check_dataset(args)
-    except InputError as error:
-        faults = [str(error)]
-    graph = 'not there yet; training makes it'
-    if args.vgg_dir or os.path.lexists(vgg_dir):
+    faults = []
+    for check_part in (check_dataset, check_encoder):
         try:
-            graph = vgg_folder.check(vgg_dir).summary
+            faults += check_part(args)
         except InputError as error:
-            graph = 'has a fault'
             faults.append(str(error))
-    print(f'Encoder in {vgg_dir}: {graph}')
     for fault in faults:
         print(f'Fault: {fault}')
     if faults:
         raise InputError(f'faults found: {len(faults)}; mend every one before training')
     print('No faults')
+
+
+def check_encoder(args):
+    """Check the VGG16 graph, if it is there, and print what it holds."""
+    vgg_dir = args.vgg_dir or os.path.join(args.data_dir, 'vgg')
+    graph = 'not there yet; training makes it'
+    if args.vgg_dir or os.path.lexists(vgg_dir):
+        graph = vgg_folder.check(vgg_dir).summary
+    print(f'Encoder in {vgg_dir}: {graph}')
+    return []
 
 
 def check_dataset(args):

@@ -55,13 +55,16 @@ def inspect_files(images, labels, checked_path, trust):
         trust: do not read files again that are as remembered.
     """
     remembered = files.read_json(checked_path) if checked_path else {}
+    # a file may be image and label
+    jobs = {f'{read.__name__} {os.path.abspath(path)}': (path, read) for paths, read in (
+        (images, inspect_image), (labels, count_values)) for path in paths}
 
-    def inspect(job):
-        path, read = job
+    def inspect(key):
+        path, read = jobs[key]
         try:
             status = os.stat(path)
             state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-            known = remembered.get(_key(job)) if trust else None
+            known = remembered.get(key) if trust else None
             if (isinstance(known, list) and list(map(type, known)) == INFO_TYPES
                     and known[:len(state)] == state):
                 return FileInfo(*known)
@@ -70,21 +73,14 @@ def inspect_files(images, labels, checked_path, trust):
         except (InputError, OSError) as error:
             return describe(error, {})
 
-    jobs = [(path, inspect_image) for path in images] + [(path, count_values) for path in labels]
     found = list(tqdm(prefetch(inspect, jobs), total=len(jobs), desc='checking', unit='file'))
-    infos = {job: result for job, result in zip(jobs, found) if isinstance(result, FileInfo)}
-    faults = {path: result for (path, _), result in zip(jobs, found) if isinstance(result, str)}
+    infos = {key: result for key, result in zip(jobs, found) if isinstance(result, FileInfo)}
+    faults = {jobs[key][0]: result for key, result in zip(jobs, found) if key not in infos}
     if checked_path:
         with suppress(OSError):  # the next check then takes longer
             os.makedirs(os.path.dirname(checked_path), exist_ok=True)
-            files.write_json(checked_path, remembered | {_key(job): infos[job] for job in infos})
-    return {path: info for (path, _), info in infos.items()}, faults
-
-
-def _key(job):
-    """What checked.json calls an inspected file: a file may be image and label."""
-    path, read = job
-    return f'{read.__name__} {os.path.abspath(path)}'
+            files.write_json(checked_path, remembered | infos)
+    return {jobs[key][0]: info for key, info in infos.items()}, faults
 
 
 class Report(NamedTuple):
@@ -150,7 +146,7 @@ def _notes(data, splits, infos):
     usual = usual_shape(list(shapes.values())) if shapes else (1, 1)
     shared = _shared_images(splits, infos)
     found = [
-        (_unused_files(frames), 'is not read; images of other names or formats are left out'),
+        (_unused_files(sum(splits.values(), [])), 'is left out, by its name or format'),
         ([frame.image for frame in frames if data.format == 'kitti' and not frame.calib],
          "has no calibration file, so there are no scores in bird's eye view"),
         ([path for path, size in shapes.items()
@@ -188,9 +184,9 @@ def _shared_images(splits, infos):
 def _unused_files(frames):
     """Paths of other files in the folders of the images."""
     images = {frame.image for frame in frames}
-    return sorted(entry.path for folder in set(map(os.path.dirname, images))
-                  for entry in os.scandir(folder)
-                  if entry.is_file() and entry.name[0] != '.' and entry.path not in images)
+    others = {os.path.join(folder, name) for folder in set(map(os.path.dirname, images))
+              for name in os.listdir(folder) if name[0] != '.'} - images
+    return sorted(filter(os.path.isfile, others))
 
 
 def significant_bits(data, infos):

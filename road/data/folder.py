@@ -30,9 +30,10 @@ EXPECTED = 'images/ holds the images, masks/ a mask of the same stem for each'
 IGNORE = 'ignore'  # the name of ignored pixels
 MOST_SHOWN = 20  # values in an error
 VOID_COLOUR = 0xE0E0C0  # of PASCAL VOC's ignored pixels, whose id is 255
+# words in the names of subfolders, in any case of letters; '' is a split that is not read
 SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
-          'test': 'test', 'testing': 'test',  # names of subfolders in any case of letters
-          **dict.fromkeys(('trainval', 'dev', 'eval', 'evaluation', 'holdout'), '')}  # not read
+          'test': 'test', 'testing': 'test',
+          **dict.fromkeys(('trainval', 'dev', 'eval', 'evaluation', 'holdout'), '')}
 _LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+(?:(?:\s*,\s*|\s+)\d+){2}|\d+)'
                    r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
 
@@ -58,7 +59,8 @@ def find_dataset(folder, checked_path=None):
         folders = frame.name.split('/')[:-1]
         split = split_of(folders[0]) if folders and folders[0] in names.values() else None
         parts[split].append(frame)
-        if any(splits_in(name) - {split} for name in folders) or split is None and 'train' in names:
+        beside_train = split is None and 'train' in names
+        if beside_train or any(splits_in(name) - {split} for name in folders):
             strays.add(os.path.dirname(frame.image))
     faults += [f'{path}: holds images beside train, or is named like a split and is none; give '
                f'{images} one folder each for train, val and test, and move or rename others'
@@ -84,7 +86,7 @@ def find_dataset(folder, checked_path=None):
 
 
 def split_of(name):
-    """The split that a folder of this name holds: train, val or test; None if else None or ''."""
+    """The split that a folder of this name holds: train, val or test; else '' or None."""
     return SPLITS.get(name.casefold())
 
 
@@ -240,9 +242,7 @@ def _proposal(path, infos, counts, rule):
     if void in names and (rule.by_colour or sorted(names)[1] <= MOST_SHOWN) and any(
             len(info.values) > 2 for info in infos.values()):
         names[void] = IGNORE
-    shares = ', '.join(f'{rule.show(value)} {pixels / counts.total():.2%}'
-                       for value, pixels in common)
     start = '; '.join(f'{rule.show(value)} {name}' for value, name in names.items())
-    return (f'without classes.txt masks must have two values, but they have {len(counts)}, by '
-            f'their share of the pixels {shares}{", ..." if counts.keys() - names else ""}; write '
-            f'{path}, a line for each (several may have one name), from: {start}')
+    return (f'without classes.txt masks must have two values, but they have {len(counts)}; write '
+            f'{path}, a line for each (several may have one name), from: {start}'
+            f'{"; ..." if len(counts) > len(common) else ""}')

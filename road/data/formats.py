@@ -33,13 +33,17 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
     Raises:
         InputError: the folder is missing or holds something else, or there is no such class.
     """
+    if data_format == 'kitti' and not os.path.lexists(path) and path[0] != '~':
+        raise InputError(kitti.missing_message(path))
     if not os.path.isdir(path):
-        raise InputError(_missing(path, data_format))
-    detected = detect(path)
+        raise InputError(f'{path}: no such folder; unpack archives, and write ~ after a space, '
+                         'as in --dataset-dir ~/mine, because shells expand it only there')
+    detected = next((name for name in FORMATS if _has_format(path, name)), None)
     if data_format is None and detected is None:
         markers = ', '.join(f'{markers[0]}/ ({name})' for name, (_, *markers) in FORMATS.items())
         raise InputError(f'{path}: is no data set that is known here, because it holds none of '
-                         f'{markers}{_near(path)}')
+                         f'{markers}; name the folder above or below it that does, or move '
+                         'SPLIT/images to images/SPLIT, and SPLIT/masks to masks/SPLIT')
     data_format = data_format or detected
     find, marker, *_ = FORMATS[data_format]
     if detected and not _has_format(path, data_format):
@@ -50,37 +54,8 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
     return with_target(data, target) if target else data
 
 
-def detect(path):
-    """The format of a folder; None if it has none of those known here."""
-    return next((name for name in FORMATS if _has_format(path, name)), None)
-
-
 def _has_format(path, data_format):
     return any(os.path.isdir(os.path.join(path, marker)) for marker in FORMATS[data_format][1:])
-
-
-def _missing(path, data_format):
-    """What to tell a user where the folder of the data set is not there."""
-    for file in (path, f'{path}.zip'):
-        if os.path.isfile(file):
-            return f'{file}: is a file; unpack it and name its folder with --dataset-dir'
-    if path.startswith('~'):
-        return (f'{path}: no such folder, because the shell has not expanded ~; write '
-                f'--dataset-dir {path}, with a space and without quotes, or the whole path')
-    if data_format == 'kitti':
-        return kitti.missing_message(path)
-    return f'{path}: no such folder; name that of the data set with --dataset-dir'
-
-
-def _near(path):
-    """The end of an error: where a data set is instead, or how splits have to be moved; or ''."""
-    near = [os.path.dirname(os.path.abspath(path)),
-            *(os.path.join(path, name) for name in sorted(os.listdir(path)))]
-    found = [each for each in near if detect(each)]
-    splits = [each for each in found if folder.splits_in(os.path.basename(each))]
-    if splits:  # never lead to the test images
-        return '; move SPLIT/images to images/SPLIT, and SPLIT/masks to masks/SPLIT'
-    return f'; did you mean {found[0]}?' if found else ''
 
 
 def open_dataset(args):
