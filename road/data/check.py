@@ -205,7 +205,5 @@ def usual_shape(shapes):
 def class_pixels(data, frames, infos):
     """Pixels of each class in the labels of frames: int64 [classes + 1], the last ignored."""
     values = add_values(infos[frame.label] for frame in frames if frame.label in infos)
-    pixels = np.zeros(len(data.classes) + 1, np.int64)
-    for index, count in data.rule.count(values)[0].items():
-        pixels[-1 if index == IGNORE_LABEL else index] = count
-    return pixels
+    known, _ = data.rule.count(values)
+    return np.array([known[index] for index in (*range(len(data.classes)), IGNORE_LABEL)])

@@ -17,7 +17,6 @@ may lack masks. Or val.txt names the images that validate, a stem per line; else
 import os
 import re
 import unicodedata
-from collections import Counter
 
 from road.data import IGNORE_LABEL
 from road.data.check import inspect_files
@@ -208,7 +207,7 @@ def _infer_classes(path, masks, labels, checked_path):
     values = add_values(infos.values())
     by_colour = any(colour not in (-1, value * 0x010101) for value, colour, _ in values)
     # a rule without classes knows none of the values
-    counts = Counter(LabelRule(by_colour, {}, '').count(values)[1])
+    _, counts = LabelRule(by_colour, {}, '').count(values)
     pair = [value for value, _ in counts.most_common(2)]
     rule = LabelRule(by_colour, dict.fromkeys(pair, 0), '')
     others = [info for info in infos.values() if (unknown := rule.count(info.values)[1])

@@ -36,14 +36,15 @@ class LabelRule:
     def count(self, values):
         """Pixels per class and pixels of no class, for what count_values gives.
 
-        Returns ({index: pixels}, IGNORE_LABEL among the indices, and {value: pixels}).
+        Returns Counters (index: pixels), IGNORE_LABEL among the indices, and (value: pixels).
         """
-        known, unknown = {}, {}
+        known, unknown = Counter(), Counter()
         for *id_and_colour, pixels in values:
             value = id_and_colour[self.by_colour]
-            counts, key = ((known, self.indices[value]) if value in self.indices else
-                           (unknown, value))
-            counts[key] = counts.get(key, 0) + pixels
+            if value in self.indices:
+                known[self.indices[value]] += pixels
+            else:
+                unknown[value] += pixels
         return known, unknown
 
     def show(self, value):
