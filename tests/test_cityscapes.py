@@ -51,7 +51,8 @@ def test_cityscapes_frames_and_labels(cityscapes, kind):
         for path in cityscapes.glob('gtFine/*/*/*_labelIds.png'):
             os.remove(path)
     data = find(cityscapes)
-    assert data.format == 'cityscapes' and check.check(data).faults == []
+    assert data.format == 'cityscapes'
+    assert check.check(data).faults == []
     assert [frame.name for frame in data.training] == [
         'train/aachen/aachen_000000_000019', 'train/aachen/aachen_000003_000019',
         'train/ulm/ulm_000006_000019', 'train/ulm/ulm_000009_000019']
@@ -86,7 +87,8 @@ def test_train_ids_in_place_of_ids_are_refused(cityscapes, values):
     faults = [fault for fault in check.check(find(cityscapes)).faults if 'train ids' in fault]
     assert len(faults) == (values in TRAIN_IDS)
     if faults:
-        assert faults[0].startswith(f'{cityscapes}/gtFine/train/') and '_labelTrainIds' in faults[0]
+        assert faults[0].startswith(f'{cityscapes}/gtFine/train/')
+        assert 'name them *_gtFine_labelTrainIds.png' in faults[0]
 
 
 @pytest.fixture
@@ -100,9 +102,11 @@ def semantics(tmp_path):
 
 def test_kitti_semantics_frames_and_labels(semantics):
     data = find(semantics, val_frames=None)
-    assert data.format == 'kitti-semantics' and check.check(data).faults == []
+    assert data.format == 'kitti-semantics'
+    assert check.check(data).faults == []
     assert [frame.name for frame in data.validation] == ['000008_10', '000009_10']
-    assert len(data.training) == 8 and len(data.testing) == 10 and not data.testing[0].label
+    assert len(data.training) == 8
+    assert [frame.label for frame in data.testing] == [None] * 10
     assert data.read_label(data.training[0].label).tolist() == [EXPECTED] * 7
     assert len(find(semantics, val_frames=5).validation) == 5
     shutil.rmtree(semantics / 'training/image_2')
