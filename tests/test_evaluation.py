@@ -48,9 +48,11 @@ def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, spli
 
 def test_label_of_another_size_than_its_image_is_refused(opened_run):
     data = run_folder.find_dataset(opened_run.run)
-    data = data._replace(read_label=lambda path: np.zeros((30, 90), np.uint8))
-    with pytest.raises(InputError, match='is 90x30 pixels, but its image is 301x91; a label must'):
-        list(evaluate.predict(opened_run, data, data.training[:1]))
+    other = next(frame.label for frame in data.training
+                 if data.read_label(frame.label).shape != (91, 301))
+    frame = data.training[0]._replace(label=other)
+    with pytest.raises(InputError, match='pixels, but its image is 301x91; a label must'):
+        list(evaluate.predict(opened_run, data, [frame]))
 
 
 @pytest.mark.usefixtures('opened_run')

@@ -72,12 +72,15 @@ def test_splits(tmp_path):
         (tmp_path / 'training' / folder).mkdir(parents=True)
         for kind, i in itertools.product(('um', 'umm', 'uu'), range(18)):
             (tmp_path / f'training/{folder}/{kind}_{infix}{i:06d}.png').touch()
-    data = kitti.find_dataset(str(tmp_path))
+    data = dataset.with_validation(kitti.find_dataset(str(tmp_path)))
     assert [frame.name for frame in data.training] == [
         f'{kind}_00000{i}' for kind in ('um', 'umm', 'uu') for i in (0, 1)]
+    data = dataset.Dataset(*[None] * 5, training=list(range(40)), validation=[50], testing=[])
     for count, validation in ((2, 1), (10, 2), (40, 6), (100, 15)):
-        assert len(dataset.last_frames(list(range(count)))[1]) == validation
-    data = dataset.Dataset(*[None] * 6, training=list(range(40)), validation=[50], testing=[])
+        frames = [dataset.Frame(str(i), 'image') for i in range(count)]
+        split = dataset.with_validation(data._replace(training=frames, validation=[]))
+        assert [frame.name for frame in split.validation] == [
+            str(i) for i in range(count - validation, count)]
     assert data.scored == [0, 4, 7, 11, 14, 18, 21, 25, 28, 32, 35, 39, 50]
 
 

@@ -27,7 +27,6 @@ from road.data.kitti import CATEGORIES
 from road.files import atomic_path
 from road.network import vgg16
 from road.network.tf1 import tf
-from road.prefetch import prefetch, processes
 from road.progress import tqdm
 from road.sample import encoder, scenes
 from road.settings import SAMPLE_DEFAULTS
@@ -60,8 +59,9 @@ def main(argv=None):
 
 def draw(count, seed):
     """Draw scenes: uint8 images [count, *SHAPE, 3] and one-hot labels [count, *SHAPE, 2]."""
-    examples = prefetch(functools.partial(draw_one, seed, SHAPE), range(count), pool=processes())
-    return tuple(map(np.stack, zip(*tqdm(examples, 'Drawing scenes', count))))
+    with scenes.drawing_processes() as pool:
+        examples = pool.imap(functools.partial(draw_one, seed, SHAPE), range(count))
+        return tuple(map(np.stack, zip(*tqdm(examples, 'Drawing scenes', count))))
 
 
 def draw_one(seed, shape, number):

@@ -170,14 +170,14 @@ def write_dataset(folder, training=20, testing=6, seed=0, height=188, width=621)
             Path(part, name).mkdir(parents=True)
         write = functools.partial(write_frame, part, seed, height, width)
         # A few are drawn before processes would have started.
-        with nullcontext() if len(frames) <= 20 else _processes() as pool:
+        with nullcontext() if len(frames) <= 20 else drawing_processes() as pool:
             drawn = pool.imap_unordered(write, frames) if pool else map(write, frames)
             for _ in tqdm(drawn, 'Drawing scenes', len(frames), unit='scene', dynamic_ncols=True):
                 pass
         Path(part, 'drawn.txt').write_text(made)
 
 
-def _processes():
+def drawing_processes():
     """A pool of processes: drawing holds the interpreter's lock, so threads would not help."""
     # A forked copy of a process with threads may hang. Ctrl-C is for the parent, which ends them.
     return multiprocessing.get_context('spawn').Pool(
