@@ -231,9 +231,8 @@ def begin(args, data, vgg, device, is_chief=True):
     Device. is_chief: False leaves the folder to another process.
     Raises InputError if the name is taken, or the resumed run has other data or another encoder.
     """
-    is_chosen = bool(args.name)
-    if not is_chosen:
-        args.name = time.strftime('fcn8s-%Y%m%d-%H%M%S')
+    automatic = '' if args.name else time.strftime('fcn8s-%Y%m%d-%H%M%S')
+    args.name = args.name or automatic
     names = ([frame.name for frame in part] for part in (data.training, data.validation))
     recorded = {name: value for name, value in vars(args).items() if name not in NOT_RECORDED}
     run = Run(os.path.join(args.runs_dir, args.name), recorded, vgg.fingerprint, *names,
@@ -256,13 +255,13 @@ def begin(args, data, vgg, device, is_chief=True):
                 files.write_json(f'{temporary}/environment.json', facts)
             return run
         except OSError:
-            if is_chosen:
+            if not automatic:
                 _refuse_existing(run.folder)
             if not os.path.lexists(run.folder):
                 raise
         # two runs began in one second
-        run.settings['name'] = f'{args.name}-{number}'
-        run = run._replace(folder=os.path.join(args.runs_dir, run.settings['name']))
+        args.name = run.settings['name'] = f'{automatic}-{number}'
+        run = run._replace(folder=os.path.join(args.runs_dir, args.name))
 
 
 def next_commands(run):
