@@ -17,17 +17,12 @@ from road.runs.painting import legend, paint
 
 def test_batches_of_a_training_folder(scenes_dir):
     get_batches_fn = helper.gen_batch_function(os.path.join(scenes_dir, 'training'), (50, 170))
-    batches = list(get_batches_fn(4))
-    assert [len(images) for images, _ in batches] == [4, 4, 1]
-    for images, labels in batches:
-        assert images.shape[1:] == (64, 192, 3)
-        assert labels.shape[1:] == (64, 192, 2)
-        assert images.dtype == labels.dtype == np.uint8
+    shapes = [(images.shape, labels.shape) for images, labels in get_batches_fn(4)]
+    assert shapes == [((n, 64, 192, 3), (n, 64, 192, 2)) for n in (4, 4, 1)]
 
 
 def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path):
     """gen_test_output and save_inference_samples with the image placeholder."""
-    data_dir = os.path.dirname(scenes_dir)
     with tf.Graph().as_default(), tf.Session() as sess:
         model = main.build_graph(sess, vgg_dir, l2=0)
         surgery.initialize_missing(sess)
@@ -36,14 +31,12 @@ def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path):
             sess, model.logits, model.keep_prob, model.image_input,
             os.path.join(scenes_dir, 'testing'), (50, 170)))
         folder = helper.save_inference_samples(
-            str(tmp_path), data_dir, sess, (50, 170), model.logits, model.keep_prob,
-            model.image_input)
+            str(tmp_path), os.path.dirname(scenes_dir), sess, (50, 170), model.logits,
+            model.keep_prob, model.image_input)
+    assert os.path.dirname(os.path.dirname(folder)) == str(tmp_path)
     names = ['um_000000.png', 'umm_000000.png', 'uu_000000.png']
     assert sorted(outputs) == sorted(os.listdir(folder)) == names
-    assert os.path.dirname(os.path.dirname(folder)) == str(tmp_path)
     for name, painted in outputs.items():
-        before = iio.imread(os.path.join(scenes_dir, 'testing', 'image_2', name))
-        assert painted.shape == before.shape
         np.testing.assert_array_equal(painted, iio.imread(os.path.join(folder, name)))
 
 
@@ -55,14 +48,13 @@ def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path):
 
     probabilities = np.random.default_rng(0).random((40, 60, 11), np.float32)
     image = np.random.default_rng(1).integers(256, size=(40, 60, 3), dtype=np.uint8)
-    names = ['a', 'city/b', 'city/c.d']
+    names = ['a', 'city/c.d']
     if sys.platform == 'linux':  # elsewhere all names are UTF-8
         names.append(os.fsdecode(b'city/caf\xe9'))
     frames = [Frame(name, str(tmp_path / 'image.png')) for name in names]
     iio.imwrite(frames[0].image, image)
     helper.write_test_images(Predictor(), frames, str(tmp_path / 'out'), camvid.CLASSES)
-    painted = paint(image, probabilities, classes=camvid.CLASSES)
+    expected = [paint(image, probabilities, classes=camvid.CLASSES), legend(camvid.CLASSES, 60)]
     for name in names:
         written = iio.imread((tmp_path / 'out' / f'{name}.png').read_bytes())
-        np.testing.assert_array_equal(written[:40], painted)
-        np.testing.assert_array_equal(written[40:], legend(camvid.CLASSES, 60))
+        np.testing.assert_array_equal(written, np.concatenate(expected))

@@ -1,6 +1,7 @@
 """The command line: what is accepted and what is refused in one line."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +10,9 @@ from road import settings
 
 @pytest.mark.parametrize('argv, complaint', [
     (['--image-size', '160x0'], "'160x0' is not HxW"),
-    (['--epochs', '0'], "'0' is not a whole number from 1"), (['--epochs', 'x'], "'x' is not a"),
+    (['--epochs', 'x'], "'x' is not a whole number from 1"), (['--name', '..'], 'is not a name'),
     (['--learning-rate', 'nan'], "'nan' is not a number from 1e-09 to 1"),
-    (['--name', '../x'], "'../x' is not a name"), (['--name', '..'], "'..' is not a name"),
+    (['--name', '../x'], "'../x' is not a name"),
     (['--sample', '--vgg-dir', 'x'], 'leave out --vgg-dir'),
     (['--augment', 'mirror,blur'], "'blur' is none of mirror, brightness"),
     *((['predict', 'r', 'x', '--share', share], f'{share!r} is not I/N with I from 1 to N')
@@ -41,12 +42,8 @@ def test_help_and_version_end_well(capsys, word):
     with pytest.raises(SystemExit) as stop:
         settings.parse([word])
     assert stop.value.code == 0
-    assert capsys.readouterr().out
-
-
-def test_version_is_that_of_the_package():
-    with open('pyproject.toml', encoding='utf-8') as file:
-        assert f'version = "{settings.VERSION}"' in file.read()
+    version = f'version = "{capsys.readouterr().out.split()[-1]}"'
+    assert (version in Path('pyproject.toml').read_text('utf-8')) == (word == '--version')
 
 
 def test_run_is_found_by_its_name(tmp_path, monkeypatch):
@@ -61,24 +58,12 @@ def test_run_is_found_by_its_name(tmp_path, monkeypatch):
 
 def test_derived_defaults():
     assert all(settings.parse([*word, '--seed', '3'])[0] == 'train' for word in ([], ['train']))
-    args = settings.parse_training([])
-    assert (args.dataset_dir, args.vgg_dir, args.copies) == ('data/data_road', 'data/vgg', 1)
     args = settings.parse_training(['--augment', 'crop', '--data-dir', 'd', '--vgg-dir', 'v'])
     assert (args.dataset_dir, args.vgg_dir, args.copies) == ('d/data_road', 'v', settings.COPIES)
-    args = settings.parse_training(['--preset', 'laptop', '--augment', 'none'])
-    assert args.copies == 1
-    args = settings.parse_training(['--sample', '--augment', 'all', '--copies', '0'])
-    assert (args.dataset_dir, args.copies) == ('data/sample/data_road', 0)
+    assert settings.parse_training(['--preset', 'laptop', '--augment', 'none']).copies == 1
+    assert settings.parse_training(['--sample', '--augment', 'all', '--copies', '0']).copies == 0
     assert settings.parse(['export', 'r'])[1].output == 'r/export'
     assert settings.parse(['export', 'r', '--output', 'o'])[1].output == 'o'
-
-
-@pytest.mark.parametrize('words, defaults', [
-    (['--sample'], settings.SAMPLE_DEFAULTS),
-    *((['--preset', name], preset) for name, preset in settings.PRESETS.items())])
-def test_presets_are_defaults_that_options_override(words, defaults):
-    args = vars(settings.parse_training([*words, '--epochs', '7']))
-    assert {name: args[name] for name in defaults} == {**defaults, 'epochs': 7}
 
 
 def test_resume_returns_only_what_was_given():

@@ -1,5 +1,7 @@
 """VGG16 weights from files of Keras and NumPy: every layout is read, and faults are named."""
 
+from types import SimpleNamespace
+
 import h5py
 import numpy as np
 import pytest
@@ -11,23 +13,30 @@ from road.network.vgg_weights import BLUE_MINUS_RED, is_rgb, read_weights
 
 
 @pytest.fixture
-def keras():
+def keras(monkeypatch):
+    """Keras, whose VGG16 has a 32nd of its channels, and random biases."""
     _ = tf.version  # imports TensorFlow quietly
     import keras
+    from keras.src.applications import vgg16 as source
+
+    def narrow(layer):
+        return lambda width, *args, **options: layer(
+            width // 32, *args, **options, bias_initializer='normal')
+
+    layers = {**vars(keras.layers), 'Conv2D': narrow(keras.layers.Conv2D),
+              'Dense': narrow(keras.layers.Dense)}
+    monkeypatch.setattr(source, 'layers', SimpleNamespace(**layers))
+    monkeypatch.setattr(vgg16, 'WIDTHS', tuple(width // 32 for width in vgg16.WIDTHS))
+    monkeypatch.setattr(vgg16, 'FC_WIDTH', vgg16.FC_WIDTH // 32)
     keras.utils.set_random_seed(1)  # the same weights in every run
     return keras
 
 
-@pytest.mark.parametrize('width', [7, pytest.param(4096, marks=pytest.mark.slow)])
-def test_conversion_gives_what_keras_gives(keras, monkeypatch, tmp_path, width):
-    """Random weights saved by Keras: equal pool4, and fc7's centre is fc2."""
-    rng = np.random.default_rng(0)
-    model = (keras.applications.VGG16(weights=None) if width == 4096
-             else keras_vgg16(keras, monkeypatch, with_top=True, size=224))
-    for bias in model.trainable_variables[1::2]:  # zero biases would not show a lost bias
-        bias.assign(rng.normal(0, 0.1, bias.shape))
+def test_conversion_gives_what_keras_gives(keras, tmp_path):
+    """Equal pool4, and fc7's centre is fc2."""
+    model = keras.applications.VGG16(weights=None)
     model.save_weights(tmp_path / 'vgg.weights.h5')
-    image = rng.uniform(0, 255, [1, 224, 224, 3]).astype('float32')
+    image = np.random.default_rng(0).uniform(0, 255, [1, 224, 224, 3]).astype('float32')
     outputs = [model.get_layer(name).output for name in ('block4_pool', 'fc2')]
     inputs = keras.applications.vgg16.preprocess_input(image.copy())
     expected = keras.Model(model.input, outputs)(inputs)
@@ -37,30 +46,11 @@ def test_conversion_gives_what_keras_gives(keras, monkeypatch, tmp_path, width):
             variable.load(weights[name], sess)
         fed = {'image_input:0': image, 'keep_prob:0': 1.0}
         pool4, fc7 = sess.run(['layer4_out:0', 'layer7_out:0'], fed)
-    assert fc7.shape == (1, 7, 7, width)
+    assert fc7.shape == (1, 7, 7, vgg16.FC_WIDTH)
     for found, wanted in zip((pool4, fc7[:, 3, 3]), expected):
         wanted = wanted.numpy()
         assert wanted.max() > 0
         np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * wanted.max())
-
-
-def keras_vgg16(keras, monkeypatch, with_top=False, size=7):
-    """Keras' VGG16 with few channels and random biases: names and order are its. 7: no pools."""
-    monkeypatch.setattr(vgg16, 'WIDTHS', (2, 3, 4, 5, 6))
-    monkeypatch.setattr(vgg16, 'FC_WIDTH', 7)
-    x = inputs = keras.Input((size, size, 3))
-    for name in vgg16.CONVS:
-        if size > 7 and name[4:] in ('2_1', '3_1', '4_1', '5_1'):
-            x = keras.layers.MaxPooling2D(name=f'block{int(name[4]) - 1}_pool')(x)
-        x = keras.layers.Conv2D(vgg16.WIDTHS[int(name[4]) - 1], 3, bias_initializer='normal',
-                                padding='same', name=f'block{name[4]}_conv{name[6]}',
-                                activation='relu')(x)
-    if with_top:
-        x = keras.layers.MaxPooling2D(max(size // 112, 1))(x)
-        x = keras.layers.Flatten()(x)
-        for name, width in (('fc1', 7), ('fc2', 7), ('predictions', 10)):
-            x = keras.layers.Dense(width, 'relu', bias_initializer='normal', name=name)(x)
-    return keras.Model(inputs, x, name='vgg16')
 
 
 def save(model, path, layout):
@@ -77,12 +67,14 @@ def save(model, path, layout):
 @pytest.mark.parametrize('layout, name', [
     ('download', 'a.H5'), ('save', 'a.h5'), ('save_weights', 'a.weights.h5')])
 @pytest.mark.parametrize('kind', ['with top', 'nested'])
-def test_every_layout_keras_writes(keras, monkeypatch, tmp_path, layout, name, kind):
+def test_every_layout_keras_writes(keras, tmp_path, layout, name, kind):
     """Nested and partly frozen, Keras' own loading mixes up conv5_2 and conv5_3."""
-    model = vgg = keras_vgg16(keras, monkeypatch, with_top=kind == 'with top')
+    model = vgg = keras.applications.VGG16(
+        weights=None, include_top=kind == 'with top', input_shape=(224, 224, 3))
     vgg.get_layer('block5_conv2').trainable = False
     if kind == 'nested':  # in a classifier with layers of the same classes
-        x = keras.layers.Dense(7)(keras.layers.Flatten()(vgg(vgg.input)))
+        x = keras.layers.Flatten()(vgg(vgg.input))
+        x = keras.layers.Dense(vgg16.FC_WIDTH)(x)
         model = keras.Model(vgg.input, keras.layers.Dense(5)(x))
         model.compile('adam', 'mse')
         model.optimizer.build(model.trainable_variables)  # whose moments are saved too
