@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
@@ -19,29 +20,12 @@ settings.register_profile('repeatable', derandomize=True, deadline=None, max_exa
 settings.load_profile('repeatable')
 
 
-@pytest.fixture
-def load_vgg():
-    return main_module.load_vgg
-
-
-@pytest.fixture
-def tf_module():
-    return main_module.tf
-
-
-@pytest.fixture
-def layers():
-    return main_module.layers
-
-
-@pytest.fixture
-def optimize():
-    return main_module.optimize
-
-
-@pytest.fixture
-def train_nn():
-    return main_module.train_nn
+# for project_tests.py
+load_vgg = pytest.fixture(lambda: main_module.load_vgg)
+tf_module = pytest.fixture(lambda: main_module.tf)
+layers = pytest.fixture(lambda: main_module.layers)
+optimize = pytest.fixture(lambda: main_module.optimize)
+train_nn = pytest.fixture(lambda: main_module.train_nn)
 
 
 @pytest.fixture
@@ -172,7 +156,6 @@ def opened_run(_open_once, trained_run, request, monkeypatch):
 @pytest.fixture
 def copied_scenes(scenes_dir, tmp_path):
     """A copy of the drawn scenes to break."""
-    import shutil
     return shutil.copytree(scenes_dir, str(tmp_path / 'data_road'))
 
 

@@ -17,15 +17,10 @@ from road import settings
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGES = ['README.md', *sorted(glob.glob('docs/*.md', root_dir=ROOT))]
-TOOLS = sorted(glob.glob('tools/*.py', root_dir=ROOT))
 OTHER_PROGRAMS = ('python3 -m venv', 'pip install', 'python -m pytest', 'curl', '. .venv/', 'ruff',
                   'export')
 OTHER_OPTIONS = {'--nodes', '--ntasks-per-node', '--gpus-per-task', '--kill-on-bad-exit',  # Slurm's
                  '--logdir'}  # TensorBoard's
-FIGURES = {
-    'docs/experiments.csv': ('setting', 'seeds', 'data', 'split', 'MaxF', 'AP', 'IoU', 'CamVid',
-                             'seconds', 'commit'),
-    'docs/speed.csv': ('measured', 'case', 'value', 'unit', 'device', 'commit')}
 
 
 def read(page):
@@ -37,52 +32,44 @@ def blocks(page, language):
     return [text for name, text in found if name == language]
 
 
-def commands(page):
-    text = ''.join(blocks(page, 'sh')).replace('\\\n', ' ').replace('.venv/bin/p', 'p')
-    parts = filter(None, map(str.strip, re.split('\n|&&', text)))
-    return [shlex.split(p, comments=True) for p in parts if not p.startswith(OTHER_PROGRAMS)]
-
-
 def options(text):
     return set(re.findall(r'(?<![\w-])--[a-z][a-z0-9-]+', text))
 
 
 @pytest.fixture(scope='module')
-def tool_help():
-    def ask(tool):
+def known():
+    """{program: the options that its --help names}."""
+    def ask(program, *words):
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
-            patch.setattr(sys, 'argv', [tool, '--help'])
+            patch.setattr(sys, 'argv', [program, *words, '--help'])
             with pytest.raises(SystemExit):
-                runpy.run_path(os.path.join(ROOT, tool), run_name='__main__')
-        return printed.getvalue()
+                runpy.run_path(os.path.join(ROOT, program), run_name='__main__')
+        return options(printed.getvalue())
 
-    return {tool: ask(tool) for tool in TOOLS}
-
-
-@pytest.fixture
-def main_options(capsys):
-    for command in settings.COMMANDS:
-        with pytest.raises(SystemExit):
-            settings.parse([command, '--help'])
-    return options(capsys.readouterr().out)
+    found = {tool: ask(tool) for tool in glob.glob('tools/*.py', root_dir=ROOT)}
+    found['main.py'] = set().union(*(ask('main.py', command) for command in settings.COMMANDS))
+    for tool in ('tools/experiments.py', 'tools/launch.py'):
+        found[tool] |= found['main.py']  # which it passes on
+    return found
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_commands_parse(page, tool_help, main_options):
-    for program, script, *words in commands(page):
+def test_commands_parse(page, known):
+    text = ''.join(blocks(page, 'sh')).replace('\\\n', ' ').replace('.venv/bin/p', 'p')
+    for command in filter(None, map(str.strip, re.split('\n|&&', text))):
+        if command.startswith(OTHER_PROGRAMS):
+            continue
+        program, script, *words = shlex.split(command, comments=True)
         assert program == 'python'
         if script == 'main.py':
             settings.parse(words)
         elif script != 'project_tests.py':
-            passes = script in ('tools/experiments.py', 'tools/launch.py')
-            passed_on = main_options if passes else set()
-            assert options(' '.join(words)) <= options(tool_help[script]) | passed_on
+            assert options(command) <= known[script]
 
 
-def test_named_options_exist_and_training_options_are_explained(tool_help, main_options):
-    known = main_options | options(''.join(tool_help.values()))
+def test_named_options_exist_and_training_options_are_explained(known):
     for page in PAGES:
-        assert options(read(page)) <= known | OTHER_OPTIONS, page
+        assert options(read(page)) <= OTHER_OPTIONS.union(*known.values()), page
     training = {f'--{name.replace("_", "-")}' for name in vars(settings.parse_training([]))}
     assert training <= options(read('docs/training.md') + read('docs/data.md'))
 
@@ -105,15 +92,11 @@ def test_presets_have_the_values_of_the_training_page():
                 assert settings.option_text(name, values[name])[1] == expected, (preset, name)
 
 
-@pytest.mark.parametrize('path', FIGURES)
+@pytest.mark.parametrize('path', ['docs/experiments.csv', 'docs/speed.csv'])
 def test_tables_of_figures_parse(path):
-    with open(os.path.join(ROOT, path), encoding='utf-8', newline='') as file:
-        header, *rows = csv.reader(file)
-    assert set(FIGURES[path]) <= set(header)
+    header, *rows = csv.reader(read(path).splitlines())
     assert rows and {len(row) for row in rows} == {len(header)}
-    for name in {'MaxF', 'AP', 'IoU', 'CamVid', 'seconds', 'minutes'} & set(header):
-        for row in rows:
-            assert float(row[header.index(name)] or 0) >= 0, row
+    assert 'commit' in header
 
 
 @pytest.mark.parametrize('page', PAGES)
