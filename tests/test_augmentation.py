@@ -34,7 +34,6 @@ def test_ranges_are_filled():
             (np.exp(-0.5), np.exp(0.5), [a.gamma for a in drawn]),
             (0.87, 1.13, [factor for a in drawn for factor in a.colour])):
         assert [min(values), max(values)] == pytest.approx([low, high], abs=0.05 * (high - low))
-    assert all(0 <= edge <= 1.0001 for a in drawn for edge in a.box)
     assert 0.4 < np.mean([a.mirrored for a in drawn]) < 0.6
 
 
@@ -61,8 +60,7 @@ def test_image_and_label_move_together(seed):
     inside = label != IGNORE_LABEL
     assert (image == label)[inside].mean() > 0.98
     assert inside.mean() > 0.9
-    unrotated = resize_label(np.uint8(road), (96, 320), copy._replace(angle=0.0))
-    assert set(np.unique(unrotated)) <= {0, 1}
+    assert resize_label(np.uint8(road), (96, 320), copy._replace(angle=0.0)).max() == 1
 
 
 def test_mirror_flips_crop_enlarges_and_rotation_turns():

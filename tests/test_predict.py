@@ -1,11 +1,9 @@
 """Painting images, folders and videos: each input gives the right output or one clear line."""
 
-import errno
 import os
 import re
 from contextlib import nullcontext
 from types import SimpleNamespace
-from unittest.mock import Mock
 
 import av
 import imageio.v3 as iio
@@ -19,22 +17,17 @@ from road.commands import predict
 from road.data import kitti
 from road.data.dataset import Class
 from road.errors import InputError, describe
-from road.runs import run_folder, video
+from road.runs import run_folder
 from road.runs.painting import legend, paint, write_png
 from tests.results import of_road
 from tests.test_images import scene
-from tests.test_video import make_clip
+from tests.test_video import make_clip, read_video
 
 
 def network(pairs, full_size=False):
     """A stand-in for a trained network: the probability of road is the red channel."""
     for key, image in pairs:
         yield key, image, of_road(image[..., 0] / 255)
-
-
-def read_video(path):
-    with av.open(str(path)) as source:
-        return [frame.to_ndarray(format='rgb24') for frame in source.decode(video=0)]
 
 
 def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES, bits=16,
@@ -77,22 +70,18 @@ def test_classes_are_painted_with_a_legend_and_written_as_ids(tmp_path, overlay)
 
     def brightest_channel(pairs, full_size=False):
         for key, image in pairs:
-            total = np.maximum(image.sum(axis=2, keepdims=True), 1)
-            yield key, image, (image / total).astype(np.float32)
+            yield key, image, image / np.float32(765)
 
     write_png(str(tmp_path / 'a.png'), scene())
-    clip = make_clip(tmp_path / 'b.mp4', seconds=0.5)  # of 80x48 pixels
-    out = tmp_path / 'out'
+    clip, out = make_clip(tmp_path / 'b.mp4', seconds=0.5, size=(80, 48)), tmp_path / 'out'
     run(tmp_path / 'a.png', clip, output=out, overlay=overlay, network=brightest_channel,
         classes=classes)
-    ids = iio.imread(out / 'confidence/a.png')
-    assert ids.dtype == np.uint8 and os.listdir(out / 'confidence') == ['a.png']
-    np.testing.assert_array_equal(ids, scene().argmax(axis=2))
-    (_, _, probabilities), = brightest_channel([(0, scene())])
-    painted, expected = iio.imread(out / 'a.png'), paint(scene(), probabilities, overlay, classes)
-    np.testing.assert_array_equal(painted[:60], expected)
-    below = scene()[:0] if overlay == 'mask' else legend(classes, 90)
-    np.testing.assert_array_equal(painted[60:], below)
+    assert os.listdir(out / 'confidence') == ['a.png']
+    np.testing.assert_array_equal(iio.imread(out / 'confidence/a.png'), scene().argmax(axis=2))
+    expected = paint(scene(), scene() / np.float32(765), overlay, classes)
+    if overlay != 'mask':
+        expected = np.concatenate([expected, legend(classes, 90)])
+    np.testing.assert_array_equal(iio.imread(out / 'a.png'), expected)
     assert read_video(out / 'b.mp4')[0].shape == (48, 80, 3)
 
 
@@ -100,11 +89,12 @@ def test_classes_are_painted_with_a_legend_and_written_as_ids(tmp_path, overlay)
 def test_trained_run_paints_video(trained_run, tmp_path):
     out = tmp_path / 'out'
     source = make_clip(tmp_path / 'a.mkv', seconds=1, sound=1, sound_codec='mp3')
-    for options, sounds in (([], 1), (['--no-sound'], 0)):
+    for options, sounds in (([], 1), (['--no-sound', '--overlay', 'mask'], 0)):
         assert main.main(['predict', trained_run, source, '--output', str(out), *options]) == 0
         assert len(read_video(out / 'a.mp4')) == 10
         with av.open(str(out / 'a.mp4')) as written:
             assert len(written.streams.audio) == sounds
+    assert np.isin(read_video(out / 'a.mp4')[0] // 64, (0, 3)).mean() > 0.9  # black and white
 
 
 def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
@@ -156,50 +146,22 @@ def test_shares_paint_each_file_once_under_its_own_name(tmp_path, capsys):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_png(str(tmp_path / name), np.roll(scene(), i, axis=1))
     inputs, whole, parts = (tmp_path / 'x', tmp_path / 'y'), tmp_path / 'whole', tmp_path / 'parts'
-    run(*inputs, output=whole)
+    run(*inputs, output=whole, options=[])
     with pytest.raises(InputError, match='none: no such file'):
         run(*inputs, tmp_path / 'none', output=parts, options=['--share', '1/2'])
     assert sorted(os.listdir(parts)) == ['a-2.png', 'a.png', 'd.png']
     run(*inputs, tmp_path / 'none', output=parts, options=['--share', '2/2'])
     assert '2 of 2 files are painted' in capsys.readouterr().out
-    assert len(os.listdir(parts)) == 5
-    for name in os.listdir(parts):
-        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+    painted, expected = ({path.name: path.read_bytes() for path in folder.iterdir()}
+                         for folder in (parts, whole))
+    assert painted == expected
     run(*inputs, output=parts, options=['--share', '9/9'])  # nothing is left for it
 
 
-def test_what_cannot_be_written_is_named(tmp_path, monkeypatch):
-    write_png(str(tmp_path / 'a.png'), scene())
-    file = tmp_path / 'file'
-    file.write_text('mine')
-    for output in (file, file / 'below'):
-        with pytest.raises(OSError) as raised:
-            run(tmp_path / 'a.png', output=output)
-        assert describe(raised.value, {}).startswith(f'{output}: ')
-        assert 'name another folder' in describe(raised.value, {})
-    assert file.read_text() == 'mine'
-    full = Mock(side_effect=OSError(errno.ENOSPC, 'No space left on device', 'out/a.png'))
-    monkeypatch.setattr(predict, 'write_png', full)
-    with pytest.raises(InputError, match=r'out/a.png: No space left on device; make room'):
-        run(tmp_path / 'a.png', output=tmp_path / 'out')
-
-
-def test_video_is_painted_as_a_stream(tmp_path, monkeypatch):
-    """Reading is never more than a few frames ahead of writing, however long the video is."""
-    read, ahead = [], []
-
-    def watched(source, target, paint, sound):
-        def painted(frames, total):
-            counted = (read.append(key) or (key, image) for key, image in frames)
-            for number, output in enumerate(paint(counted, total)):
-                ahead.append(len(read) - number)
-                yield output
-        video.convert(source, target, painted, sound)
-
-    monkeypatch.setattr(predict, 'convert', watched)
-    source, target = make_clip(tmp_path / 'a.mp4', rate=50), str(tmp_path / 'b.mp4')
-    assert predict.paint_videos([(source, target)], network, 'mask', kitti.CLASSES) == []
-    frames = read_video(target)
-    assert len(frames) == len(ahead) == 100
-    assert max(ahead) <= 10
-    assert np.isin(frames[0][:, 6:14] // 64, (0, 3)).mean() > 0.9  # black and white
+@pytest.mark.parametrize('output', ['file', 'file/below'])
+def test_output_that_is_no_folder_is_named(tmp_path, output):
+    write_png(str(tmp_path / 'file'), scene())
+    with pytest.raises(OSError) as raised:
+        run(tmp_path / 'file', output=tmp_path / output)
+    assert re.match(f'{tmp_path / output}: .*name another', describe(raised.value, {}))
+    assert (iio.imread(tmp_path / 'file') == scene()).all()

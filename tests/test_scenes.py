@@ -29,8 +29,8 @@ def draw(seed, category, things, folder):
 
 def project(projection, x, up, z):
     """(u, v) of points in metres, float64 [n] each."""
-    u, v, w = projection @ np.stack(np.broadcast_arrays(x, -up, z, 1.))
-    return u / w, v / w
+    *uv, w = projection @ np.stack(np.broadcast_arrays(x, -up, z, 1.))
+    return uv / w
 
 
 def files_of(folder):
@@ -45,8 +45,6 @@ def test_labels_have_kittis_colours():
     colours = np.unique(labels.reshape(-1, 3), axis=0).tolist()
     assert colours == [[0, 0, 0], [0, 0, 255], [255, 0, 0], [255, 0, 255]]
     road, lane = (labels == scenes.ROAD).all(-1).mean((2, 3)).T
-    assert road.min() > .05
-    assert road.max() < .6
     np.testing.assert_allclose((lane / road)[::3], .5, atol=.1)  # um: one of two lanes
     np.testing.assert_allclose((lane / road)[2::3], 1, atol=.01)  # uu: the whole road
 

@@ -3,6 +3,7 @@
 import os
 import resource
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -31,6 +32,12 @@ def make_clip(path, rate=10, seconds=2, size=(80, 48), codec='h264', filters='nu
                     output.mux(track.encode(frame))
             output.mux(track.encode(None))
     return str(path)
+
+
+def read_video(path):
+    """Its frames, a list of uint8 [h, w, 3]."""
+    with av.open(str(path)) as source:
+        return [frame.to_ndarray(format='rgb24') for frame in source.decode(video=0)]
 
 
 def convert(source, sound=True):
@@ -66,8 +73,7 @@ def test_picture_is_upright_in_its_colours(tmp_path, upright, turned, size, numb
     tags = dict.fromkeys(('colorspace', 'color_primaries', 'color_trc'), number)
     source = make_clip(tmp_path / 'a.mp4', seconds=0.1, size=size, turned=turned, pix_fmt=pix_fmt,
                        sample_aspect_ratio=Fraction(4, 3), **tags)
-    with av.open(source) as file:
-        expected = upright(next(file.decode(video=0)).to_ndarray(format='rgb24').astype(int))
+    expected = upright(read_video(source)[0].astype(int))
     expected = np.pad(expected, ((0, size[1] % 2), (0, size[0] % 2), (0, 0)), mode='edge')
     output = convert(source)
     frame, = output.frames
@@ -78,8 +84,7 @@ def test_picture_is_upright_in_its_colours(tmp_path, upright, turned, size, numb
 
 
 @pytest.mark.parametrize('name, codec, seconds', [
-    ('a.mkv', 'flac', 2), ('a.avi', 'pcm_s16le', 2), ('a.ts', 'mp2', 2), ('a.mkv', 'aac', 5),
-    ('a.mp4', 'aac', 9)])
+    ('a.avi', 'pcm_s16le', 2), ('a.ts', 'mp2', 2), ('a.mkv', 'flac', 5), ('a.mp4', 'aac', 9)])
 def test_sound_is_kept_and_may_be_longer_than_the_picture(tmp_path, name, codec, seconds):
     source = make_clip(tmp_path / name, codec='mpeg4', sound=seconds, sound_codec=codec)
     assert convert(source).sound == pytest.approx(seconds, abs=0.1)
@@ -98,20 +103,17 @@ def test_late_picture_and_joined_recordings_stay_with_their_sound(tmp_path):
 @pytest.mark.parametrize('name, zeros', [('a.mp4', 0), ('a.mkv', 0), ('a.mp4', 1)])
 def test_damaged_video_ends_with_what_is_readable_and_says_so(tmp_path, name, zeros):
     """It is cut off, or its second half is of zeros."""
-    source = make_clip(tmp_path / name, seconds=6, sound=6)
-    half = os.path.getsize(source) // 2
-    os.truncate(source, half)
-    os.truncate(source, half + zeros * half)
+    source = Path(make_clip(tmp_path / name, seconds=6, sound=6))
+    half = source.stat().st_size // 2
+    source.write_bytes(source.read_bytes()[:half] + bytes(half * zeros))
     with pytest.raises(InputError, match=r'cut off or damaged: \d.\d of 6.0 seconds .* copy it'):
-        convert(source)
-    with av.open(str(tmp_path / 'out.mp4')) as output:
-        assert 5 < output.streams.video[0].frames < 55
+        convert(str(source))
+    assert 5 < len(read_video(tmp_path / 'out.mp4')) < 55
 
 
 def test_frames_after_a_damaged_part_are_kept(tmp_path):
-    source = tmp_path / 'a.mp4'
-    data = open(make_clip(source, seconds=6), 'rb').read()
-    part = len(data) // 3
+    source = Path(make_clip(tmp_path / 'a.mp4', seconds=6))
+    data, part = source.read_bytes(), source.stat().st_size // 3
     source.write_bytes(data[:part] + bytes(part) + data[2 * part:])
     assert convert(str(source)).frames[-1].time == pytest.approx(5.9, abs=0.1)
 
