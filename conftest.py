@@ -7,11 +7,17 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 
+import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 import main as main_module
+from road.data import camvid
+from road.network import vgg16, vgg_folder
 from road.runs import run_folder
+from road.sample import scenes
+from tests.bad_server import serve
 
 # A job in a shell's background ignores Ctrl-C, and so would all processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -37,7 +43,6 @@ def data_dir(scenes_dir):
 @pytest.fixture(scope='session')
 def scenes_dir(tmp_path_factory):
     """Drawn scenes in KITTI's layout, three labelled and one test frame per category: read only."""
-    from road.sample import scenes
     folder = str(tmp_path_factory.mktemp('data') / 'data_road')
     scenes.write_dataset(folder, training=3, testing=1, height=94, width=310)
     return folder
@@ -46,7 +51,6 @@ def scenes_dir(tmp_path_factory):
 @pytest.fixture(scope='session')
 def vgg_dir(tmp_path_factory):
     """A narrow VGG16 graph with random weights, fc6 and fc7 included: read only."""
-    from road.network import vgg16, vgg_folder
     folder = str(tmp_path_factory.mktemp('graph') / 'vgg')
     vgg_folder.save(vgg16.random_weights(fc_width=16), folder)
     return folder
@@ -87,10 +91,6 @@ def camvid_dir(tmp_path_factory):
 
     4 training, 2 validation, 1 test image, all with labels.
     """
-    import numpy as np
-    from PIL import Image
-
-    from road.data import camvid
     folder = tmp_path_factory.mktemp('camvid')
     colours = np.uint8([*(each.colour for each in camvid.CLASSES), (0, 0, 0)])
     for split, count, first in (('train', 4, 0), ('val', 2, 4), ('test', 1, 6)):
@@ -162,7 +162,6 @@ def copied_scenes(scenes_dir, tmp_path):
 @pytest.fixture
 def server(tmp_path):
     """An HTTP server on this machine that serves tmp_path/served; see tests/bad_server.py."""
-    from tests.bad_server import serve
     (tmp_path / 'served').mkdir(exist_ok=True)
     with serve(str(tmp_path / 'served')) as address:
         yield address

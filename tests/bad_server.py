@@ -1,15 +1,9 @@
 """A real HTTP server that does to a download what servers and networks do.
 
-/NAME serves a file with ranges. /HOW/NAME serves it in another way:
-
-    cut         breaks off half way through what is requested, at most twice
-    cutplain    breaks off half way every time, no ranges
-    stall       falls silent half way, once
-    nolength    announces no size
-    page        sends it as a web page
-    down        answers 500
-
-Where a request allows it, the server would compress: it then answers 406.
+/NAME serves a file with ranges. /HOW/NAME serves it in another way: `cut` breaks off half way
+through what is requested, at most twice; `cutplain` does so every time and has no ranges; `stall`
+falls silent half way, once; `nolength` announces no size; `page` sends it as a web page; `down`
+answers 500. Where a request allows it, the server would compress: it then answers 406.
 """
 
 import http.server

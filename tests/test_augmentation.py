@@ -26,25 +26,12 @@ def test_a_change_is_drawn_alone_and_its_absence_leaves_the_others(seed, name):
     assert draw(seed, others) == both._replace(**{field: getattr(PLAIN, field)})
 
 
-def test_ranges_are_filled():
-    drawn = [draw(seed, AUGMENTATIONS) for seed in range(1000)]
-    for low, high, values in (
-            (-5, 5, [a.angle for a in drawn]), (-40, 40, [a.brightness for a in drawn]),
-            (0.6, 1.4, [a.contrast for a in drawn]), (0.5, 1, [a.box[3] - a.box[1] for a in drawn]),
-            (np.exp(-0.5), np.exp(0.5), [a.gamma for a in drawn]),
-            (0.87, 1.13, [factor for a in drawn for factor in a.colour])):
-        assert [min(values), max(values)] == pytest.approx([low, high], abs=0.05 * (high - low))
-    assert 0.4 < np.mean([a.mirrored for a in drawn]) < 0.6
-
-
 def test_copies_are_a_fixed_set_of_which_half_is_mirrored():
-    copies = draw_copies('um_000001', 8, AUGMENTATIONS)
+    copies, others = (draw_copies(name, 8, AUGMENTATIONS) for name in ('um_000001', 'um_000002'))
     assert copies[:3] == draw_copies('um_000001', 3, AUGMENTATIONS)
     assert copies[:2] == [PLAIN, MIRRORED]
-    assert len(set(copies)) == 8
+    assert len({*copies, *others}) == 14  # all others differ
     assert [copy.mirrored for copy in copies] == [False, True] * 4
-    assert set(copies[2:]).isdisjoint(draw_copies('um_000002', 8, AUGMENTATIONS)[2:])
-    assert draw_copies('um_000001', 3, ()) == [PLAIN] * 3
 
 
 @given(SEEDS)

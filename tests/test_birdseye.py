@@ -73,9 +73,8 @@ def test_calibration_must_fit_the_image(tmp_path):
     frame = Frame('um_000001', 'um_000001.png', None, str(path))
     for shape in ((200, 640), (216, 660)):
         np.testing.assert_array_equal(frame_calibration(frame, shape).P2, PLAIN.P2)
-    for height, width in ((100, 320), (400, 1280), (200, 500), (280, 640)):
-        with pytest.raises(InputError, match=f'{path}: does not fit um_000001.png of '
-                           f'{width}x{height} pixels: it is of an image of about 640x200; use'):
-            frame_calibration(frame, (height, width))
+    for shape in ((100, 320), (400, 1280), (200, 500), (280, 640)):
+        with pytest.raises(InputError, match=f'^{path}: does not fit um_000001.png .*640x200;'):
+            frame_calibration(frame, shape)
     with pytest.raises(InputError, match="um_000001.png: has no .* bird's eye view needs calib/um"):
         frame_calibration(frame._replace(calib=None), (200, 640))

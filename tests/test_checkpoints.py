@@ -29,8 +29,7 @@ def contents(folder):
     return state['epoch'], tf.train.load_checkpoint(prefix).get_tensor('x')[0]
 
 
-@pytest.mark.parametrize('call, kept', [('replace', (1, 1)), ('listdir', (2, 3)),
-                                        ('remove', (2, 3))])
+@pytest.mark.parametrize('call, kept', [('replace', (1, 1)), ('remove', (2, 3))])
 def test_killed_save_leaves_a_complete_checkpoint(saved, monkeypatch, call, kept):
     folder, saver, sess = saved
     for epoch, expected in zip((2, 3), kept):
@@ -55,9 +54,8 @@ def test_files_of_others_and_what_cannot_be_removed_stay(saved):
 
 def test_full_disk_names_the_folder_and_keeps_the_old_checkpoint(saved, monkeypatch):
     folder, saver, sess = saved
-    reason = 'SaveV2 failed:\n  /a/last/epoch-2.index; No space left on device\n  more'
-    monkeypatch.setattr(saver, 'save', Mock(
-        side_effect=tf.errors.ResourceExhaustedError(None, None, reason)))
+    full = tf.errors.ResourceExhaustedError(None, None, 'No space left on device')
+    monkeypatch.setattr(saver, 'save', Mock(side_effect=full))
     with pytest.raises(OSError, match="No space left on device: '.*/last'$"):
         checkpoints.save(folder, saver, sess, {'epoch': 2})
     assert contents(folder) == (1, 1)

@@ -43,7 +43,6 @@ def half_precisions(config):
 
 
 SAID = """
-2026-11-30 00:35:48.3 : I tensorflow/core/util/port.cc:153] oneDNN custom operations are on.
 2026-11-30 00:35:48.4 : E xla/cuda_fft.cc:467] Unable to register cuFFT factory
 2026-11-30 00:35:48.5 : E xla/cuda_platform.cc:51] failed call to cuInit: UNKNOWN ERROR (303)
 2026-11-30 00:35:48.6 : W tensorflow/gpu_device.cc:2343] Cannot dlopen some GPU libraries.

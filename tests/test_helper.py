@@ -2,6 +2,7 @@
 
 import os
 import sys
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -41,11 +42,6 @@ def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path):
 
 
 def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path):
-    class Predictor:
-        def predict(self, pairs):
-            for frame, image in pairs:
-                yield frame, image, probabilities
-
     probabilities = np.random.default_rng(0).random((40, 60, 11), np.float32)
     image = np.random.default_rng(1).integers(256, size=(40, 60, 3), dtype=np.uint8)
     names = ['a', 'city/c.d']
@@ -53,7 +49,8 @@ def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path):
         names.append(os.fsdecode(b'city/caf\xe9'))
     frames = [Frame(name, str(tmp_path / 'image.png')) for name in names]
     iio.imwrite(frames[0].image, image)
-    helper.write_test_images(Predictor(), frames, str(tmp_path / 'out'), camvid.CLASSES)
+    predictor = SimpleNamespace(predict=lambda pairs: ((*pair, probabilities) for pair in pairs))
+    helper.write_test_images(predictor, frames, str(tmp_path / 'out'), camvid.CLASSES)
     expected = [paint(image, probabilities, classes=camvid.CLASSES), legend(camvid.CLASSES, 60)]
     for name in names:
         written = iio.imread((tmp_path / 'out' / f'{name}.png').read_bytes())

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import Mock
 
 import pytest
@@ -57,11 +56,6 @@ def test_signals_stop_as_ctrl_c_does_but_not_after_nohup(tmp_path, monkeypatch, 
     with log.stoppable():
         signal.raise_signal(number)
     signal.signal(number, before)
-
-
-def test_a_thread_may_run_it_without_signals():
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(log.stoppable()(lambda: 'done')).result() == 'done'
 
 
 @pytest.mark.parametrize('screen', [io.TextIOWrapper(io.BytesIO(), 'cp1252'), None])

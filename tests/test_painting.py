@@ -71,11 +71,9 @@ def test_legend_names_every_class_within_the_width():
 @pytest.mark.parametrize('name, missing', [
     ('Straße', ''), ('дорога', ''), ('道路', '路道'), ('\U0001f697', '\U0001f697')])
 def test_letters_that_the_font_lacks_are_named_once(capsys, name, missing):
-    classes = [Class(name, (0, 0, 0))] * 3
-    strips = [painting.legend(classes, 300) for _ in range(2)]
+    for _ in range(2):
+        painting.legend([Class(name, (0, 0, 0))] * 3, 300)
     assert capsys.readouterr().out.count(f'lacks {missing}') == bool(missing)
-    boxes = painting.legend([Class('\uffff' * len(name), (0, 0, 0))] * 3, 300)
-    assert (strips[0].shape == boxes.shape and (strips[0] == boxes).all()) == bool(missing)
 
 
 def test_class_colours_are_black_where_pixels_are_ignored():

@@ -17,7 +17,6 @@ from road.commands import predict
 from road.data import kitti
 from road.data.dataset import Class
 from road.errors import InputError, describe
-from road.runs import run_folder
 from road.runs.painting import legend, paint, write_png
 from tests.results import of_road
 from tests.test_images import scene
@@ -30,11 +29,10 @@ def network(pairs, full_size=False):
         yield key, image, of_road(image[..., 0] / 255)
 
 
-def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES, bits=16,
-        options=('--confidence',)):
+def run(*inputs, output, options=('--overlay', 'mask'), network=network, classes=kitti.CLASSES,
+        bits=16):
     """Run the command with the stand-in network."""
-    words = ['predict', 'run', *map(str, inputs), '--output', str(output), '--overlay', overlay,
-             *options]
+    words = ['predict', 'run', *map(str, inputs), '--output', str(output), *options]
     opened = SimpleNamespace(predictor=SimpleNamespace(predict=network),
                              run=SimpleNamespace(classes=classes, bits=bits))
     predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
@@ -43,24 +41,21 @@ def run(*inputs, output, overlay='mask', network=network, classes=kitti.CLASSES,
 @pytest.mark.usefixtures('opened_run')
 def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
     """With --full-size only what has the trained size gives the same."""
-    height, width = run_folder.load(trained_run).settings['image_size']
-    sizes = {'same.png': (height, width), 'odd.png': (37, 411), 'large.png': (900, 1200)}
+    sizes = {'same.png': (192, 64), 'odd.png': (411, 37), 'large.png': (1200, 900)}
     for name, size in sizes.items():
-        rows, columns = (np.arange(side) * 60 // side for side in size)
-        write_png(str(tmp_path / name), scene()[np.ix_(rows, columns)])
-    maps = []
-    for out, options in ((str(tmp_path / 'small'), []), (str(tmp_path / 'full'), ['--full-size'])):
-        assert main.main(['predict', trained_run, *(str(tmp_path / name) for name in sizes),
-                          '--confidence', '--overlay', 'mask', '--output', out, *options]) == 0
-        assert sorted(os.listdir(out)) == sorted([*sizes, 'confidence'])
-        maps.append({name: iio.imread(f'{out}/confidence/{name}') for name in sizes})
-        for name, map_ in maps[-1].items():
-            assert map_.shape == sizes[name] and map_.dtype == np.uint8
+        Image.fromarray(scene()).resize(size).save(tmp_path / name)
+    words = ['predict', trained_run, *(str(tmp_path / name) for name in sizes), '--confidence',
+             '--overlay', 'mask']
+    maps = {}
+    for out, options in (tmp_path / 'small', []), (tmp_path / 'full', ['--full-size']):
+        assert main.main([*words, '--output', str(out), *options]) == 0
+        for name, (width, height) in sizes.items():
+            maps[out.name, name] = map_ = iio.imread(out / 'confidence' / name)
+            assert map_.shape == (height, width)
             road = np.repeat(map_[..., np.newaxis] >= 128, 3, axis=2)
-            np.testing.assert_array_equal(iio.imread(f'{out}/{name}'), 255 * road)
-    small, full = maps
-    np.testing.assert_array_equal(small['same.png'], full['same.png'])
-    assert (small['large.png'] != full['large.png']).any()
+            np.testing.assert_array_equal(iio.imread(out / name), 255 * road)
+    np.testing.assert_array_equal(maps['small', 'same.png'], maps['full', 'same.png'])
+    assert (maps['small', 'large.png'] != maps['full', 'large.png']).any()
 
 
 @pytest.mark.parametrize('overlay', settings.OVERLAYS)
@@ -74,8 +69,8 @@ def test_classes_are_painted_with_a_legend_and_written_as_ids(tmp_path, overlay)
 
     write_png(str(tmp_path / 'a.png'), scene())
     clip, out = make_clip(tmp_path / 'b.mp4', seconds=0.5, size=(80, 48)), tmp_path / 'out'
-    run(tmp_path / 'a.png', clip, output=out, overlay=overlay, network=brightest_channel,
-        classes=classes)
+    run(tmp_path / 'a.png', clip, output=out, options=['--overlay', overlay, '--confidence'],
+        network=brightest_channel, classes=classes)
     assert os.listdir(out / 'confidence') == ['a.png']
     np.testing.assert_array_equal(iio.imread(out / 'confidence/a.png'), scene().argmax(axis=2))
     expected = paint(scene(), scene() / np.float32(765), overlay, classes)
@@ -112,7 +107,7 @@ def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
         run(mixed, nothing, tmp_path / 'none', too_long, output=out)
     captured = capsys.readouterr()
     errors = f'{captured.err}Error: {last.value}'
-    assert sorted(os.listdir(out)) == ['a.png', 'confidence', 'd.png', 'e.png', f'{long}.png']
+    assert sorted(os.listdir(out)) == ['a.png', 'd.png', 'e.png', f'{long}.png']
     assert f'3 of 8 files are painted, in {out}' in captured.out
     assert f'{mixed}: files that are no images or videos and are skipped: 2\n' in captured.out
     for line in ('nothing: .*holds no image', 'none: no such file or folder', 'f.heic: ',

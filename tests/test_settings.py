@@ -1,6 +1,7 @@
 """The command line: what is accepted and what is refused in one line."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -30,11 +31,8 @@ from road import settings
 def test_mistakes_are_one_line_that_names_them(capsys, argv, complaint):
     with pytest.raises(SystemExit) as stop:
         settings.parse(argv)
-    error = capsys.readouterr().err
     assert stop.value.code == 2
-    assert error.startswith('Error: ')
-    assert error.count('\n') == 1
-    assert complaint in error
+    assert re.fullmatch(f'Error: .*{re.escape(complaint)}.*\n', capsys.readouterr().err)
 
 
 @pytest.mark.parametrize('word', ['help', '--help', '--version'])
@@ -71,12 +69,10 @@ def test_resume_returns_only_what_was_given():
     assert vars(args) == {'resume': 'runs/x', 'epochs': 30, 'debug': False}
 
 
-@pytest.mark.parametrize('text, names, shown', [
-    ('all', settings.AUGMENTATIONS, 'all'), ('none', (), 'none'),
-    ('crop,mirror', ('mirror', 'crop'), 'mirror,crop')])
-def test_augment_is_shown_as_it_is_typed(text, names, shown):
-    assert settings.augmentations(text) == names
-    assert settings.option_text('augment', list(names)) == ('--augment', shown)
+def test_augment_is_shown_as_it_is_typed():
+    for text in ('all', 'none', 'mirror,crop'):
+        assert settings.option_text('augment', settings.augmentations(text))[1] == text
+    assert settings.augmentations('crop,mirror') == ('mirror', 'crop')
 
 
 def test_settings_in_force_are_marked(capsys):

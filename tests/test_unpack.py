@@ -27,21 +27,18 @@ def archive(tmp_path, members):
 
 def test_nothing_lands_outside_the_folder(tmp_path):
     path = archive(tmp_path, [
-        ('set/a.txt', 'a'), ('set/sub/b.txt', 'b' * 5000), ('set/é x', 'y'),
-        ('set/../../../one', ''), (LINK, '..'), ('set//two', ''), ('../three', 'x'),
-        ('/tmp/four', 'x'), ('__MACOSX/x', '')])
+        ('set/sub/b.txt', 'b' * 5000), ('set/é x', 'y'), ('set/../../../one', ''), (LINK, '..'),
+        ('set//two', ''), ('../three', 'x'), (f'{tmp_path}/four', 'x'), ('__MACOSX/x', '')])
     unpack(str(path), 'set', str(tmp_path / 'in' / 'set'), lambda folder: None)
     assert os.listdir(tmp_path) == ['in']
-    assert not os.path.exists('/tmp/four')
     assert {*os.listdir(tmp_path / 'in')} == {'a.zip', 'set'}
-    names = {'a.txt', 'link', 'one', 'sub', 'two', 'é x'}
-    assert {*os.listdir(tmp_path / 'in' / 'set')} == names
+    assert {*os.listdir(tmp_path / 'in' / 'set')} == {'link', 'one', 'sub', 'two', 'é x'}
     assert not os.path.islink(tmp_path / 'in' / 'set' / 'link')
     assert (tmp_path / 'in' / 'set' / 'sub' / 'b.txt').read_text() == 'b' * 5000
 
 
-NAMES = st.lists(st.sampled_from(['set', '..', '.', '', 'a', 'b', 'C:', 'a\\b', 'é']), min_size=1,
-                 max_size=5).map('/'.join).filter(len)
+PARTS = st.sampled_from(['set', '..', '.', '', 'a', 'b', 'C:', 'a\\b', 'é'])
+NAMES = st.lists(PARTS, min_size=1, max_size=5).map('/'.join).filter(len)
 
 
 @pytest.mark.filterwarnings('ignore:Duplicate name')
@@ -66,17 +63,13 @@ def test_any_archive_stays_inside_the_folder_or_is_refused(tmp_path_factory, mem
     assert {*os.listdir(tmp_path / 'in')} <= {'a.zip', 'set'}
 
 
-def keep(data):
-    return data
-
-
 @pytest.mark.parametrize('change, limits, complaint', [
     (lambda data: data[:-30], {}, 'damaged'),
     (lambda data: data.replace((3 << 20).to_bytes(4, 'little'), (10).to_bytes(4, 'little')), {},
      'damaged'),  # a false size
     (lambda data: data.replace(b'set/', b'sat/'), {}, 'holds no folder set/'),
-    (keep, {'LARGEST': 2 << 20}, 'bytes unpacked; expected at most 2097152'),
-    (keep, {'SPARE': 1 << 60}, r'unpacks to 3150728 bytes, but the disk has only \d+ free')])
+    (bytes, {'LARGEST': 2 << 20}, 'bytes unpacked; expected at most 2097152'),
+    (bytes, {'SPARE': 1 << 60}, r'unpacks to 3150728 bytes, but the disk has only \d+ free')])
 def test_damaged_archives_and_wrong_ones(tmp_path, monkeypatch, change, limits, complaint):
     path = archive(tmp_path, [('set/a.txt', 'a' * 5000), ('set/bomb', bytes(3 << 20))])
     path.write_bytes(change(path.read_bytes()))
