@@ -44,12 +44,11 @@ def test_killed_save_leaves_a_complete_checkpoint(saved, monkeypatch, call, kept
 
 def test_files_of_others_and_what_cannot_be_removed_stay(saved):
     folder, saver, sess = saved
-    for name in ('.ipynb_checkpoints', 'epoch-0.index'):
+    for name in ('notes', 'epoch-0.index'):
         os.mkdir(os.path.join(folder, name))
     checkpoints.save(folder, saver, sess, {'epoch': 2})
     assert sorted(os.listdir(folder)) == [
-        '.ipynb_checkpoints', 'epoch-0.index', 'epoch-2.data-00000-of-00001', 'epoch-2.index',
-        'state.json']
+        'epoch-0.index', 'epoch-2.data-00000-of-00001', 'epoch-2.index', 'notes', 'state.json']
 
 
 def test_full_disk_names_the_folder_and_keeps_the_old_checkpoint(saved, monkeypatch):

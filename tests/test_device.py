@@ -43,7 +43,7 @@ def half_precisions(config):
 
 
 SAID = """
-2026-11-30 00:35:48.4 : E xla/cuda_fft.cc:467] Unable to register cuFFT factory
+2026-11-30 00:35:48.4 : E xla/cuda_dnn.cc:467] Unable to register cuDNN factory
 2026-11-30 00:35:48.5 : E xla/cuda_platform.cc:51] failed call to cuInit: UNKNOWN ERROR (303)
 2026-11-30 00:35:48.6 : W tensorflow/gpu_device.cc:2343] Cannot dlopen some GPU libraries.
 """
@@ -51,15 +51,20 @@ SAID = """
 
 @pytest.mark.parametrize('driver, cuda, visible', [
     ('', True, '0'), ('none', True, '0'), ('', False, '0'), ('', True, ''), ('', True, '-1')])
-def test_missing_gpu_is_explained_by_tensorflow(monkeypatch, tmp_path, driver, cuda, visible):
+def test_missing_gpu_is_explained_by_tensorflow(monkeypatch, tmp_path, capsys, driver, cuda,
+                                                visible):
     """A stand-in for it; nothing is said without a driver, or if the GPU is hidden on purpose."""
     (tmp_path / 'tensorflow.py').write_text(f'import sys\nsys.stderr.write("""{SAID}""")')
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
     monkeypatch.setattr(device, 'NVIDIA', (str(tmp_path / driver),))
     monkeypatch.setattr(tf.test, 'is_built_with_cuda', lambda: cuda)
-    told = ['failed call to cuInit: UNKNOWN ERROR (303)', 'Cannot dlopen some GPU libraries.']
-    assert device.missing_gpu_reasons() == told * ((driver, cuda, visible) == ('', True, '0'))
+    monkeypatch.setattr(tf.config, 'list_physical_devices', lambda kind: [])
+    device.find_device('float32')
+    told = ['    TensorFlow: failed call to cuInit: UNKNOWN ERROR (303)',
+            '    TensorFlow: Cannot dlopen some GPU libraries.']
+    expected = told if (driver, cuda, visible) == ('', True, '0') else []
+    assert capsys.readouterr().out.splitlines()[2:] == expected
 
 
 def test_deterministic_training(scenes_dir, vgg_dir, tmp_path):
@@ -71,12 +76,9 @@ def test_deterministic_training(scenes_dir, vgg_dir, tmp_path):
     assert read_json(f'{tmp_path}/run/metrics.json')
 
 
-def test_bfloat16_is_not_assumed_where_the_processor_is_unknown(monkeypatch):
+def test_environment_is_recorded_also_where_the_processor_is_unknown(monkeypatch):
     monkeypatch.setattr('builtins.open', Mock(side_effect=OSError))
     assert not device.cpu_has_bfloat16()
-
-
-def test_environment_records_what_scores_may_depend_on():
     found = device.environment(device.Device(None, None, 'GPU (X)', 'bfloat16'))
     assert found.items() >= {'device': 'GPU (X)', 'precision': 'bfloat16',
                              'tensorflow': tf.version.VERSION}.items()

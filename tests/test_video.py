@@ -92,8 +92,7 @@ def test_sound_is_kept_and_may_be_longer_than_the_picture(tmp_path, name, codec,
 
 
 def test_late_picture_and_joined_recordings_stay_with_their_sound(tmp_path):
-    recording = tmp_path / 'a.ts'
-    make_clip(recording, filters='setpts=PTS+1/TB', sound=3)
+    recording = Path(make_clip(tmp_path / 'a.ts', filters='setpts=PTS+1/TB', sound=3))
     recording.write_bytes(2 * recording.read_bytes())
     output = convert(str(recording))
     assert output.frames[0].time == pytest.approx(1, abs=0.05)
@@ -120,8 +119,7 @@ def test_frames_after_a_damaged_part_are_kept(tmp_path):
 
 def test_file_without_a_moving_picture_is_refused(tmp_path):
     (tmp_path / 'text.mp4').write_text('text')
-    clip = tmp_path / 'unknown codec.mp4'
-    make_clip(clip)
+    clip = Path(make_clip(tmp_path / 'unknown codec.mp4'))
     clip.write_bytes(clip.read_bytes().replace(b'avc1', b'what'))
     make_clip(tmp_path / 'cover.mp4', seconds=0.1, codec='mjpeg', pix_fmt='yuvj420p',
               disposition=av.stream.Disposition.attached_pic)
