@@ -14,8 +14,13 @@ from road.sample import encoder
 from tools import train_sample_encoder as training
 
 
-def check_weights():
-    """encoder.npz is complete and small, and far from float16's end; so are the pools."""
+@pytest.mark.parametrize('trained_now', [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_weights_are_complete_small_and_suit_the_decoder(tmp_path, monkeypatch, trained_now):
+    """As they are shipped, and as the training command writes them."""
+    if trained_now:
+        monkeypatch.setattr(encoder, 'WEIGHTS', str(tmp_path / 'encoder.npz'))
+        training.main(['--output', encoder.WEIGHTS, '--scenes', '36', '--steps', '200',
+                       '--batch-size', '4'])
     weights = encoder.read_weights()
     assert all(np.abs(value).max() < 10_000 for value in weights.values())  # NaN is not less
     assert os.path.getsize(encoder.WEIGHTS) <= 150_000
@@ -30,10 +35,6 @@ def check_weights():
     assert max(pool.max() for pool in pools) < 65_504 / 2  # features are cached in float16
 
 
-def test_shipped_weights():
-    check_weights()
-
-
 def test_encoder_is_kept_replaced_or_refused(tmp_path):
     folder, record = str(tmp_path / 'vgg'), tmp_path / 'vgg' / 'source.json'
     vgg_folder.save(vgg16.random_weights(), folder, 'road/sample/encoder.npz')
@@ -46,14 +47,6 @@ def test_encoder_is_kept_replaced_or_refused(tmp_path):
     record.unlink()
     with pytest.raises(InputError, match='vgg: holds something other .*; move it away'):
         encoder.make_encoder(folder)
-
-
-@pytest.mark.slow
-def test_training_command_writes_weights_that_load(tmp_path, monkeypatch):
-    path = str(tmp_path / 'encoder.npz')
-    training.main(['--output', path, '--scenes', '36', '--steps', '200', '--batch-size', '4'])
-    monkeypatch.setattr(encoder, 'WEIGHTS', path)
-    check_weights()
 
 
 @pytest.mark.slow
