@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from unittest.mock import Mock
 
 import pytest
 
+import main
 from road.errors import InputError
 from road.runs import log
 from road.runs.log import Log
@@ -76,6 +78,7 @@ def test_a_reader_that_has_ended_ends_the_printing_alone(stream, other, unbuffer
     """As `main.py evaluate RUN | head -1`, here with a reader that ends before the first line."""
     code = f"""
 import sys
+import threading
 from road.runs.log import stoppable
 with stoppable():
     sys.stdin.read()
@@ -98,3 +101,13 @@ def test_full_disk_is_named_with_the_log(tmp_path):
     with pytest.raises(OSError, match='No space left on device: .*log.txt'), Log() as kept:
         kept.attach(str(tmp_path))
         print('text')
+
+
+def test_commands_run_in_a_thread_that_cannot_set_signal_handlers(tmp_path):
+    """As Gradio, Streamlit and Flask call them."""
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(
+        main.main(['runs', '--runs-dir', str(tmp_path)])))
+    thread.start()
+    thread.join()
+    assert codes == [0]
