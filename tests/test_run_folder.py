@@ -11,7 +11,6 @@ import pytest
 import main
 from road import settings
 from road.data import kitti
-from road.data.images import low_light
 from road.errors import InputError
 from road.files import read_json, write_json
 from road.runs import run_folder
@@ -41,8 +40,10 @@ def test_run_of_the_same_name_or_in_use_is_not_changed(broken, monkeypatch):
     monkeypatch.setattr(run_folder, 'environment', lambda device: {})
     monkeypatch.setattr(run_folder, 'low_light', lambda frames: 0.2)
     args = settings.parse_training(['--runs-dir', str(broken.parent), '--name', 'broken'])
-    with pytest.raises(InputError, match='a run of that name already; .*--resume .* --name'):
-        run_folder.begin(args, data, vgg, None)
+    for start in (lambda: run_folder.resumed_settings(args),
+                  lambda: run_folder.begin(args, data, vgg, None)):  # it may have appeared later
+        with pytest.raises(InputError, match='a run of that name already; .*--resume .* --name'):
+            start()
     with Log() as first, Log() as second:
         first.attach(str(broken))
         with pytest.raises(InputError, match='another process is using this run folder'):
@@ -87,7 +88,7 @@ def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'here')
     run = run_folder.load(str(broken))
     assert run.settings['data_dir'] == 'data' and run.settings['vgg_dir'] == 'data/vgg'
-    assert run_folder.find_dataset(run).folder == str(tmp_path / 'there/data/road')
+    assert run.settings['dataset_dir'] == str(tmp_path / 'there/data/road')
     with pytest.raises(InputError, match='gone: the folder .* is not there; .* --dataset-dir'):
         run_folder.find_dataset(run, 'gone')
     monkeypatch.chdir(tmp_path / 'there')
@@ -95,41 +96,26 @@ def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
 
 
-def test_light_of_the_training_images_is_recorded(trained_run):
+def test_another_encoder_is_refused(trained_run):
     run = run_folder.load(trained_run)
-    training = run_folder.find_dataset(run).named(run.training)
-    assert run.light == low_light(training) > 0
-
-
-def test_labels_and_encoder_are_compared(trained_run, copied_scenes, capsys):
-    run = run_folder.load(trained_run)
-    data = run_folder.find_dataset(run, copied_scenes)
-    run_folder.compare_data(run, data._replace(training=data.training[::-1]))
-    assert capsys.readouterr().out == ''
-    shutil.copy(data.training[0].label, data.training[1].label)
-    run_folder.compare_data(run, data)
-    assert f'Warning: the labels are not those that {trained_run} was' in capsys.readouterr().out
-    assert run_folder.find_encoder(run).fingerprint == run.encoder
     with pytest.raises(InputError, match='is not the encoder of'):
         run_folder.find_encoder(run._replace(encoder='x'))
 
 
-@pytest.mark.parametrize('options, third', [
-    ([], ['--dataset-dir', 'my data', '--preset', 'laptop']),
-    (['--preset', 'laptop', '--target', 'car'],
-     ['--dataset-dir', 'my data', '--target', 'car', '--preset', 'best']),
-    (['--preset', 'full'], None), (['--sample'], ['--download-kitti', '--preset', 'quick'])])
-def test_next_commands_can_be_run_as_they_stand(options, third):
-    words = options if '--sample' in options else [*options, '--dataset-dir', 'my data']
-    args = settings.parse_training(words)
-    run = run_folder.Run('runs/a run', vars(args), 'x', ['a'], ['b'], kitti.CLASSES, {}, 0.2)
+@pytest.mark.parametrize('words, third', [
+    (['--dataset-dir', 'my data', '--target', 'car'],
+     ['--dataset-dir', 'my data', '--target', 'car', '--preset', 'laptop']),
+    (['--preset', 'laptop'], ['--preset', 'best']), (['--preset', 'full'], None),
+    (['--sample'], ['--download-kitti', '--preset', 'quick'])])
+def test_next_commands_can_be_run_as_they_stand(words, third):
+    values = vars(settings.parse_training(words))
+    run = run_folder.Run('runs/a run', values, 'x', ['a'], ['b'], kitti.CLASSES, {}, 0.2)
     commands = [shlex.split(line, comments=True)[2:]
                 for line in run_folder.next_commands(run).split('\n')[1:]]
     expected = [['evaluate', 'runs/a run'], ['predict', 'runs/a run', 'PICTURES']]
     assert commands == expected + ([third] if third else [])
-    assert [settings.parse(each)[0] for each in commands][:2] == ['evaluate', 'predict']
-    if third:
-        assert settings.parse(third)[1].preset == third[-1]
+    for command in commands:
+        settings.parse(command)
 
 
 @pytest.mark.parametrize('file, changes, complaint', [
@@ -137,15 +123,8 @@ def test_next_commands_can_be_run_as_they_stand(options, third):
     ('config.json', {'encoder': 'x'}, 'belongs to another run'),
     ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*checkpoints away'),
     ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
-    ('checkpoints/last/state.json', {'rows': [{'epoch': 1}]}, 'state.json: damaged'),
-    ('config.json', {'label_values': {}}, 'was trained with the classes not road .*; the data set'),
-    ('environment.json', {'images': 'x'}, 'the contents of the images are not those'),
-    ('environment.json', {'labels': 'x'}, 'the labels are not those')])
+    ('checkpoints/last/state.json', {'rows': [{'epoch': 1}]}, 'state.json: damaged')])
 def test_broken_run_is_refused_in_one_line(broken, capsys, file, changes, complaint):
     edit(broken / file, **changes) if changes else os.truncate(broken / file, 90)
     assert main.main(['--resume', str(broken), '--epochs', '4']) == 2
-    error = capsys.readouterr().err
-    lines = [line for line in error.split('\n') if line.startswith('Error:')]
-    assert len(lines) == 1
-    assert re.search(complaint, lines[0])
-    assert 'Traceback' not in error
+    assert re.fullmatch(f'Error: .*{complaint}.*\n', capsys.readouterr().err)
