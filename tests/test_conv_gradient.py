@@ -32,7 +32,8 @@ PLAIN = {'strides': 1, 'padding': 'SAME'}
 @pytest.mark.parametrize('image, size, options', [
     *((image, (size, size), PLAIN) for size in (3, 5) for image in ((1, 1, 1), (2, 4, 7))),
     # the others stay with TensorFlow
-    ((2, 5, 6), (3, 3), {**PLAIN, 'strides': 2}), ((2, 5, 6), (3, 3), {**PLAIN, 'padding': 'VALID'}),
+    ((2, 5, 6), (3, 3), {**PLAIN, 'strides': 2}),
+    ((2, 5, 6), (3, 3), {**PLAIN, 'padding': 'VALID'}),
     ((2, 5, 6), (2, 2), PLAIN), ((2, 5, 6), (1, 3), PLAIN), ((2, 5, 6), (1, 1), PLAIN)])
 def test_gradients_of_any_convolution(image, size, options):
     def loss(v):
