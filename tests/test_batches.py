@@ -51,20 +51,6 @@ def test_an_epoch_chooses_among_copies_or_draws_anew(frames):
     assert fresh.all_samples() == []
 
 
-@pytest.mark.parametrize('copies', [0, 2])
-def test_scaled_copies_are_the_same_but_smaller(frames, copies):
-    def read(samples):
-        return read_images(samples, (50, 90), kitti.read_label)
-
-    plain, scaled = (Batches(frames, read, copies=copies, augment=AUGMENTATIONS, scale=scale)
-                     for scale in (1, 0.5))
-    (images, labels), (small, small_labels) = next(plain(9)), next(scaled(9))
-    assert images.shape[:3] == labels.shape[:3] == (9, 64, 96)
-    assert small.shape[:3] == small_labels.shape[:3] == (9, 32, 64)
-    np.testing.assert_allclose(small.mean((1, 2)), images.mean((1, 2)), atol=3)
-    np.testing.assert_allclose(small_labels.mean((1, 2)), labels.mean((1, 2)), atol=0.05)
-
-
 def test_dropout_noise_depends_on_seed_and_epoch_alone(frames):
     def noise(seed, epoch):
         batches = Batches(frames, lambda samples: ((), echo(samples)[1]), seed=seed)

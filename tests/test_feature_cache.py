@@ -35,10 +35,11 @@ class Encoder:
     """Stands for the encoder: means of the image's blocks, times a factor; counts the images."""
     layers = LAYERS
 
-    def __init__(self, factor=1.0):
-        self.images, self.factor = 0, factor
+    def __init__(self, factor=1.0, seconds=0):
+        self.images, self.factor, self.seconds = 0, factor, seconds
 
     def __call__(self, images):
+        time.sleep(self.seconds)
         n, h, w, _ = images.shape
         self.images += len(np.unique(images, axis=0))  # a single image comes twice
         means = [images.reshape(n, h // s, s, w // s, s, 3).mean((2, 4, 5)) for s, _ in LAYERS]
@@ -141,47 +142,33 @@ def test_bytes_do_not_depend_on_the_batch(make, vgg_dir, monkeypatch, precision)
     assert caches[0] == caches[1] == caches[2] != {}
 
 
-class SlowEncoder(Encoder):
-    """Takes 0.2 s per image, and adds each to a file."""
-
-    def __init__(self, note):
-        super().__init__()
-        self.note = note
-
-    def __call__(self, images):
-        time.sleep(0.2)
-        with open(self.note, 'a') as file:
-            file.write('.')
-        return super().__call__(images)
-
-
-def fill_slowly(samples, folder, data, note):
-    feature_cache.ENCODER_BATCH = 1
-    FeatureCache(SlowEncoder(note), SHAPE, data).fill(folder, samples, encoder=ENCODER)
+def fill_slowly(samples, folder, data, count):
+    """In a process of its own; `count` gets the number of images that were computed."""
+    feature_cache.ENCODER_BATCH, encoder = 1, Encoder(seconds=0.2)
+    FeatureCache(encoder, SHAPE, data).fill(folder, samples, encoder=ENCODER)
+    count.value = encoder.images
 
 
 @pytest.mark.slow
-def test_processes_share_the_work_and_one_may_be_killed(scenes_dir, make, tmp_path):
+def test_processes_share_the_work_and_one_may_be_killed(samples, make, tmp_path):
     """Three processes, one of which is killed: the bytes of one process, and little done twice."""
-    frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))
-    samples = [Sample(frame, copy) for frame in frames for copy in (PLAIN, MIRRORED)]
-    one, shared = make(Encoder(), samples=samples), str(tmp_path / 'shared')
-    context, notes = multiprocessing.get_context('forkserver'), [tmp_path / f'{i}' for i in '012']
-    processes = [context.Process(target=fill_slowly, args=(samples, shared, one.data, note))
-                 for note in notes]
+    one, shared = make(Encoder()), tmp_path / 'shared'
+    context = multiprocessing.get_context('forkserver')
+    counts = [context.Value('i') for _ in range(3)]
+    processes = [context.Process(target=fill_slowly, args=(samples, str(shared), one.data, count))
+                 for count in counts]
     for process in processes:
         process.start()
-    while not notes[0].exists():
-        assert processes[0].is_alive()
+    while not [*shared.glob('*/*.bin')]:
         time.sleep(0.05)
     processes[0].kill()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [-9, 0, 0]
-    together = contents(os.path.join(shared, os.path.basename(one.folder)))
+    together = contents(shared / os.path.basename(one.folder))
     assert {name: together[name] for name in together if name[0] != '.'} == contents(one.folder)
-    computed = sum(note.stat().st_size for note in notes)
-    assert len(samples) <= computed < 2 * len(samples)  # two that share nothing do all twice
+    computed = sum(count.value for count in counts)
+    assert computed < 2 * len(samples)  # two that share nothing do all twice
 
 
 @pytest.mark.parametrize('factor', [1e4, np.inf, np.nan])

@@ -14,11 +14,9 @@ def steps(feeds, *, half=False, encoder=True, **options):
     passes through float16. Returns the values of the variables, {name: value}, before all steps and
     after each, and the losses.
     """
-    rng = np.random.default_rng(0)
-    start = rng.normal(size=(2, 1, 1, 2, 2)).astype(np.float32)
-    label = np.eye(2, dtype=np.float32)[[[[0, 1]]]]
+    start = np.random.default_rng(0).normal(size=(2, 1, 1, 2, 2)).astype(np.float32)
     with tf.Graph().as_default(), tf.Session() as sess:
-        a, b = (tf.placeholder(tf.float32, [], name=name) for name in 'ab')
+        a, b = (tf.placeholder(tf.float32, []) for _ in 'ab')
         x, y = (tf.get_variable(name, initializer=value) for name, value in zip('xy', start))
 
         @tf.custom_gradient
@@ -28,7 +26,7 @@ def steps(feeds, *, half=False, encoder=True, **options):
                 return tf.cast(tf.cast(upstream, tf.float16), tf.float32) if half else upstream
             return tf.identity(value), gradient
 
-        _, train_op, loss = main.optimize(x + a * backward(y), tf.constant(label), 0.1, 2,
+        _, train_op, loss = main.optimize(x + a * backward(y), tf.eye(2)[None, None], 0.1, 2,
                                           encoder=[y] if encoder else [], encoder_factor=0.5,
                                           **options)
         sess.run(tf.global_variables_initializer())
@@ -95,29 +93,17 @@ def rewritten(model, graph):
     rewrite.auto_mixed_precision, rewrite.meta_optimizer_iterations = rewrite.ON, rewrite.ONE
     rewrite.optimizers.append('auto_mixed_precision')
     meta = tf.train.export_meta_graph(graph=graph)
-    kept = model.train_op.name, model.loss.op.name, model.saver.saver_def.restore_op_name
-    meta.collection_def['train_op'].node_list.value.extend(kept)
+    meta.collection_def['train_op'].node_list.value.extend([model.train_op.name])
     for node in meta.graph_def.node:
         node.device = gpu.name
-    made = tf_optimizer.OptimizeGraph(config, meta, cluster=cluster.Cluster(devices=[gpu]))
-    for node in made.node:
-        node.device = ''
-    return made
+    return tf_optimizer.OptimizeGraph(config, meta, cluster=cluster.Cluster(devices=[gpu]))
 
 
 @pytest.mark.slow
-def test_the_rewriter_for_gpus_keeps_loss_and_division_in_float32(vgg_dir, tmp_path):
-    """And the graph that it makes trains: in float16, on the CPU."""
-    rng = np.random.default_rng(0)
-    image, label = rng.uniform(0, 255, (1, 64, 64, 3)), np.eye(2)[rng.integers(2, size=(1, 64, 64))]
+def test_the_rewriter_for_gpus_keeps_loss_and_division_in_float32(vgg_dir):
     options = {'train_encoder': 'all', 'scale_loss': True, 'clip_norm': 1.0}
     with main.open_model(vgg_dir, **options) as (sess, model):
-        prefix = model.saver.save(sess, str(tmp_path / 'all'))
-        made, saver = rewritten(model, sess.graph), model.saver.saver_def
-        values = {model.image_input: image, model.correct_label: label, model.keep_prob: 1.0,
-                  model.learning_rate: 1e-3}
-        exact = sess.run(model.loss, values)
-    feed = {tensor.name: value for tensor, value in values.items()}
+        made = rewritten(model, sess.graph)
     types = {}
     for node in made.node:
         types.setdefault(node.op, set()).add(node.attr['T'].type)
@@ -126,13 +112,3 @@ def test_the_rewriter_for_gpus_keeps_loss_and_division_in_float32(vgg_dir, tmp_p
     for name in ('LogSoftmax', 'Exp', 'Sum', 'L2Loss', 'DivNoNan', 'IsFinite', 'Switch',
                  'ResourceApplyAdam'):
         assert types[name] == {single}, name
-    with tf.Graph().as_default(), tf.Session() as sess:
-        tf.import_graph_def(made, name='')
-        sess.run(saver.restore_op_name, {saver.filename_tensor_name: prefix})
-        rounded = sess.run(model.loss.name, feed)
-        assert rounded != exact
-        assert rounded == pytest.approx(exact, rel=1e-2)
-        for _ in range(20):
-            sess.run(model.train_op.name, feed)
-        assert sess.run(model.loss.name, feed) < exact
-        assert sess.run(f'{COUNT}/Read/ReadVariableOp:0') > 0

@@ -8,14 +8,10 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 import main
-from road import settings
 from road.data.batches import Batches
-from road.data.formats import open_dataset
 from road.errors import InputError
 from road.network import surgery
 from road.network.device import find_device
-from road.network.encoder import Encoder
-from road.network.feature_cache import FeatureCache
 from road.network.tf1 import tf
 
 
@@ -47,20 +43,6 @@ def test_decoder_variables_have_the_published_names(model):
         'decoder/score_pool3/kernel': [1, 1, 24, 2], 'decoder/score_pool3/bias': [2],
         'decoder/upscore2/kernel': [4, 4, 2, 2], 'decoder/upscore_pool4/kernel': [4, 4, 2, 2],
         'decoder/upscore8/kernel': [16, 16, 2, 2]}
-
-
-def test_skips_are_scaled_before_their_score():
-    """A constant skip input moves the logits by scale * sum(kernel); score_fr is not scaled."""
-    with tf.Graph().as_default(), tf.Session() as sess:
-        inputs = [tf.placeholder(tf.float32, [1, 64 // s, 64 // s, 3]) for s in (8, 16, 32)]
-        logits = main.layers(*inputs, 2)
-        sess.run(tf.global_variables_initializer())
-        for i, (name, scale) in enumerate((
-                ('score_pool3', 0.0001), ('score_pool4', 0.01), ('score_fr', 1))):
-            kernel = sess.run(f'decoder/{name}/kernel/Read/ReadVariableOp:0')
-            values = {x: np.full(x.shape, 1e4 if i == j else 0.0) for j, x in enumerate(inputs)}
-            middle = sess.run(logits, values)[0, 32, 32]
-            np.testing.assert_allclose(middle, 1e4 * scale * kernel[0, 0].sum(axis=0), rtol=1e-4)
 
 
 @pytest.mark.parametrize('stride', [2, 8])
@@ -219,37 +201,6 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
     assert f'on the frames {names[2]}; resume with a smaller --learning-rate' in str(raised.value)
     with pytest.raises(InputError, match='epoch 1, step 1: .* on the frames unknown; resume'):
         run_train_nn(1, lambda batch_size: [([0], [0])], lambda *_: tf.constant(np.inf))
-
-
-def test_the_cache_changes_the_time_and_nothing_else(scenes_dir, vgg_dir, tmp_path):
-    """Two steps on computed and on cached features, dropout and augmentation included."""
-    data = open_dataset(settings.parse_training(['--dataset-dir', scenes_dir, '--data-dir',
-                                                 str(tmp_path), '--val-frames', '1']))
-    cache = FeatureCache(Encoder(main.load_vgg, vgg_dir, None, 'conv4'), (50, 170), data)
-    losses = []
-    with main.open_model(vgg_dir, find_device('float32', 'conv4').config,
-                         train_encoder='conv4') as (sess, model):
-        start = model.saver.save(sess, str(tmp_path / 'start'), write_meta_graph=False)
-        for _ in range(2):
-            model.saver.restore(sess, start)
-            batches = Batches(data.training[:3], cache.read, copies=3,
-                              augment=settings.AUGMENTATIONS)
-            batches.dropout_noise = model.dropout_noise
-            inputs = (*model.features, *model.dropout_noise)
-            for values, label in batches(2):
-                fed = {inputs: values, model.correct_label: label, model.keep_prob: 0.5,
-                       model.learning_rate: 1e-4}
-                losses.append(sess.run([model.loss, model.train_op], fed)[0])
-            cache.fill(str(tmp_path / 'cache'), batches.all_samples(), encoder='narrow')
-    np.testing.assert_allclose(losses[2:], losses[:2], rtol=2e-3)  # float16
-    assert losses[0] != losses[1]
-    assert losses[2:] != losses[:2]
-
-
-def test_without_arguments_the_command_line_is_run(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('sys.argv', ['main.py', 'runs', '--runs-dir', str(tmp_path)])
-    assert main.main() == 0
-    assert capsys.readouterr().out.startswith('run ')
 
 
 def test_out_of_memory_names_what_to_lower(capsys, monkeypatch):
