@@ -107,14 +107,6 @@ def test_unreadable_files_are_computed_again(samples, make, capsys, damage, told
         f'Features in {cache.folder} cannot be read ({told}): computed again\n')
 
 
-@pytest.mark.skipif(not os.path.isdir('/proc/self/fd'), reason='lists open files as Linux does')
-def test_no_file_stays_open(samples, make):
-    cache = make(Encoder())
-    batch = cache.read(samples)  # a memory map of it would hold the file open
-    opened = [os.path.realpath(entry.path) for entry in os.scandir('/proc/self/fd')]
-    assert batch and not any(path.startswith(cache.folder) for path in opened)
-
-
 def test_a_stopped_fill_goes_on(make, tmp_path, monkeypatch):
     monkeypatch.setattr(feature_cache, 'ENCODER_BATCH', 4)
     encoded = Encoder()(np.zeros([4, 64, 96, 3]))

@@ -7,7 +7,7 @@ import main
 from road.network.tf1 import tf
 
 
-def steps(feeds, *, half=False, encoder=True, **options):
+def steps(feeds, *, half=False, **options):
     """Train [1, 1, 2, 2] logits of two variables, x and y, one step per feed (a, b).
 
     logits = x + a * y, and b multiplies the gradient that reaches y. With `half`, that gradient
@@ -27,8 +27,7 @@ def steps(feeds, *, half=False, encoder=True, **options):
             return tf.identity(value), gradient
 
         _, train_op, loss = main.optimize(x + a * backward(y), tf.eye(2)[None, None], 0.1, 2,
-                                          encoder=[y] if encoder else [], encoder_factor=0.5,
-                                          **options)
+                                          encoder=[y], encoder_factor=0.5, **options)
         sess.run(tf.global_variables_initializer())
         variables = {v.op.name: v for v in tf.global_variables()}
         values, losses = [sess.run(variables)], []
@@ -74,11 +73,6 @@ def test_a_gradient_that_is_not_finite_skips_the_step_and_halves_the_scale(bad):
     assert losses[1] == losses[2] < losses[0]
     assert all((last[name] != after[name]).any() for name in ('x', 'y', 'x/Adam', 'y/Adam_1'))
     assert (last[SCALE], last[COUNT]) == (2 ** 14, 1)
-
-
-def test_without_a_trained_encoder_nothing_is_scaled():
-    (_, after), _ = steps([(1, 1)], encoder=False, scale_loss=True)
-    assert not {SCALE, COUNT} & after.keys()
 
 
 def rewritten(model, graph):

@@ -10,7 +10,6 @@ from scipy.interpolate import RegularGridInterpolator
 import main
 from road.data.batches import Batches
 from road.errors import InputError
-from road.network import surgery
 from road.network.device import find_device
 from road.network.tf1 import tf
 
@@ -86,19 +85,15 @@ def test_ignored_pixels_change_nothing():
     np.testing.assert_array_equal(gradient.any(-1), LABEL.any(-1))
 
 
-def test_l2_is_the_sum_over_the_decoder_kernels_alone(vgg_dir):
-    """Half the squares of the kernels times the weight; not biases, not terms of a loaded graph."""
-    with tf.Graph().as_default(), tf.Session() as sess:
-        tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES,
-                             tf.constant(1e6, name='conv1_1/regularizer'))
-        built = main.build_graph(sess, vgg_dir, l2=0.01)
-        surgery.initialize_missing(sess)
-        kernels = sess.run([v for v in variables_of(sess, 'decoder/') if 'kernel' in v.op.name])
-        wanted = [built.l2_loss, built.loss, built.cross_entropy]
-        l2, loss, cross_entropy = sess.run(wanted, feed(built))
-        ignored = sess.run(wanted, feed(built, correct_label=np.zeros([2, 64, 96, 2])))
-    np.testing.assert_allclose(l2, 0.01 * sum((k ** 2).sum() / 2 for k in kernels), rtol=1e-5)
+def test_l2_is_the_sum_over_the_decoder_kernels_alone(model):
+    """Half the squares of the kernels times the weight, 1e-4; not biases."""
+    sess, built = model
+    kernels = sess.run([v for v in variables_of(sess, 'decoder/') if 'kernel' in v.op.name])
+    wanted = [built.l2_loss, built.loss, built.cross_entropy]
+    l2, loss, cross_entropy = sess.run(wanted, feed(built))
+    np.testing.assert_allclose(l2, 1e-4 * sum((k ** 2).sum() / 2 for k in kernels), rtol=1e-5)
     np.testing.assert_allclose(loss, cross_entropy + l2, rtol=1e-6)
+    ignored = sess.run(wanted, feed(built, correct_label=np.zeros([2, 64, 96, 2])))
     assert ignored == [l2, l2, 0]
 
 
@@ -148,29 +143,27 @@ def frames_named(names):
 
 
 def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
-    batches = Batches(frames_named('abcdefgh'),
+    """A smaller last batch counts as many images as it has."""
+    batches = Batches(frames_named('abcde'),
                       lambda samples: ([0], np.zeros([len(samples), 1], np.uint8)))
     batches.epoch = 1  # resumed after the first epoch
     epochs, losses, speeds, rates = zip(*run_train_nn(
-        3, batches, lambda image, label, keep_prob, rate: [2 * rate, keep_prob],
+        3, batches, lambda image, label, keep_prob, rate: [rate, keep_prob],
         learning_rate_at=lambda progress: 1 + progress, keep_prob_value=0.75))
     assert epochs == (2, 3)
     assert min(speeds) > 0
-    starts = np.arange(2, 6).reshape(2, 2) / 6  # shares of the training that are done
-    np.testing.assert_allclose([loss[0] for loss in losses], 2 * (1 + starts.mean(axis=1)))
-    assert [loss[1] for loss in losses] == [0.75] * 2
+    starts = np.array([[1, 1.8], [2, 2.8]]) / 3  # shares of the training that are done
+    means = np.average(1 + starts, axis=1, weights=(4, 1))
+    np.testing.assert_allclose(losses, [(mean, 0.75) for mean in means], rtol=1e-6)
     np.testing.assert_allclose(rates, 1 + starts[:, 0])  # that of the epoch's first step
 
 
-def test_mean_loss_is_that_of_the_images():
-    """A smaller last batch counts as many images as it has: losses 1, 1, 1, 1 and 6 have mean 2."""
-    def read(samples):
-        return [1 if len(samples) == 4 else 6], np.zeros([len(samples), 1], np.uint8)
+def test_mean_loss_of_batches_of_any_function_is_that_of_the_images():
+    def batches(batch_size):
+        return [([1], np.zeros([4, 1])), ([6], np.zeros([1, 1]))]
 
-    for batches in (Batches(frames_named('abcde'), read),
-                    lambda batch_size: [([1], np.zeros([4, 1])), ([6], np.zeros([1, 1]))]):
-        (_, loss, *_), = run_train_nn(1, batches, lambda image, *_: image[0])
-        assert loss == 2
+    (_, loss, *_), = run_train_nn(1, batches, lambda image, *_: image[0])
+    assert loss == 2
 
 
 def test_train_nn_initialises_only_what_is_missing():

@@ -110,13 +110,3 @@ def test_mean_iou_decides_for_more_than_two_classes(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert 'Best on validation: epoch 2, mean IoU 61.23 %, accuracy 61.23 %\n' in printed
     assert Training(tmp_path, camvid.CLASSES).metrics.rows == training.metrics.rows
-
-
-TWO, MORE = (dict.fromkeys(metrics.columns(classes), 1) for classes in (2, 3))
-
-
-@pytest.mark.parametrize('value, expected', [
-    ([TWO, TWO], True), ([MORE], True), ([TWO, MORE], False), ([{**MORE, 'epoch': 1.5}], False),
-    ([], False), ({}, False)])
-def test_rows_of_two_kinds_are_no_rows(value, expected):
-    assert metrics.are_rows(value) == expected

@@ -88,5 +88,3 @@ def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_scenes, tm
     assert 'learning_rate was 0.01 and is 0.001 from here on' in printed
     assert read_json(f'{folder}/config.json')['settings'].items() >= options.items()
     assert checkpoints.read(f'{folder}/checkpoints/last')[1]['rows'][3]['learning_rate'] == 0.001
-
-

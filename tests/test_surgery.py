@@ -21,16 +21,6 @@ def test_numbers_of_the_published_network():
     assert len(vgg16.shapes(with_top=False)) == 26
 
 
-def test_input_is_rgb_and_the_mean_is_subtracted():
-    weights = vgg16.random_weights((3, 3, 3, 3, 3))
-    weights['conv1_1/filter'][:] = 0
-    weights['conv1_1/filter'][1, 1] = np.eye(3)  # passes its three channels on
-    with tf.Graph().as_default(), load(weights) as sess:
-        image = np.full([1, 2, 2, 3], [200.0, 150.0, 110.0])
-        bgr = sess.run('conv1_1/Relu:0', {'image_input:0': image})[0, 0, 0]
-    np.testing.assert_allclose(bgr, [110 - 103.939, 150 - 116.779, 200 - 123.68], rtol=1e-5)
-
-
 @pytest.mark.parametrize('train_encoder, shapes', [
     ('none', [(2, 5, 9, 4), (2, 3, 5, 5), (2, 2, 3, 6)]),
     ('conv5', [(2, 5, 9, 4), (2, 3, 5, 5)]),
@@ -48,8 +38,6 @@ def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
         layers = vgg16.TENSORS[2:]
         values, expected = sess.run([features, layers], {**feed, 'image_input:0': image})
         assert [value.shape for value in values] == shapes
-        assert [value.shape for value in expected] == [
-            (2, 5, 9, 4), (2, 3, 5, 5), (2, 2, 3, fc_width or 6)]
         for got, wanted in zip(sess.run(layers, {**feed, features: values}), expected):
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
         trained = surgery.freeze_below(train_encoder)
