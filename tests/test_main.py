@@ -158,14 +158,6 @@ def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
     np.testing.assert_allclose(rates, 1 + starts[:, 0])  # that of the epoch's first step
 
 
-def test_mean_loss_of_batches_of_any_function_is_that_of_the_images():
-    def batches(batch_size):
-        return [([1], np.zeros([4, 1])), ([6], np.zeros([1, 1]))]
-
-    (_, loss, *_), = run_train_nn(1, batches, lambda image, *_: image[0])
-    assert loss == 2
-
-
 def test_train_nn_initialises_only_what_is_missing():
     def loss(*_):
         kept, missing = (tf.get_variable(name, [], initializer=tf.ones_initializer())
@@ -194,6 +186,12 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
     assert f'on the frames {names[2]}; resume with a smaller --learning-rate' in str(raised.value)
     with pytest.raises(InputError, match='epoch 1, step 1: .* on the frames unknown; resume'):
         run_train_nn(1, lambda batch_size: [([0], [0])], lambda *_: tf.constant(np.inf))
+
+
+def test_without_arguments_the_command_line_is_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('sys.argv', ['main.py', 'runs', '--runs-dir', str(tmp_path)])
+    assert main.main() == 0
+    assert capsys.readouterr().out.startswith('run ')
 
 
 def test_out_of_memory_names_what_to_lower(capsys, monkeypatch):

@@ -216,15 +216,6 @@ def test_killed_process_ends_the_others_and_resume_is_exact(place, together, vic
 
 
 @slow
-def test_silent_process_ends_the_others(place):
-    with Group(place, 2, 'silent', '--epochs', '200', timeout=25) as group:
-        group.wait_for()
-        group.processes[1].send_signal(signal.SIGSTOP)
-        assert group.codes(0) == [2]
-        assert f'Error: {group.addresses[1]}: ended, or silent for 25 s' in group.output(0)
-
-
-@slow
 @pytest.mark.parametrize('precision', ['bfloat16', 'float16'])
 def test_other_precisions(place, precision):
     with Group(place, 2, precision, '--precision', precision, '--epochs', '1') as group:
