@@ -31,8 +31,7 @@ def test_an_epoch_visits_every_frame_once_in_its_own_order(frames, copies):
     batches, resumed, other = (Batches(frames, echo, copies=copies, augment=['crop'], seed=seed)
                                for seed in (3, 3, 4))
     first, second, of_other_seed = (samples_of(each) for each in (batches, batches, other))
-    assert len(batches) == 9
-    assert batches.epoch == 2
+    assert (len(batches), batches.epoch) == (9, 2)
     assert sorted(s.frame for s in first) == sorted(s.frame for s in second) == frames
     assert first != second != of_other_seed != first
     resumed.epoch = 1
@@ -49,20 +48,6 @@ def test_an_epoch_chooses_among_copies_or_draws_anew(frames):
     assert other.all_samples() == copies  # so that both read one cache
     assert len({s.augmentation for s in samples_of(fresh) + samples_of(fresh)}) == 2 * len(frames)
     assert fresh.all_samples() == []
-
-
-def test_dropout_noise_depends_on_seed_and_epoch_alone(frames):
-    def noise(seed, epoch):
-        batches = Batches(frames, lambda samples: ((), echo(samples)[1]), seed=seed)
-        batches.epoch, batches.dropout_noise = epoch, [SimpleNamespace(shape=(None, 2, 3, 5))]
-        return [inputs[0] for inputs, _ in batches(2)]
-
-    first = noise(7, 0)
-    assert [array.shape for array in first] == [(2, 2, 3, 5)] * 4 + [(1, 2, 3, 5)]
-    assert 0 <= first[0].min() < first[0].max() < 1
-    np.testing.assert_array_equal(first[3], noise(7, 0)[3])
-    for other in (first[1], noise(7, 1)[0], noise(8, 0)[0]):
-        assert (first[0] != other).all()
 
 
 def test_read_images_changes_image_and_label_alike(frames):

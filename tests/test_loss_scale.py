@@ -46,7 +46,6 @@ def test_scaled_steps_are_the_steps_without_a_scale(clip_norm):
     plain, losses = steps(feeds, clip_norm=clip_norm)
     scaled, scaled_losses = steps(feeds, clip_norm=clip_norm, scale_loss=True)
     np.testing.assert_allclose(scaled_losses, losses, rtol=1e-6)
-    assert scaled[-1].keys() - plain[-1].keys() == {SCALE, COUNT}
     for name, value in plain[-1].items():
         np.testing.assert_allclose(scaled[-1][name], value, rtol=1e-5, atol=1e-9)
     assert [value[COUNT] for value in scaled] == [0, 1, 2, 3]
@@ -72,7 +71,6 @@ def test_a_gradient_that_is_not_finite_skips_the_step_and_halves_the_scale(bad):
     assert (after[SCALE], after[COUNT]) == (2 ** 14, 0)
     assert losses[1] == losses[2] < losses[0]
     assert all((last[name] != after[name]).any() for name in ('x', 'y', 'x/Adam', 'y/Adam_1'))
-    assert (last[SCALE], last[COUNT]) == (2 ** 14, 1)
 
 
 def rewritten(model, graph):

@@ -1,5 +1,6 @@
 """The graph and its training, and that every setting of a run arrives where it belongs."""
 
+import re
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -209,3 +210,11 @@ def test_a_fault_of_the_program_and_debug_show_the_traceback(monkeypatch, error,
     monkeypatch.setattr(main, 'train', Mock(side_effect=error))
     with pytest.raises(type(error)):
         main.main(options)
+
+
+@pytest.mark.parametrize('words, complaint', [
+    (['--dataset-dir', 'nowhere'], 'nowhere: no such folder'),
+    (['--vgg-dir', 'none', '--vgg-weights', 'none.npz'], 'none.npz: no such file')])
+def test_bad_input_is_one_line_and_exit_code_2(train_run, capsys, words, complaint):
+    assert train_run('bad', *words)[0] == 2
+    assert re.search(f'(?m)^Error: .*{complaint}.*\n\\Z', capsys.readouterr().err)

@@ -22,7 +22,6 @@ class Training:
     def __init__(self, folder, classes=kitti.CLASSES):
         self.run = Run(str(folder), {'image_size': (32, 64), 'epochs': 4}, 'encoder', ['a'], ['b'],
                        classes, {}, 0.2)
-        os.makedirs(folder, exist_ok=True)
         validation = SimpleNamespace(scores=lambda: self.scores, outputs=lambda frames: [],
                                      data=SimpleNamespace(validation=[]))
         with tf.Graph().as_default() as graph:

@@ -63,11 +63,10 @@ def test_settings_come_from_the_run(trained_run):
 
 @pytest.mark.parametrize('name, complaint', [
     ('none', 'no such folder'), ('folder', 'is no run, it has no config.json'),
-    ('holiday.JPG', 'is no run but an image'), ('run.zip', 'is no run but a file')])
+    ('holiday.JPG', 'is no run but an image')])
 def test_what_is_no_run_is_named(tmp_path, name, complaint):
     (tmp_path / 'folder').mkdir()
-    for file in ('holiday.JPG', 'run.zip'):
-        (tmp_path / file).touch()
+    (tmp_path / 'holiday.JPG').touch()
     with pytest.raises(InputError, match=f'{name}: {complaint}; name a run, a folder in runs/'):
         run_folder.load(str(tmp_path / name))
 
@@ -91,8 +90,12 @@ def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
 
 
-def test_another_encoder_is_refused(trained_run):
+def test_other_labels_and_another_encoder_are_noticed(trained_run, copied_scenes, capsys):
     run = run_folder.load(trained_run)
+    data = run_folder.find_dataset(run, copied_scenes)
+    shutil.copy(data.training[0].label, data.training[1].label)
+    run_folder.compare_data(run, data)
+    assert f'Warning: the labels are not those that {trained_run} was' in capsys.readouterr().out
     with pytest.raises(InputError, match='is not the encoder of'):
         run_folder.find_encoder(run._replace(encoder='x'))
 
@@ -118,7 +121,7 @@ def test_next_commands_can_be_run_as_they_stand(words, third):
     ('config.json', {'encoder': 'x'}, 'belongs to another run'),
     ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*checkpoints away'),
     ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
-    ('checkpoints/last/state.json', {'rows': [{'epoch': 1}]}, 'state.json: damaged'),
+    ('checkpoints/last/state.json', {'rows': [{'epoch': 1.5}]}, 'state.json: damaged'),
     ('config.json', {'label_values': {}}, 'was trained with the classes not road .*; the data set'),
     ('environment.json', {'labels': 'x'}, 'the labels are not those')])
 def test_broken_run_is_refused_in_one_line(broken, capsys, file, changes, complaint):

@@ -79,9 +79,9 @@ def test_failed_downloads_leave_nothing(tmp_path):
 def test_weights_are_compared_by_their_bytes_and_not_by_the_name_of_their_file(tmp_path):
     folder = str(tmp_path / 'vgg')
     path, renamed, other = (str(tmp_path / name) for name in ('a.npz', 'renamed.npz', 'other.npz'))
-    found = write_weights(path, seed=0)
+    written = write_weights(path, seed=0)
     graph = find_vgg(folder, path)
-    assert (graph.source, graph.fingerprint) == ('a.npz', found)
+    assert (graph.source, graph.fingerprint) == ('a.npz', written)
     os.rename(path, renamed)
     for weights in (None, renamed, path):  # the last of them is gone
         assert find_vgg(folder, weights) == graph
@@ -116,11 +116,14 @@ def test_classic_graph_is_converted_and_never_run(tmp_path, monkeypatch):
         assert (tmp_path / kept / GRAPH).read_bytes() == foreign
 
 
-def test_weights_of_another_model_are_named(tmp_path):
-    weights = vgg16.random_weights(fc_width=16)
-    del weights['conv5_3/biases']
-    write_classic(tmp_path / 'vgg', weights)
-    with pytest.raises(InputError, match='VGG16 weights .*conv5_3/biases.*move the folder away'):
+@pytest.mark.parametrize('name, value, complaint', [
+    ('conv5_3/biases', None, 'conv5_3/biases'),
+    ('fc7/weights', np.zeros((1, 1, 16, 17), np.float32), 'fc7/weights has shape'),
+    ('conv4_1/biases', np.full(32, np.nan, np.float32), 'conv4_1/biases holds values that')])
+def test_weights_of_other_models_are_named(tmp_path, name, value, complaint):
+    weights = {**vgg16.random_weights(fc_width=16), name: value}
+    write_classic(tmp_path / 'vgg', {k: v for k, v in weights.items() if v is not None})
+    with pytest.raises(InputError, match=f'VGG16 weights .*{complaint}.*move the folder away'):
         find_vgg(str(tmp_path / 'vgg'))
     assert not os.path.exists(tmp_path / 'vgg.original')
 

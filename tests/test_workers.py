@@ -80,6 +80,15 @@ def test_processes_must_agree_on_all_but_paths():
     assert len({checksum(), checksum('bfloat16'), checksum(frames='ac'), checksum(l2=0.2)}) == 4
 
 
+def test_mean_of_equal_processes_is_that_of_one(monkeypatch):
+    monkeypatch.setattr(tf.raw_ops, 'CollectiveReduceV2', lambda input, **_: 2 * input)
+    with tf.Graph().as_default(), tf.Session() as sess:
+        loss, (matrix, none) = Workers(['a:1', 'b:2'], 0).all_reduce_mean(
+            tf.constant(3.0), [tf.constant([[1.0, 2.0]]), None], tf.constant(7.0))
+        assert [value.tolist() for value in sess.run([loss, matrix])] == [3, [[1, 2]]]
+    assert none is None
+
+
 def test_time_limit_is_a_number_of_seconds():
     assert (read_timeout({}), read_timeout({'ROAD_TIMEOUT': '7'})) == (1800, 7)
     for text in ('soon', '0', '-3', ''):
