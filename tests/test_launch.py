@@ -67,7 +67,7 @@ def test_signals_are_passed_on(program, tmp_path, number, code):
     program(f"""
 signal.signal({number}, lambda *_: sys.exit({code}))
 open({str(tmp_path)!r} + f'/begun-{{rank}}', 'w')
-time.sleep(1000)
+time.sleep(60)
 """)
 
     def send():

@@ -21,7 +21,7 @@ from contextlib import ExitStack
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from road import settings
-from road.runs.log import Terminated, stoppable
+from road.runs.log import stoppable
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
 BAR = re.compile(r'\d+%\||\d(image|frame) \[')  # in a line of tqdm
@@ -88,10 +88,11 @@ def start(words, environment, i, use_output, use_errors):
     return process
 
 
-def wait(processes, together=False):
+def wait(processes, received, together=False):
     """Wait for all processes; returns the highest exit code, 128 + N for signal N.
 
-    Passes SIGINT and SIGTERM on. together: when one fails, end the others after GRACE seconds.
+    received: a list to which signals are added, to pass on. together: when one fails, end the
+    others after GRACE seconds.
     """
     codes, deadline = {}, None
 
@@ -101,19 +102,18 @@ def wait(processes, together=False):
                 process.send_signal(number)
 
     while len(codes) < len(processes):
-        try:
-            time.sleep(0.1)
-            for process in processes:
-                code = process.poll()
-                if code is not None:
-                    codes.setdefault(process, 128 - code if code < 0 else code)
-            if together and not deadline and any(codes.values()):
-                deadline = time.monotonic() + GRACE
-            if deadline and time.monotonic() > deadline:
-                send(signal.SIGTERM)
-                codes = {**dict.fromkeys(processes, 0), **codes}  # the failure tells, not its end
-        except KeyboardInterrupt as stop:
-            send(signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        time.sleep(0.1)
+        while received:
+            send(received.pop())
+        for process in processes:
+            code = process.poll()
+            if code is not None:
+                codes.setdefault(process, 128 - code if code < 0 else code)
+        if together and not deadline and any(codes.values()):
+            deadline = time.monotonic() + GRACE
+        if deadline and time.monotonic() > deadline:
+            send(signal.SIGTERM)
+            codes = {**dict.fromkeys(processes, 0), **codes}  # the failure tells, not its end
     for process in processes:
         process.wait()
         for reader in process.readers:
@@ -132,7 +132,15 @@ def run(argv=None):
         print(f'Error: {command}: one process does it all; use main.py', file=sys.stderr)
         return 2
     with stoppable():
-        return wait(start_all(command, int(number), words), together=command == 'train')
+        # Not an exception, which could come while a process is being started and is not known yet.
+        received = []
+        former = [(each, signal.signal(each, lambda number, _: received.append(number)))
+                  for each in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            return wait(start_all(command, int(number), words), received, command == 'train')
+        finally:
+            for each, handler in former:
+                signal.signal(each, handler)
 
 
 if __name__ == '__main__':
