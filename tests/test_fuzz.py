@@ -1,4 +1,4 @@
-"""A small fixed part of tools/fuzz.py; the whole is `python tools/fuzz.py`."""
+"""Small fixed parts of tools/fuzz.py, whose docstring has the commands for the whole."""
 
 import os
 import subprocess
@@ -18,3 +18,10 @@ def test_garbled_files_are_refused_or_give_the_same_results():
     assert '0 faults' in result.stdout
     for kind in fuzz.KINDS:
         assert f'{kind}: ' in result.stdout
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='links, and names that are not UTF-8')
+def test_data_sets_with_mistakes_are_refused_or_read_as_they_were_drawn(capsys):
+    assert fuzz.plausible(range(0, 400, 13)) == []
+    printed = capsys.readouterr().out
+    assert 'refused' in printed and 'read' in printed

@@ -1,26 +1,40 @@
-"""Garble bytes of every kind of input file, and run main.py on it.
+"""Give the program wrong input: garbled bytes, and data sets with plausible mistakes.
 
-    python tools/fuzz.py --count 20     # cases of each kind; a quarter of an hour on 2 cores
+    python tools/fuzz.py --count 20         # cases of each kind; a quarter of an hour on 2 cores
+    python tools/fuzz.py --plausible 2000   # data sets; a minute
 
-Each case must end with exit code 2 and a line about it, or with the intact file's results, or (in a
-format without a checksum) with other results. A traceback, a crash, a file left behind or a minute
-without an end is a fault; the exit code is then 1. The same count garbles the same.
+Bytes of every kind of input file are garbled, and main.py is run. It must end with exit code 2 and
+a line about it, or with the intact file's results, or (in a format without a checksum) with other
+results. A traceback, a crash, a file left behind or a minute without an end is a fault.
+
+A drawn data set with one of CHANGES, or a random pair, is opened as a training opens it. This must
+raise an InputError that names a file, or give every picture and label as it was drawn, once and in
+its split. The exit code is 1 on a fault. A number always gives the same cases.
 """
 
 import argparse
+import io
 import os
 import shutil
 import sys
 import tempfile
 from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import h5py
 import numpy as np
+from PIL import ExifTags, Image
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from road.data import IGNORE_LABEL, formats
+from road.data.folder import palette_colour
+from road.data.images import read_image
+from road.errors import InputError
 from road.network import vgg16
+from road.settings import parse_training
 from tools.soak import NEW_RUN, RUN, finish, start, write_inputs
 
 NEW = [*NEW_RUN, '--epochs=1', '--no-cache']
@@ -120,13 +134,201 @@ def fuzz(place, count):
     return faults
 
 
+def grey(ids, _):
+    return Image.fromarray(ids)
+
+
+def rgb(ids, colours):
+    return Image.fromarray(colours[ids])
+
+
+def one_bit(ids, _):
+    return Image.fromarray(ids == 1 if ids.max() < 2 else ids)  # no bit can be ignored
+
+
+def palette(ids, colours, first=(0, 1, 2)):
+    """A mask whose palette has the colours of the ids 0, 1 and 2 at the places `first`."""
+    places = np.arange(256, dtype=np.uint8)
+    places[:3] = first
+    mask = Image.fromarray(places[ids])
+    mask.putpalette(colours[np.argsort(places)].tobytes())
+    return mask
+
+
+GREYS = np.arange(256, dtype=np.uint8)[:, None].repeat(3, axis=1)
+VOC = np.uint8([list(palette_colour(value).to_bytes(3, 'big')) for value in range(256)])
+# How masks are drawn: by which function, the colour of each id, and classes.txt.
+STYLES = {
+    'grey': (grey, GREYS, '0 background\n1 road\n2 car\n255 ignore\n'),
+    'palette': (palette, VOC, '0 background\n1 road\n2 car\n'),
+    'colours': (rgb, VOC, '#000000 background\n#800000 road\n#008000 car\n'),
+    '1 bit': (one_bit, GREYS, '0 background\n1 road\n'),
+    'no list': (grey, GREYS, '')}
+
+
+def link_folders(image, _):
+    for folder in image.parents[1].iterdir():
+        if folder != image.parent:
+            (folder / 'link').symlink_to(image.parent)
+            (image.parent / folder.name).symlink_to(folder)
+
+
+# What changes: a scene, all, the second, the last, the folders, the text of classes.txt. To what:
+# new attributes, see make_case. What must come of it alone; 'either' depends on the style.
+CHANGES = {
+    'palette in another order': (
+        'one', {'draw': lambda ids, colours: palette(ids, colours, (1, 2, 0))}, 'either'),
+    'quantize()': ('one', {'draw': lambda *args: rgb(*args).quantize()}, 'either'),
+    'one bit': ('one', lambda scene: {'ids': np.uint8(scene.ids == 1), 'draw': one_bit}, 'either'),
+    'ids as RGB': ('all', {'draw': rgb, 'colours': GREYS}, 'either'),
+    'ids in red': ('all', {'draw': rgb, 'colours': GREYS * np.uint8([1, 0, 0])}, 'either'),
+    'alpha': ('all', {'draw': lambda ids, colours: Image.fromarray(
+        np.dstack([colours[ids], 255 * np.uint8(ids > 0)]))}, 'either'),
+    'alpha alone': ('all', {'draw': lambda ids, _: Image.fromarray(
+        np.multiply.outer(ids > 0, np.uint8([0, 0, 0, 255])))}, 'refused'),
+    '16-bit TIFF': ('all', {'draw': lambda ids, _: Image.fromarray(ids.astype(np.uint16)),
+                            'ending': 'tif'}, 'either'),
+    'JPEG': ('all', {'draw': rgb, 'ending': 'jpg', 'pages': []}, 'refused'),
+    'two pages': ('one', {'ending': 'tif', 'pages': [Image.new('L', (32, 24))]}, 'refused'),
+    'another size': ('one', {'step': lambda mask: mask.resize((16, 12))}, 'refused'),
+    'black': ('all', {'step': lambda mask: Image.new('L', mask.size)}, 'refused'),
+    'ring of 255': ('one', lambda scene: {'ids': np.where(
+        np.diff(scene.ids, prepend=0), np.uint8(255), scene.ids)}, 'either'),
+    'one row': ('one', lambda scene: {'picture': scene.picture[-1:], 'ids': scene.ids[-1:]},
+                'either'),
+    'turned by EXIF': ('one', {'turns': 1}, 'read'),
+    'mask of stored pixels': ('one', {
+        'turns': 1, 'step': lambda mask: mask.transpose(Image.Transpose.ROTATE_90)}, 'refused'),
+    '12 bits': ('all', lambda scene: {
+        'scale': np.uint16(16), 'picture': scene.picture[..., :1].repeat(3, axis=2)}, 'read'),
+    'mask missing': ('one', {'after': lambda _, mask: mask.unlink()}, 'refused'),
+    'LFS pointer': ('one', {'after': lambda _, mask: mask.write_text(
+        'version https://git-lfs.github.com/spec/v1\n')}, 'refused'),
+    'raw photo': ('one', {'after': lambda image, _: image.with_suffix('.dng').write_text('')},
+                  'read'),
+    '@eaDir': ('one', {'after': lambda image, _: shutil.copytree(
+        image.parent, image.parent / '@eaDir', symlinks=True)}, 'read'),
+    'linked folders': ('last', {'after': link_folders}, 'read'),
+    'not UTF-8': ('one', lambda scene: {'name': scene.name + '\udcfc'}, 'read'),
+    'case of letters': ('second', {'name': 'IMG_0'}, 'refused'),
+    'Train': ('folders', ('Train', 'validation', 'TEST'), 'read'),
+    'train1': ('folders', ('train1', 'val1', 'test1'), 'refused'),
+    'lines in reverse': ('text', lambda text: ''.join(text.splitlines(True)[::-1]), 'read'),
+    'a colour twice': ('text', lambda text: text.replace('\n', ' #ff0000\n'), 'either'),
+    '128 64 128 road': ('text', lambda text: text.replace('#800000', '128 0 0').replace(
+        '1 road', '128 64 128 road'), 'either'),
+    '_BACKGROUND_': ('text', lambda text: text.replace('background', '_BACKGROUND_'), 'read')}
+
+
+def make_case(number):
+    """The data set of a case: first those with each change alone in each style, then pairs."""
+    rng = np.random.default_rng(number)
+    alone = [(style, [change]) for style in STYLES for change in CHANGES]
+    pair = rng.choice(list(STYLES)), rng.permutation(list(CHANGES))[:2]
+    style, changes = alone[number] if number < len(alone) else pair
+    draw, colours, text = STYLES[style]
+    data = SimpleNamespace(
+        scenes=[], text=text, folders=('a', 'b', 'c'), title=f'{style}, {" and ".join(changes)}',
+        names=['background', 'road' if text else 'target'] + ['car'] * ('car' in text),
+        expected=CHANGES[changes[0]][2] if len(changes) == 1 else 'either')
+    count = rng.integers(5, 9)
+    for i in range(count):
+        ids = np.zeros((24, 32), np.uint8)  # 255 is ignored
+        ids[rng.integers(8, 14):, rng.integers(1, 10):rng.integers(20, 31)] = 1
+        ids[18:22, 12:rng.integers(14, 25)] = len(data.names) - 1
+        data.scenes.append(SimpleNamespace(
+            name=f'img_{i}', split=max(0, i + 3 - count), ids=ids, scale=np.uint8(1), turns=0,
+            picture=rng.integers(0, 256, (24, 32, 3), np.uint8), draw=draw, colours=colours,
+            ending='png', pages=[], step=lambda mask: mask, after=lambda image, mask: None))
+    which = {'one': [rng.choice(data.scenes)], 'all': data.scenes, 'second': data.scenes[1:2],
+             'last': data.scenes[-1:]}
+    for what, new, _ in map(CHANGES.get, changes):
+        for scene in which.get(what, ()):
+            vars(scene).update(new if isinstance(new, dict) else new(scene))
+        if what not in which:
+            setattr(data, what, new if what == 'folders' else new(data.text))
+    return data
+
+
+def write_case(data, folder):
+    """Write the files of a data set; returns {path of an image: its scene}."""
+    scenes = {}
+    for scene in data.scenes:
+        name = f'{data.folders[scene.split]}/{scene.name}'
+        image = Path(folder, f'images/{name}.png')
+        mask = Path(folder, f'masks/{name}.{scene.ending}')
+        for path in (image, mask):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        stored = np.rot90(scene.picture * scene.scale, scene.turns)
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6 if scene.turns else 1
+        Image.fromarray(stored[..., 0] if scene.scale > 1 else stored).save(image, exif=exif)
+        drawn = scene.step(scene.draw(scene.ids, scene.colours))
+        drawn = drawn.convert('RGB') if scene.ending == 'jpg' else drawn
+        drawn.save(mask, save_all=bool(scene.pages), append_images=scene.pages)
+        scenes[str(image)] = scene
+        scene.after(image, mask)
+    if data.text:
+        Path(folder, 'classes.txt').write_text(data.text)
+    return scenes
+
+
+def open_case(data, folder):
+    """Open a data set as a training does: 'read', 'refused', or what is wrong."""
+    scenes = write_case(data, f'{folder}/set')
+    args = parse_training([f'--dataset-dir={folder}/set', f'--data-dir={folder}/data'])
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            found = formats.open_dataset(args)
+    except InputError as error:
+        return 'refused' if f'{folder}/set' in str(error) else f'names no file: {error}'
+    names = [each.name.lower().strip('_') for each in found.classes]
+    if sorted(names) != sorted(data.names) or names[0] != 'background':
+        return f'classes {names}'
+    indices = np.full(256, IGNORE_LABEL, np.uint8)
+    indices[:len(names)] = [names.index(name) for name in data.names]
+    parts = found.training, found.validation, found.testing
+    frames = [(split, frame) for split, part in enumerate(parts) for frame in part]
+    if sorted(os.path.realpath(frame.image) for _, frame in frames) != sorted(scenes):
+        return 'a picture is missing or there twice'
+    for split, frame in frames:
+        scene = scenes[os.path.realpath(frame.image)]
+        if split == 2 if data.folders[0] == 'a' else split != scene.split:
+            return f'{frame.name}: is in another split'
+        if not np.array_equal(read_image(frame.image, frame.bits), scene.picture):
+            return f'{frame.name}: another picture is read'
+        if frame.label is None and split < 2 or frame.label and not np.array_equal(
+                found.read_label(frame.label), indices[scene.ids]):
+            return f'{frame.name}: another label is read'
+    return 'read'
+
+
+def plausible(numbers):
+    """Run and print the cases of these numbers; returns a list of faults."""
+    outcomes, faults = Counter(), []
+    for number in numbers:
+        data = make_case(number)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                outcome = open_case(data, os.path.realpath(folder))
+            except Exception as error:  # anything but an InputError
+                outcome = repr(error)
+        if outcome not in ('read', 'refused') or data.expected not in ('either', outcome):
+            faults.append(f'{number}: {data.title}: {outcome}')
+            outcome = 'wrong'
+        outcomes[outcome] += 1
+    print(f'plausible: {dict(outcomes)}')
+    return faults
+
+
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--count', type=int, default=20, metavar='N', help='cases of each kind')
+    parser.add_argument('--plausible', type=int, metavar='N', help='number of data sets')
     args = parser.parse_args()
     # few channels, so that the garbled bytes are not a needle in 59 MB of weights
     with tempfile.TemporaryDirectory() as place, \
             mock.patch.object(vgg16, 'WIDTHS', (2, 3, 4, 5, 6)):
-        faults = fuzz(place, args.count)
+        faults = plausible(range(args.plausible)) if args.plausible else fuzz(place, args.count)
     print(f'{len(faults)} faults', *faults, sep='\n')
     sys.exit(1 if faults else 0)
