@@ -206,6 +206,8 @@ REFUSED = {
     'places in another order': ((swapped,), '0 background\n1 road', 'a.png: black is 1, and not '
                                 'background; list colours in classes.txt'),
     'JPEG': ((jpeg,), None, r'masks/a.png: is a JPEG .*in 7 of them.*; export labels as PNG$'),
+    'JPEG of known values': ((GREY, lambda road: jpeg(road & False)), IDS,
+                             r'b c.png: is a JPEG image, .* at edges; in 3 of them'),
     'JPEG, classes': ((jpeg, BINARY), '0 sky\n255 road\n', 'is a JPEG .* in 4 of them'),
     'resized smoothly': ((BINARY, smooth) + (BINARY,) * 5, None,
                          r'masks/b c.png: has values between .*\(b c.png\); resize labels'),

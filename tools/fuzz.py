@@ -53,7 +53,7 @@ KINDS = {
     'graph': ('vgg/saved_model.pb', NEW, True),
     'graph variables': ('vgg/variables/*', NEW, True),
     'foreign graph': ('foreign/saved_model.pb', [*NEW, '--vgg-dir=foreign'], False),
-    'checkpoint': (f'{RUN}/checkpoints/best/model*', EVALUATE, True),
+    'checkpoint': (f'{RUN}/checkpoints/best/epoch*', EVALUATE, True),
     'state.json': (f'{RUN}/checkpoints/last/state.json', RESUME, False),
     'metrics.csv': (f'{RUN}/metrics.csv', RESUME, True),
     'config.json': (f'{RUN}/config.json', EVALUATE, False),

@@ -37,8 +37,8 @@ def value_faults(data, infos):
     for (what, cure), files in sorted(found.items(), key=lambda each: -sum(each[1].values())):
         paths, count = list(files), sum(files.values())
         where = ', '.join(map(os.path.basename, paths[:3])) + (', ...' if paths[3:] else '')
-        lines.append(f'{paths[0]}: {what}; {count} pixels, {count / pixels:.2%} of all labels, in '
-                     f'{len(paths)} of them ({where}); {cure}')
+        share = f'{count} pixels, {count / pixels:.2%} of all labels, in ' if count else 'in '
+        lines.append(f'{paths[0]}: {what}; {share}{len(paths)} of them ({where}); {cure}')
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = [f'{data.folder}: labels have {len(lines) - MOST_LINES} other values '
                               'that are no class']
@@ -107,7 +107,8 @@ def _train_ids(data, infos, values):
 def damage(info, unknown, rule):
     """(cause, cure) if saving or resizing has made the values of no class, {value: pixels}."""
     image_format, many = info.kind.split()[0], len(unknown) > MANY_VALUES
-    if unknown and image_format in LOSSY[:2] or many and image_format in LOSSY:
+    # one of few ids may even have become another id, which no value shows
+    if image_format in LOSSY[:2] or many and image_format in LOSSY:
         return f'is a {image_format} image, which changes values at edges', 'export labels as PNG'
     # not all values of a photograph are remembered
     share = 1 - sum(rule.count(info.values)[0].values()) / (info.width * info.height)
