@@ -81,9 +81,7 @@ def finish(process, folder, seconds=None):
         files = {'metrics.csv': read_metrics(folder)}
         for pattern in ('checkpoints/*/*.data-*', 'images/*', 'evaluation-*.json'):
             for path in Path(folder, RUN).glob(pattern):
-                # the letter in a checkpoint's file name depends on how often it was written
-                name = path.parent if 'checkpoints' in pattern else path
-                files[str(name.relative_to(folder))] = path.read_bytes()
+                files[str(path.relative_to(folder))] = path.read_bytes()
     return process.exitcode, fault, files
 
 
