@@ -39,11 +39,6 @@ def writing(path):
         raise
 
 
-def cannot_write(path, error, cure):
-    """The InputError for what could not be written; error: an OSError, or TensorFlow's own kind."""
-    return InputError(f'{path}: cannot be written ({reason(error)}); {cure}')
-
-
 def reason(error):
     """The system's words for a failed read or write, from an OSError or TensorFlow's error."""
     # TensorFlow wraps the reason in many lines, of which one is "<file>; <reason>"

@@ -140,7 +140,7 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
 
 
 def _add_training(parser):
-    parser.description = 'Train FCN-8s on a frozen VGG16 to label road or other classes.'
+    parser.description = 'Train FCN-8s on VGG16 to find the road, or other classes, in images.'
     parser.epilog = 'other commands (each has its own --help):\n' + '\n'.join(
         f'  main.py {name:10s}{summary}' for name, summary in COMMANDS.items() if name != 'train')
     presets = '; '.join(f'{name}: {_option_line(values)}' for name, values in PRESETS.items())
@@ -158,14 +158,14 @@ def _add_training(parser):
     add('--vgg-dir', type=folder, metavar='DIR', default=argparse.SUPPRESS,
         help='the VGG16 graph, made if it is missing (default: <data-dir>/vgg)')
     add('--vgg-weights', metavar='FILE',
-        help="make the VGG16 graph from this file, without a download: Keras' VGG16 (.h5), or the "
-        '13 convolutions (.npz); both for BGR images with the mean subtracted')
+        help="make the VGG16 graph from these weights, without a download: Keras' VGG16 (.h5), the "
+        '13 convolutions (.npz), or the folder of a SavedModel')
     add('--val-frames', type=number(int, 1, 1000), metavar='N',
         help="validate on the last N frames (default: 16 of each of KITTI Road's categories, 15 %% "
         'of other data sets without validation images)')
     add('--image-size', type=image_size, default=DefaultSize((192, 672)), metavar='HxW',
-        help='resize images to this height and width, pixels, rounded up to multiples of 32; where '
-        'it is not given, it is fitted to the proportions of the data set')
+        help='resize images to this height and width, pixels, rounded up to multiples of 32; the '
+        'default is fitted to the proportions of the data set')
     add('--train-scale', type=number(float, 0.25, 1), default=1.0, metavar='X',
         help='height and width of the training images as a share of --image-size, rounded up to '
         'multiples of 32; all other images keep --image-size')
@@ -219,7 +219,7 @@ def _add_dataset(add, default):
         help='format of the data set (default: detected); folder: images/, masks/ and perhaps '
         'classes.txt')
     add('--target', type=names, default='', metavar='NAME[,NAME]',
-        help='label these classes against all others')
+        help='find these classes against all others')
 
 
 def _parse_training(parser, argv):

@@ -38,17 +38,20 @@ def test_layouts_are_told_by_their_folders(tmp_path, layout):
     (tmp_path / MARKERS[layout]).mkdir(parents=True)
     for other in settings.DATASETS:
         if other not in (layout, 'kitti'):  # which has training/ too
-            with pytest.raises(InputError, match=f'^{tmp_path}: has the format {layout} and not '
-                                                 f'{other}, because there is no .*; leave --data'):
+            with pytest.raises(InputError, match=(
+                    f'^{tmp_path}: has the format {layout} and not {other}, because there is no '
+                    f'.*; name another folder .*, or train with --dataset {layout}$')):
                 formats.find_dataset(other, str(tmp_path), 0)
     assert set(MARKERS) == set(formats.FORMATS) == set(settings.DATASETS)
 
 
 @pytest.mark.parametrize('data_format, path, complaint', [
     (None, '', 'is no data set .* none of training/.*; .* move SPLIT/images to images/SPLIT'),
-    (None, 'none', 'no such folder; unpack archives'), ('camvid', 'none', 'no such folder'),
-    ('kitti', 'none', 'KITTI Road is not there'), ('kitti', 'a.zip', 'no such folder; unpack'),
-    ('folder', 'a.zip', 'no such folder; unpack'), ('kitti', '~/a', '.* write ~ after a space')])
+    (None, 'none', 'no such folder; name one .*unpack archives'),
+    ('camvid', 'none', 'no such folder'), ('kitti', 'none', 'KITTI Road is not there'),
+    ('kitti', 'a.zip', 'no such folder; name one .*unpack archives'),
+    ('folder', 'a.zip', 'no such folder; name one .*unpack archives'),
+    ('kitti', '~/a', 'no such folder; .* expand ~ only after a space')])
 def test_wrong_paths_are_named(tmp_path, data_format, path, complaint):
     (tmp_path / 'a.zip').write_bytes(b'PK')
     (tmp_path / 'train/images').mkdir(parents=True)

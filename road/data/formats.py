@@ -36,8 +36,8 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
     if data_format == 'kitti' and not os.path.lexists(path) and path[0] != '~':
         raise InputError(kitti.missing_message(path))
     if not os.path.isdir(path):
-        raise InputError(f'{path}: no such folder; unpack archives, and write ~ after a space, '
-                         'as in --dataset-dir ~/mine, because shells expand it only there')
+        raise InputError(f'{path}: no such folder; name one that exists (unpack archives; shells '
+                         'expand ~ only after a space, as in --dataset-dir ~/mine)')
     detected = next((name for name in FORMATS if _has_format(path, name)), None)
     if data_format is None and detected is None:
         markers = ', '.join(f'{markers[0]}/ ({name})' for name, (_, *markers) in FORMATS.items())
@@ -48,7 +48,8 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
     find, marker, *_ = FORMATS[data_format]
     if detected and not _has_format(path, data_format):
         raise InputError(f'{path}: has the format {detected} and not {data_format}, because there '
-                         f'is no {marker}/; leave --dataset out or give --dataset {detected}')
+                         f'is no {marker}/; name another folder with --dataset-dir, or train with '
+                         f'--dataset {detected}')
     options = {'checked_path': checked_path} if data_format == 'folder' else {}
     data = with_validation(find(path, **options), val_frames)
     return with_target(data, target) if target else data

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from road.data.download import fetch, remove
 from road.data.unpack import unpack
-from road.errors import InputError, cannot_write
+from road.errors import InputError, writing
 from road.files import atomic_folder, file_digest, lock, read_json, write_json
 from road.network import vgg16
 from road.network.tf1 import tf
@@ -107,7 +107,7 @@ def save(weights, vgg_dir, source='random weights'):
         weights: dict of float32 arrays as read_weights or random_weights returns.
         source: the file they come from, recorded in `source.json`.
     Raises:
-        InputError: the folder cannot be written.
+        OSError: the folder cannot be written.
     """
     config = tf.ConfigProto(device_count={'GPU': 0})
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
@@ -115,17 +115,13 @@ def save(weights, vgg_dir, source='random weights'):
             # Fed, not constants: twice the weights would not fit into a graph's 2 GB.
             value = tf.placeholder(tf.float32, variable.shape)
             sess.run(tf.assign(variable, value), {value: weights[name]})
-        try:
-            with atomic_folder(vgg_dir) as folder:
-                builder = tf.saved_model.Builder(folder)
-                builder.add_meta_graph_and_variables(sess, [vgg16.TAG])
-                builder.save()
-                write_json(os.path.join(folder, 'source.json'), {
-                    'source': source, 'fingerprint': fingerprint(weights),
-                    'graph': file_digest(os.path.join(folder, 'saved_model.pb'))})
-        except (OSError, tf.errors.OpError) as error:
-            cure = 'make room or give permission, or name another folder with --vgg-dir'
-            raise cannot_write(vgg_dir, error, cure) from error
+        with writing(vgg_dir), atomic_folder(vgg_dir) as folder:
+            builder = tf.saved_model.Builder(folder)
+            builder.add_meta_graph_and_variables(sess, [vgg16.TAG])
+            builder.save()
+            write_json(os.path.join(folder, 'source.json'), {
+                'source': source, 'fingerprint': fingerprint(weights),
+                'graph': file_digest(os.path.join(folder, 'saved_model.pb'))})
 
 
 def _build(vgg_dir, weights):
@@ -150,12 +146,9 @@ def _convert(vgg_dir):
                          f'{original} is there already; move one of them away')
     source = check(vgg_dir).source or 'a SavedModel from elsewhere'
     save(read_weights(vgg_dir), converted, source)
-    try:
+    with writing(vgg_dir):
         os.rename(vgg_dir, original)
         os.rename(converted, vgg_dir)
-    except OSError as error:
-        cure = 'give permission, or name a copy with --vgg-dir'
-        raise cannot_write(vgg_dir, error, cure) from error
     print(f'{vgg_dir}: the weights are converted; the SavedModel they come from is in {original}')
 
 
