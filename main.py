@@ -271,7 +271,7 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
 
 def train(args):
     """Train a run, or resume one, and write the test images."""
-    workers = find_workers()  # this process alone, unless several train as one: docs/several.md
+    workers = find_workers()  # this process alone, unless several train as one: docs/gpus.md
     args = run_folder.resumed_settings(args, workers.is_chief)
     if run_folder.is_finished(args):
         print(f'{args.resume}: is finished; --epochs N with more than {args.epochs} trains it on')

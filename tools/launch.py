@@ -5,7 +5,7 @@
     python tools/launch.py 2 predict runs/two frames/ --output painted
 
 Each process sees a GPU of its own (CUDA_VISIBLE_DEVICES); without GPUs all share the CPU. The exit
-code is the highest of all processes. docs/several.md has the commands for several machines.
+code is the highest of all processes. docs/gpus.md has the commands for several machines.
 """
 
 import json

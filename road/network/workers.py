@@ -1,4 +1,4 @@
-"""Several processes that train as one, on TensorFlow's own runtime: docs/several.md."""
+"""Several processes that train as one, on TensorFlow's own runtime: docs/gpus.md."""
 
 import json
 import os
