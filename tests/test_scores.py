@@ -20,7 +20,7 @@ from road.data.images import resize_confidence
 from road.scoring.birdseye import lookup
 from road.scoring.confusion import confusion, predicted
 from road.scoring.scorers import VIEWS, MulticlassScorer, TwoClassScorer
-from road.scoring.scores import LEVELS, Scores, curve, scores, to_grey
+from road.scoring.scores import LEVELS, PROBABILITIES, Scores, curve, scores, to_grey
 from tests.results import of_road
 
 
@@ -45,9 +45,9 @@ def score_by_hand(table):
     # recalls as floats, because the devkit steps by 0.1 and 0.1 * 3 is not three tenths
     average = math.fsum(max(float(p) for p, r, _ in points if float(r) >= 0.1 * i)
                         for i in range(11)) / 11
-    return [float(best_f), average, tp / (tp + fp), tp / roads,
-            fp / (fp + tn) if fp + tn else math.nan, fn / roads,
-            table[128][0] / sum(table[128][:3]), -best / 255]
+    iou = table[128][0] / sum(table[128][:3])
+    return [float(best_f), PROBABILITIES[-best], average, tp / (tp + fp), tp / roads,
+            fp / (fp + tn) if fp + tn else math.nan, fn / roads, iou, iou]
 
 
 @st.composite
@@ -91,6 +91,22 @@ def test_grey_levels_tell_apart_how_sure_a_network_is():
     np.testing.assert_array_equal(grey, np.rint(255 / (1 + np.exp(-np.float32(logits) / 8))))
     assert {*range(228, 255)} <= {*grey.tolist()}
     assert to_grey(of_road([0, 0.49999, 0.5, 1, 1 + 1e-7])).tolist() == [0, 127, 128, 255, 255]
+
+
+@pytest.mark.parametrize('shift', [-20.0, -3.0, 0.0, 8.0])
+def test_a_mask_at_the_threshold_has_the_largest_f_measure(shift):
+    rng = np.random.default_rng(0)
+    label = (rng.random((40, 50)) < 0.4).astype(np.uint8)
+    logits = shift + 2 * label + rng.normal(size=label.shape)
+    probabilities = softmax(np.stack([0 * logits, logits], -1).astype(np.float32), axis=-1)
+    histogram = confusion(to_grey(probabilities), label, 2, LEVELS)
+    threshold = scores(histogram).threshold
+    found = scores(histogram, mask_threshold=threshold)
+    mask = probabilities[..., 1] >= threshold
+    hits = (mask & (label == 1)).sum()
+    assert found.MaxF == 2 * hits / (mask.sum() + label.sum())
+    assert found.mask_IoU == hits / (mask | (label == 1)).sum()
+    assert found.mask_IoU == pytest.approx(found.MaxF / (2 - found.MaxF))
 
 
 @pytest.mark.parametrize('value', [-0.01, 255., math.nan])
@@ -141,7 +157,7 @@ def test_kitti_scores_of_each_view_and_category(scenes_dir):
 def test_two_classes_of_other_data_have_one_row():
     scorer, probabilities = TwoClassScorer(), of_road([[0.1, 0.9, 0.2, 0.9]])
     scorer.add([(Frame('a', 'a.png'), np.uint8([[0, 0, 0, 255]]), probabilities)])
-    assert scorer.format_scores().count('nan') == 7  # not defined without road
+    assert scorer.format_scores().count('nan') == 9  # not defined without road
     assert set(scorer.as_json()['perspective']['all'].values()) == {None}
     scorer.add([(Frame('b', 'b.png'), np.uint8([[0, 1, 1, 255]]), probabilities)])
     assert [line.split()[0] for line in scorer.format_scores().split('\n')[2:]] == ['all']

@@ -23,9 +23,9 @@ VIEWS = {'perspective': "perspective, at the images' full size",
          'birdseye': "bird's eye, 40 x 20 m at 0.05 m per pixel"}
 
 
-def make_scorer(classes, with_birdseye=False):
-    """The TwoClassScorer or MulticlassScorer for `classes`, of road.data.dataset.Class."""
-    return TwoClassScorer(with_birdseye) if len(classes) == 2 else MulticlassScorer(classes)
+def make_scorer(classes, **options):
+    """The TwoClassScorer, with its options, or MulticlassScorer for road.data.dataset.Class."""
+    return TwoClassScorer(**options) if len(classes) == 2 else MulticlassScorer(classes)
 
 
 class TwoClassScorer:
@@ -35,10 +35,11 @@ class TwoClassScorer:
 
     Args:
         with_birdseye: score in bird's eye view too, if the calibrations of all frames fit.
+        mask_threshold: the probability from which on masks are painted.
     """
 
-    def __init__(self, with_birdseye=False):
-        self.with_birdseye = with_birdseye
+    def __init__(self, with_birdseye=False, mask_threshold=0.5):
+        self.with_birdseye, self.mask_threshold = with_birdseye, mask_threshold
         self.fault = None  # why there is no bird's eye view
         self.sums = {view: {} for view in VIEWS}  # {view: {category: histogram}}
 
@@ -81,23 +82,29 @@ class TwoClassScorer:
     def scores(self):
         """{'MaxF': ...}: road.scoring.scores.Scores of all frames in the perspective view."""
         *_, of_all = self.histograms()['perspective'].values()
-        return scores.scores(of_all)._asdict()
+        return self._scores(of_all)._asdict()
+
+    def _scores(self, levels):
+        return scores.scores(levels, self.mask_threshold)
 
     def format_scores(self):
         """The scores in per cent as text: a block per view, a row per category."""
+        head = ['', *scores.Scores._fields[:-2], 'IoU at 0.5', f'IoU at {self.mask_threshold:.4g}']
         lines = []
         for view, categories in self.histograms().items():
-            rows = [(name, *(f'{100 * value:.2f}' for value in scores.scores(levels)[:-1]))
-                    for name, levels in categories.items()]
-            head = ('', *scores.Scores._fields[:-1])  # without the threshold
-            lines += [VIEWS[view], table([head, *rows])]
+            rows = [head]
+            for name, levels in categories.items():
+                best, threshold, *others = self._scores(levels)
+                rows.append([name, f'{100 * best:.2f}', f'{threshold:.4g}',
+                             *(f'{100 * score:.2f}' for score in others)])
+            lines += [VIEWS[view], table(rows)]
         if self.fault:
             lines.append(f"No scores in bird's eye view: {self.fault}")
         return '\n'.join(lines)
 
     def as_json(self):
         """All scores as fractions, for JSON: {view: {category: {name: float or None}}}."""
-        return {view: {name: without_nan(scores.scores(levels)._asdict())
+        return {view: {name: without_nan(self._scores(levels)._asdict())
                        for name, levels in categories.items()}
                 for view, categories in self.histograms().items()}
 
@@ -110,7 +117,7 @@ class TwoClassScorer:
         for axes, (view, categories) in zip(panels, histograms.items()):
             for name, levels in categories.items():
                 precision, recall = scores.curve(levels)
-                row = scores.scores(levels)
+                row = self._scores(levels)
                 axes.plot(recall, precision, label=f'{name}: MaxF {row.MaxF:.2%}, AP {row.AP:.2%}')
             axes.set(title=VIEWS[view], xlabel='recall', ylabel='precision', ylim=(0.5, 1.005))
             axes.legend(loc='lower left')

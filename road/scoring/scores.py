@@ -19,19 +19,25 @@ import numpy as np
 LEVELS = 256  # grey levels of a confidence map, and as many thresholds
 HALF = 128  # grey level of the probability 0.5
 GREY_TEMPERATURE = 8.0  # see to_grey; 1 would be a straight line
+# The probability at which each grey level begins, sigmoid(8 * logit(grey / 255)): float64 [256].
+# to_grey rounds, so a level begins half a level below itself; HALF begins at exactly 0.5.
+_GREYS = ((np.arange(LEVELS) - 0.5) / 255).clip(0)
+_ODDS = (_GREYS / (1 - _GREYS))**GREY_TEMPERATURE
+PROBABILITIES = _ODDS / (1 + _ODDS)
 ROUNDING_ERROR = 1e-6  # by this much a float32 softmax or resize may leave [0, 1]
 
 
 class Scores(NamedTuple):
     """Python floats in [0, 1]; NaN where a score is not defined (see `scores`)."""
     MaxF: float  # largest F measure over the thresholds
+    threshold: float  # of MaxF, the lowest one if several tie; a probability
     AP: float  # average precision at 11 recalls; a hard 0/1 mask stays near 0.92
     PRE: float  # precision, recall, false positive rate and false negative rate
     REC: float  # at the threshold of MaxF
     FPR: float
     FNR: float
     IoU: float  # at a probability >= 0.5
-    threshold: float  # of MaxF, the lowest one if several tie: road is grey / 255 >= threshold
+    mask_IoU: float  # at the probability from which on masks are painted
 
 
 def to_grey(probabilities):
@@ -66,9 +72,10 @@ def curve(histogram):
         return true_positives / (true_positives + false_positives), true_positives / roads
 
 
-def scores(histogram):
+def scores(histogram, mask_threshold=0.5):
     """The `Scores` of a histogram of one image, or summed over many.
 
+    mask_threshold: the probability from which on masks are painted, 0 to 1.
     Without a road pixel all scores are NaN, because recall is not defined. Without a pixel that is
     not road, only FPR is NaN.
     """
@@ -84,14 +91,16 @@ def scores(histogram):
     # 0.1 * i differs from i / 10 in the last bit for 3, 6 and 7.
     found = true_positives > 0
     precisions = [precision[found & (recall >= 0.1 * i)].max() for i in range(11)]
+    ious = true_positives / (roads + false_positives)
     return Scores(MaxF=float(f_measure[best]),
+                  threshold=float(PROBABILITIES[best]),
                   AP=math.fsum(precisions) / 11,
                   PRE=float(precision[best]),
                   REC=float(recall[best]),
                   FPR=float(false_positives[best] / others) if others else math.nan,
                   FNR=float((roads - true_positives[best]) / roads),
-                  IoU=float(true_positives[HALF] / (roads + false_positives[HALF])),
-                  threshold=best / 255)
+                  IoU=float(ious[HALF]),
+                  mask_IoU=float(ious[np.searchsorted(PROBABILITIES, mask_threshold)]))
 
 
 def _positives(histogram):

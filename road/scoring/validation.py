@@ -21,13 +21,13 @@ class Validation:
         self.labels = dict(zip(data.scored, labels))
 
     def scores(self):
-        """All scores in per cent: {'train_MaxF': ..., 'val_MaxF': ..., ...}."""
+        """Scores in per cent, and thresholds: {'train_MaxF': ..., 'val_threshold': ..., ...}."""
         found = {}
         for split, frames in ('train', self.data.scored_training), ('val', self.data.validation):
             scorer = make_scorer(self.data.classes)
             scorer.add(self.outputs(frames))
             for name, value in scorer.scores().items():
-                found[f'{split}_{name}'] = 100 * value
+                found[f'{split}_{name}'] = value if name == 'threshold' else 100 * value
         return found
 
     def outputs(self, frames):
