@@ -42,7 +42,7 @@ class Training:
         """(epoch of the best metrics, epoch of checkpoint `best`, x in it)."""
         self.metrics.restore_best()
         _, state = checkpoints.read(self.run.checkpoint('best'))
-        assert str(state['rows']) == str([self.metrics.best])  # NaN is not equal to NaN
+        assert str(state['rows'][-1]) == str(self.metrics.best)  # NaN is not equal to NaN
         return self.metrics.best['epoch'], state['epoch'], self.sess.run(self.x)
 
 
@@ -81,6 +81,22 @@ def test_best_checkpoint_of_another_epoch_is_refused(tmp_path):
     shutil.copytree(training.run.checkpoint('last'), best)
     with pytest.raises(InputError, match='best: is of epoch 3, but the best epoch in .* is 1'):
         Training(tmp_path)
+
+
+def test_without_the_last_checkpoint_training_continues_after_the_best(tmp_path, capsys):
+    training = Training(tmp_path)
+    for weight, score in ((10, 50), (20, 70), (30, 60)):
+        training.epoch(weight, score)
+    shutil.rmtree(training.run.checkpoint('last'))
+    resumed = Training(tmp_path)
+    assert 'last is missing; training continues after epoch 2, the best, with a new optimizer' in (
+        capsys.readouterr().out)
+    assert resumed.metrics.rows == training.metrics.rows[:2]
+    assert resumed.sess.run(resumed.x) == 20
+    assert len((tmp_path / 'metrics.csv').read_text().splitlines()) == 3
+    resumed.epoch(40, 60)
+    assert resumed.best() == (2, 2, 20)
+    assert Training(tmp_path).metrics.epoch == 3
 
 
 @pytest.mark.parametrize('classes, name, missing', [

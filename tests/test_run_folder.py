@@ -119,7 +119,7 @@ def test_next_commands_can_be_run_as_they_stand(words, third):
 @pytest.mark.parametrize('file, changes, complaint', [
     ('config.json', None, 'config.json: damaged'),
     ('config.json', {'encoder': 'x'}, 'belongs to another run'),
-    ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*checkpoints away'),
+    ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*last away'),
     ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
     ('checkpoints/last/state.json', {'rows': [{'epoch': 1.5}]}, 'state.json: damaged'),
     ('config.json', {'label_values': {}}, 'was trained with the classes not road .*; the data set'),

@@ -34,19 +34,21 @@ def test_runs_are_listed_best_first(trained_run, tmp_path, listed):
     shutil.copytree(trained_run, tmp_path / 'begun', ignore=lambda *_: ['checkpoints'])
     settings = read_json(tmp_path / 'begun/config.json')['settings']
     change(tmp_path / 'begun/config.json', settings={**settings, 'l2': 0.5})
+    shutil.copytree(trained_run, tmp_path / 'small', ignore=lambda *_: ['last'])
     (tmp_path / 'broken').mkdir()
     (tmp_path / '.hidden').mkdir()
     lines = listed((trained_run, 'low', 10.0), (trained_run, 'none', float('nan')),
                    (trained_run, 'high', 90.0))
-    assert [line.split()[0] for line in lines[:5]] == ['run', 'high', 'low', 'none', 'begun']
+    names = ['run', 'high', 'small', 'low', 'none', 'begun']
+    assert [line.split()[0] for line in lines[:6]] == names
     assert 'mean IoU' not in lines[0]
     for line, words in ((lines[1], (' 90.00 ', ' 3/3 ', '--l2 0.0001')),
-                        (lines[4], (' 0/3 ', '--l2 0.5'))):
+                        (lines[2], (' 3/3 ', ' 3 ')), (lines[5], (' 0/3 ', '--l2 0.5'))):
         for word in words:
             assert word in line
-    assert lines[5] == 'Target: road (#ff00ff in the masks)'
-    assert lines[6].startswith(f'Warning: {tmp_path / "broken"}: is no run, it has no config.json')
-    assert len(lines) == 7
+    assert lines[6] == 'Target: road (#ff00ff in the masks)'
+    assert lines[7].startswith(f'Warning: {tmp_path / "broken"}: is no run, it has no config.json')
+    assert len(lines) == 8
 
 
 def test_runs_of_classes_are_listed_after_runs_of_road(trained_run, classes_run, tmp_path, listed):

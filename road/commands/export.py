@@ -61,5 +61,5 @@ def readme(run):
     return README.format(
         title=title, tag=TAG, outputs=outputs, height=height, width=width, run=run.folder,
         training=len(run.training), validation=len(run.validation),
-        scores=format_scores(state['rows'][0]),
+        scores=format_scores(state['rows'][-1]),
         settings=' '.join(' '.join(option_text(name, run.settings[name])) for name in SETTINGS))

@@ -24,8 +24,8 @@ def run(args, open_run):
     for folder in sorted(glob.glob(os.path.join(glob.escape(args.runs_dir), '*', ''))):
         try:
             loaded, rows = run_folder.load(os.path.dirname(folder), begun=False), []
-            if checkpoints.exists(loaded.checkpoint('last')):
-                rows = loaded.read_checkpoint('last', verify=False)[1]['rows']
+            if name := checkpoints.latest(loaded.folder):
+                rows = loaded.read_checkpoint(name, verify=False)[1]['rows']
             found.append((loaded, rows))
         except InputError as error:
             warnings.append(f'Warning: {error}')

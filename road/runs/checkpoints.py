@@ -40,14 +40,19 @@ def exists(folder):
     return os.path.exists(os.path.join(folder, 'state.json'))
 
 
+def latest(run_folder):
+    """The checkpoint that training goes on from: 'last', else 'best'; None in the first epoch."""
+    return next((name for name in ('last', 'best')
+                 if exists(os.path.join(run_folder, 'checkpoints', name))), None)
+
+
 def read(folder, verify=True):
     """Read a checkpoint: (prefix for Saver.restore, state).
 
     verify: read all variables, by which TensorFlow compares them with their checksums.
     Raises InputError if a file is missing, cut short or changed.
     """
-    cure = (f'Copy the run again, or move {os.path.dirname(folder)} away and --resume the run, '
-            'which then starts at its first epoch')
+    cure = f'Copy the run again, or move {folder} away and --resume the run'
     state = _state(folder)
     if not isinstance(state.get('epoch'), int):
         raise InputError(f'{folder}/state.json: missing or damaged. {cure}')

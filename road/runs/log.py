@@ -131,9 +131,8 @@ class Log(io.TextIOBase):
             if isinstance(error, Exception):
                 self.copy.write(f'Error: {describe(error, {}) or kind.__name__}\n')
             if self.folder and isinstance(error, (KeyboardInterrupt, OSError)):
-                kept = 'No epoch is finished.'
-                if checkpoints.exists(os.path.join(self.folder, 'checkpoints', 'last')):
-                    kept = 'The last finished epoch is kept.'
+                kept = ('The last finished epoch is kept.' if checkpoints.latest(self.folder)
+                        else 'No epoch is finished.')
                 print(f'{kept} To continue: python main.py --resume {shlex.quote(self.folder)}',
                       flush=True)
             self.copy.close()

@@ -74,10 +74,7 @@ def best_of(rows):
 
 
 def peak_memory():
-    """The most memory that this process has had at a time, GiB.
-
-    None on Windows, where the figure cannot be had from the standard library.
-    """
+    """The most memory that this process has had at a time, GiB; None on Windows."""
     if resource is None:
         return None
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -87,7 +84,8 @@ def peak_memory():
 class Metrics:
     """The rows of a run, and its checkpoints, metrics.csv and events, written after each epoch.
 
-    A new Metrics of a run with a checkpoint `last` restores the session's variables from it.
+    A new Metrics restores the session's variables from the checkpoint `last` or, where that was
+    deleted to save room, the weights of `best`.
 
     Args:
         run: road.runs.run_folder.Run, its folder locked.
@@ -100,8 +98,15 @@ class Metrics:
         self.validation = validation
         files.remove_leftovers(run.folder)
         run.record()  # a resumed run may have other paths, or more epochs
-        if checkpoints.exists(run.checkpoint('last')):
+        name = checkpoints.latest(run.folder)
+        if name == 'last':
             self._resume()
+        elif name == 'best':
+            self.rows = run.read_checkpoint('best')[1]['rows']
+            self.restore_best()
+            print(f'Warning: {run.checkpoint("last")} is missing; training continues after epoch '
+                  f'{self.epoch}, the best, with a new optimizer; the results are no longer those '
+                  'of a run in one go')
         with suppress(FileNotFoundError):  # a run that has it is complete
             os.remove(os.path.join(run.folder, 'metrics.json'))
         self._write_csv()  # a killed process may have left a row more or less than `last` has
@@ -124,8 +129,9 @@ class Metrics:
         if found != self.best['epoch']:
             if self.best is not self.rows[-1]:
                 raise InputError(f'{best}: is of epoch {found}, but the best epoch in {prefix} is '
-                                 f"{self.best['epoch']}; put the run's own checkpoint back")
-            self._save('best', self.model.weights_saver, [self.best])
+                                 f"{self.best['epoch']}; put the run's own checkpoint back, or "
+                                 'train a new run')
+            self._save('best', self.model.weights_saver)
         for name in ('last', 'best'):
             checkpoints.tidy(self.run.checkpoint(name))
 
@@ -152,9 +158,9 @@ class Metrics:
             learning_rate=learning_rate)
         row = {name: values[name] for name in columns(len(self.run.classes))}
         self.rows.append(row)
-        self._save('last', self.model.saver, self.rows)
+        self._save('last', self.model.saver)
         if self.best is row:
-            self._save('best', self.model.weights_saver, [row])
+            self._save('best', self.model.weights_saver)
         self._write_csv()
         self.events.add_scalars(row)
         tqdm.write(_line(fields(row)))
@@ -165,7 +171,8 @@ class Metrics:
 
     def restore_best(self):
         """Give the session the weights of the best epoch."""
-        checkpoints.restore(self.model.weights_saver, self.sess, self.run.best_checkpoint)
+        prefix, _ = self.run.read_checkpoint('best')
+        checkpoints.restore(self.model.weights_saver, self.sess, prefix)
 
     def finish(self):
         """Write metrics.json (scores in per cent, null if not defined) and print the best epoch."""
@@ -181,9 +188,9 @@ class Metrics:
             return
         print(f'Best on validation: {format_scores(self.best)}')
 
-    def _save(self, name, saver, rows):
-        state = {'epoch': rows[-1]['epoch'], 'encoder': self.run.encoder,
-                 'image_size': list(self.run.settings['image_size']), 'rows': rows}
+    def _save(self, name, saver):
+        state = {'epoch': self.epoch, 'encoder': self.run.encoder,
+                 'image_size': list(self.run.settings['image_size']), 'rows': self.rows}
         checkpoints.save(self.run.checkpoint(name), saver, self.sess, state)
 
     def _write_csv(self):

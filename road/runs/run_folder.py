@@ -212,8 +212,8 @@ def resumed_settings(args, is_chief=True):
         if not allowed:
             typed, own = (' '.join(settings.option_text(name, x)).strip() for x in (value, before))
             raise InputError(f'{typed}: {args.resume} has {own}; {advice}')
-    if checkpoints.exists(run.checkpoint('last')):
-        run.read_checkpoint('last')  # damage is reported now, not after minutes of preparation
+    if name := checkpoints.latest(run.folder):
+        run.read_checkpoint(name)  # damage is reported now, not after minutes of preparation
     return argparse.Namespace(**{**recorded, **given})
 
 
