@@ -349,7 +349,7 @@ def open_run(folder, vgg_dir=None):
     encoder = Encoder(load_vgg, vgg.folder, device.encoder_config, train_encoder)
     with open_model(vgg.folder, device.config, num_classes=len(run.classes),
                     train_encoder=train_encoder) as (sess, model):
-        checkpoints.restore(model.weights_saver, sess, run.best_checkpoint)
+        checkpoints.restore(model.weights_saver, sess, run.read_checkpoint('best')[0])
         predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
                               run.settings['image_size'], encoder, run.light)
         yield OpenRun(run, predictor, sess, model, device.precision)

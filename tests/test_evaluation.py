@@ -15,6 +15,7 @@ from road.errors import InputError
 from road.files import file_digest, read_json
 from road.network.feature_cache import FeatureCache
 from road.runs import run_folder
+from road.runs.metrics import format_scores
 
 
 @pytest.mark.usefixtures('opened_run')
@@ -35,15 +36,37 @@ def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, spli
     assert (written['run'], written['split'], len(written['frames'])) == (folder, split, frames)
     if kind == 'classes_run':
         score, name = written['mean_IoU'], 'mean_IoU'
+        assert written['threshold'] == 0.5
         assert np.sum(written['confusion']) == frames * 48 * 59  # some pixels are ignored
         assert re.search(f'\nmean IoU +{100 * score:.2f}\n', printed)
     else:
         score, name = written['perspective']['URBAN']['MaxF'], 'MaxF'
         assert re.search(f'\nURBAN +{100 * score:.2f} ', printed)
         assert written['birdseye']['URBAN']['MaxF'] != score
+        assert written['threshold'] == run_folder.load(folder).threshold
+        assert f' IoU at 0.5  IoU at {written["threshold"]:.4g}\n' in printed
     if split == 'validation':
         best = read_json(f'{folder}/metrics.json')['best']
         assert 100 * score == pytest.approx(best[f'val_{name}'])
+        if name == 'MaxF':
+            iou, threshold = written['perspective']['URBAN']['mask_IoU'], written['threshold']
+            assert f' IoU {100 * iou:.2f} % at threshold {threshold:.4g} ' in format_scores(best)
+
+
+@pytest.mark.usefixtures('opened_run')
+def test_evaluation_is_of_its_weights_and_labels(trained_run, copied_scenes, tmp_path):
+    folder = str(shutil.copytree(trained_run, tmp_path / 'run'))
+    run = run_folder.load(folder)
+    assert run.matching_evaluation('validation') is None
+    frame, other, *_ = run_folder.find_dataset(run, copied_scenes).training
+    shutil.copy(other.label, frame.label)
+    assert main.main(['evaluate', folder, '--dataset-dir', copied_scenes]) == 0
+    assert run.matching_evaluation('validation') is None
+    assert main.main(['evaluate', folder]) == 0
+    assert run.matching_evaluation('validation')['epoch'] == 3
+    assert run.matching_evaluation('train') is None
+    shutil.copytree(f'{folder}/checkpoints/last', f'{folder}/checkpoints/best', dirs_exist_ok=True)
+    assert run.matching_evaluation('validation') is None
 
 
 def test_label_of_another_size_than_its_image_is_refused(opened_run):

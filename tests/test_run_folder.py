@@ -5,7 +5,9 @@ import re
 import shlex
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import main
 from road import settings
@@ -62,11 +64,9 @@ def test_settings_come_from_the_run(trained_run):
 
 
 @pytest.mark.parametrize('name, complaint', [
-    ('none', 'no such folder'), ('folder', 'is no run, it has no config.json'),
-    ('holiday.JPG', 'is no run but an image')])
+    ('none', 'no such folder'), ('folder', 'is no run, it has no config.json')])
 def test_what_is_no_run_is_named(tmp_path, name, complaint):
     (tmp_path / 'folder').mkdir()
-    (tmp_path / 'holiday.JPG').touch()
     with pytest.raises(InputError, match=f'{name}: {complaint}; name a run, a folder in runs/'):
         run_folder.load(str(tmp_path / name))
 
@@ -88,6 +88,16 @@ def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / 'there')
     args = resumed(broken, '--data-dir', '../moved/data', '--vgg-dir', 'other')
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
+
+
+def test_data_folder_of_another_machine_is_not_made(trained_run, tmp_path):
+    for name in ('images/a.png', 'masks/a.png'):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(np.uint8([[0, 1]] * 40).repeat(40, axis=1)).save(tmp_path / name)
+    run = run_folder.load(trained_run)
+    run.settings.update(dataset='folder', data_dir=str(tmp_path / 'alice' / 'data'))
+    run_folder.find_dataset(run, str(tmp_path))
+    assert not (tmp_path / 'alice').exists()
 
 
 def test_other_labels_and_another_encoder_are_noticed(trained_run, copied_scenes, capsys):
@@ -121,7 +131,8 @@ def test_next_commands_can_be_run_as_they_stand(words, third):
     ('config.json', {'encoder': 'x'}, 'belongs to another run'),
     ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*last away'),
     ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
-    ('checkpoints/last/state.json', {'rows': [{'epoch': 1.5}]}, 'state.json: damaged'),
+    ('checkpoints/last/state.json', {'rows': [{'epoch': 1}]}, 'state.json: another version of'),
+    ('config.json', {'kitti_dir': 'x'}, 'config.json: another version of this program wrote it'),
     ('config.json', {'label_values': {}}, 'was trained with the classes not road .*; the data set'),
     ('environment.json', {'labels': 'x'}, 'the labels are not those')])
 def test_broken_run_is_refused_in_one_line(broken, capsys, file, changes, complaint):

@@ -138,14 +138,14 @@ def check_events(folder):
 
 
 @pytest.mark.parametrize('kind, header', [
-    ('trained_run', 'train_MaxF,train_IoU,val_MaxF,val_AP,val_IoU'),
+    ('trained_run', 'train_MaxF,train_IoU,val_MaxF,val_threshold,val_AP,val_IoU'),
     ('classes_run', 'train_mean_IoU,val_mean_IoU,val_accuracy')])
 def test_metrics_have_these_columns_and_are_the_events(request, kind, header):
     folder = request.getfixturevalue(kind)
     with open(f'{folder}/metrics.csv', encoding='utf-8') as file:
         names, first, *_ = file.read().splitlines()
     assert names == f'epoch,cross_entropy,l2,{header},seconds,images_per_s,learning_rate'
-    assert re.fullmatch(r'1(,\d\.\d{6}){2}(,\d+\.\d\d)+,\d+\.\d,[\de.-]+', first)
+    assert re.fullmatch(r'1(,\d\.\d{6}){2}(,\d+\.\d\d+)+,\d+\.\d,[\de.-]+', first)
     pictures, starts = check_events(folder)
     assert starts == [1] and list(pictures.values()) == [[1]] * len(pictures)
 

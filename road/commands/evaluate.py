@@ -21,23 +21,25 @@ def run(args, open_run):
     """Print the scores and write them, with a figure, into the run folder."""
     with open_run(args.run, args.vgg_dir) as opened:
         run = opened.run
+        best = run.best()  # now, because a run that still trains has another one later
         data = run_folder.find_dataset(run, args.dataset_dir)
         if data.faults:
             raise InputError(data.faults[0])
-        run_folder.compare_data(run, data)
+        labels = run_folder.compare_data(run, data)
         frames = find_frames(run, data, args.split)
         title = f'{run.folder}: {len(frames)} {args.split} frames'
         if args.split == 'train':
             title += ', which the run was TRAINED on: their scores do not tell how good it is'
-        scorer = make_scorer(run.classes, with_birdseye=data.format == 'kitti')
+        scorer = make_scorer(run.classes, with_birdseye=data.format == 'kitti',
+                             mask_threshold=best['threshold'])
         outputs = predict(opened, data, frames)
         scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'),
                    depth=prefetch_depth(len(run.classes)))
         print('\n'.join([title, target_line(run), scorer.format_scores()]))
         path = os.path.join(run.folder, f'evaluation-{args.split}')
         write_json(f'{path}.json', {
-            'run': run.folder, 'split': args.split, 'frames': [each.name for each in frames],
-            'checkpoint': run.best_checkpoint, **scorer.as_json()})
+            'run': run.folder, **best, 'labels': labels, 'split': args.split,
+            'frames': [each.name for each in frames], **scorer.as_json()})
         save_figure(scorer.plot(title), f'{path}.png')
         print(f'Written to {path}.json and {path}.png')
 

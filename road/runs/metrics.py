@@ -19,13 +19,14 @@ except ImportError:  # not on Windows
     resource = None
 
 # The columns of metrics.csv and of the screen, and their formats. Scores are in per cent; train_*
-# are of a few training frames, val_* of the validation frames.
-TWO_CLASSES = ('train_MaxF', 'train_IoU', 'val_MaxF', 'val_AP', 'val_IoU')
+# are of a few training frames, val_* of the validation frames. IoU is at a probability of 0.5;
+# val_threshold is the probability at which MaxF is reached.
+TWO_CLASSES = ('train_MaxF', 'train_IoU', 'val_MaxF', 'val_threshold', 'val_AP', 'val_IoU')
 MULTICLASS = ('train_mean_IoU', 'val_mean_IoU', 'val_accuracy')
 FORMATS = {
     'epoch': 'd', 'cross_entropy': '.6f', 'l2': '.6f',
     **dict.fromkeys(TWO_CLASSES + MULTICLASS, '.2f'),
-    'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
+    'val_threshold': '.4g', 'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
 TIMES = ('seconds', 'images_per_s')  # columns that differ between two runs of the same seed
 PICTURE_EPOCHS, PICTURES = 10, 3  # pictures for TensorBoard: every so many epochs, so many frames
 
@@ -48,18 +49,21 @@ def _line(cells):
 
 def format_scores(row):
     """The epoch of a row and its validation scores, as text."""
-    scores = [f"{name.removeprefix('val_').replace('_', ' ')} {value} %"
-              for name, value in fields(row).items() if name.startswith('val_')]
-    return f"epoch {row['epoch']}, {', '.join(scores)}"
+    cells = fields(row)
+    if 'val_MaxF' not in row:
+        return 'epoch {epoch}, mean IoU {val_mean_IoU} %, accuracy {val_accuracy} %'.format(**cells)
+    iou = row['val_MaxF'] / (2 - row['val_MaxF'] / 100)  # IoU = F / (2 - F) at any threshold
+    return ('epoch {epoch}, MaxF {val_MaxF} % and IoU {iou:.2f} % at threshold {val_threshold} '
+            '(IoU {val_IoU} % at 0.5), AP {val_AP} %').format(**cells, iou=iou)
 
 
-def are_rows(value):
+def are_rows(value, num_classes):
     """Whether a value read from a file is a list of rows, one or more."""
     try:
         kinds = {tuple(fields(row)) for row in value}
     except (TypeError, ValueError, KeyError, AttributeError):
         return False
-    return kinds in ({tuple(columns(2))}, {tuple(columns(3))})
+    return kinds == {tuple(columns(num_classes))}
 
 
 def score_of(row):

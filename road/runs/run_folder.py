@@ -9,6 +9,7 @@ tried.
 import argparse
 import hashlib
 import itertools
+import math
 import os
 import shlex
 import time
@@ -17,7 +18,7 @@ from typing import NamedTuple
 
 from road import files, settings
 from road.data import formats
-from road.data.dataset import Class, image_endings
+from road.data.dataset import Class
 from road.data.images import low_light
 from road.errors import InputError
 from road.network.device import environment
@@ -28,6 +29,8 @@ from road.runs.metrics import are_rows
 PATHS = ('data_dir', 'dataset_dir', 'vgg_dir')
 NOT_RECORDED = ('resume', 'debug')  # options that are no settings of the run
 MAY_DIFFER = (*PATHS, *NOT_RECORDED, 'vgg_weights', 'cache', 'cache_limit', 'clip_norm')  # resumed
+OTHER_VERSION = ('another version of this program wrote it; use that version, whose commit is in '
+                 'environment.json, or train again')
 LOWERED = ('learning_rate', 'encoder_learning_rate', 'batch_size')  # may be, of a resumed run
 
 
@@ -62,13 +65,29 @@ class Run(NamedTuple):
             if state.get(key) != value:
                 raise InputError(f'{folder}: belongs to another run, its {key} is {state.get(key)} '
                                  f"and not {value}; put the run's own checkpoint back")
-        if not are_rows(state.get('rows')):
-            raise InputError(f'{folder}/state.json: damaged. Copy the run again or train again')
+        if not are_rows(state.get('rows'), len(self.classes)):
+            raise InputError(f'{folder}/state.json: {OTHER_VERSION}')
         return prefix, state
 
     @property
-    def best_checkpoint(self):  # prefix, for Saver.restore
-        return self.read_checkpoint('best')[0]
+    def threshold(self):
+        """The probability from which on masks show class 1: that of MaxF in validation, or 0.5."""
+        return self.best()['threshold']
+
+    def best(self):
+        """The best epoch, its threshold, and an MD5 that stands for its weights: a dict."""
+        prefix, state = self.read_checkpoint('best', verify=False)
+        threshold = state['rows'][-1].get('val_threshold', math.nan)
+        # TensorFlow's index has the names, shapes and checksums of all variables
+        return {'epoch': state['epoch'], 'checkpoint': files.file_digest(f'{prefix}.index'),
+                'threshold': 0.5 if math.isnan(threshold) else threshold}
+
+    def matching_evaluation(self, split):
+        """The content of evaluation-<split>.json; None if it is of other weights or labels."""
+        found = files.read_json(f'{self.folder}/evaluation-{split}.json')
+        begun = files.read_json(f'{self.folder}/environment.json')
+        own = {**self.best(), 'labels': begun.get('labels')}
+        return found if found.items() >= own.items() else None
 
 
 def load(folder, begun=True):
@@ -78,7 +97,8 @@ def load(folder, begun=True):
     """
     path = os.path.join(folder, 'config.json')
     if not os.path.isfile(path):
-        raise InputError(f'{folder}: {_kind(folder)}; name a run, a folder in runs/')
+        what = 'is no run, it has no config.json' if os.path.exists(folder) else 'no such folder'
+        raise InputError(f'{folder}: {what}; name a run, a folder in runs/')
     config = files.read_json(path)
     try:
         directory = config.pop('working_directory')
@@ -93,21 +113,12 @@ def load(folder, begun=True):
                 absolute = os.path.join(directory, value)
                 run.settings[name] = absolute if os.path.exists(absolute) else value
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f'{path}: damaged. Copy the run again or train again') from error
+        why = OTHER_VERSION if config else 'damaged. Copy the run again or train again'
+        raise InputError(f'{path}: {why}') from error
     if begun and not checkpoints.exists(run.checkpoint('best')):
         raise InputError(f'{folder}: has no checkpoint, because it was stopped in its first epoch; '
                          f'continue it with --resume {folder}')
     return run
-
-
-def _kind(path):
-    """What a path is that is no run folder."""
-    if os.path.isdir(path):
-        return 'is no run, it has no config.json'
-    if not os.path.exists(path):
-        return 'no such folder'
-    is_image = os.path.splitext(path)[1].lower() in image_endings()
-    return f'is no run but {"an image" if is_image else "a file"}'
 
 
 def find_encoder(run, vgg_dir=None):
@@ -122,9 +133,11 @@ def find_encoder(run, vgg_dir=None):
 
 def find_dataset(run, folder=None):
     """The data set of a run, perhaps moved: road.data.dataset.Dataset. Raises InputError."""
-    values = run.settings
+    values, checked_path = run.settings, None
+    if os.path.isdir(values['data_dir']):  # it may be of another machine: do not make it here
+        checked_path = os.path.join(values['data_dir'], 'checked.json')
     data = formats.find_dataset(values['dataset'], _find(run, 'dataset_dir', folder), 0,
-                                values['target'], os.path.join(values['data_dir'], 'checked.json'))
+                                values['target'], checked_path)
     return data.with_bits(run.bits)
 
 
@@ -142,14 +155,16 @@ def _compare_encoder(run, fingerprint, vgg_dir):
 
 
 def compare_data(run, data):
-    """Raise InputError if a Dataset has other classes than the run; warn of other labels."""
+    """Refuse a Dataset of other classes with InputError, warn of other labels; the labels' MD5."""
     _compare_classes(run, data.classes, data.label_values)
     by_name = {frame.name: frame for frame in data.training + data.validation}
     own = [by_name[name] for name in run.training + run.validation if name in by_name]
     recorded = files.read_json(f'{run.folder}/environment.json').get('labels')
-    if recorded != _fingerprint(own, 'label', files.file_digest):
+    labels = _fingerprint(own, 'label', files.file_digest)
+    if recorded != labels:
         print(f'Warning: the labels are not those that {run.folder} was trained with; its metrics '
               'and these scores cannot be compared')
+    return labels
 
 
 def _compare_classes(run, classes, label_values):

@@ -100,7 +100,7 @@ def scores(histogram, mask_threshold=0.5):
                   FPR=float(false_positives[best] / others) if others else math.nan,
                   FNR=float((roads - true_positives[best]) / roads),
                   IoU=float(ious[HALF]),
-                  mask_IoU=float(ious[np.searchsorted(PROBABILITIES, mask_threshold)]))
+                  mask_IoU=float(ious[np.searchsorted(PROBABILITIES[:-1], mask_threshold)]))
 
 
 def _positives(histogram):
