@@ -33,8 +33,7 @@ def run(args, open_run):
     all_settings = [loaded.settings for loaded, _ in found]
     differing = {key for one in all_settings for key in one if key not in ('name', 'runs_dir')
                  and any(other.get(key) != one[key] for other in all_settings)}
-    names = [name for name in SCORES
-             if name != 'val_mean_IoU' or any(rows and name in rows[0] for _, rows in found)]
+    names = [name for name in SCORES if any(rows and name in rows[0] for _, rows in found)]
     head = ('run', 'commit', 'epochs', *(SCORES[name] for name in names), 'seconds',
             'settings that differ')
     rows = [_cells(*each, names, differing) for each in found]
