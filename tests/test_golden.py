@@ -17,7 +17,7 @@ import main
 from road.files import read_json
 from road.network import vgg16, vgg_folder
 from road.runs import run_folder
-from road.sample.encoder import make_encoder
+from road.sample.prepare import make_encoder
 
 
 def compare(folder, expected):
@@ -32,8 +32,8 @@ def test_training_with_a_frozen_encoder(train_run):
     """Cached copies, augmentation, both dropouts."""
     _, folder = train_run('frozen', '--epochs', '2', '--augment', 'all', '--copies', '3')
     compare(folder, [
-        [0.966406, 0.003004, 37.76797, 0.0, 40.416393, 38.091436, 0.0, 0.01],
-        [0.564034, 0.00269, 57.900539, 7.905324, 63.769407, 59.205197, 20.415265, 0.01]])
+        [0.975349, 0.003004, 39.957578, 0.0, 38.792177, 29.397964, 0.0, 0.01],
+        [0.565933, 0.002684, 58.256198, 9.9002, 59.650528, 51.14211, 12.602075, 0.01]])
 
 
 def test_training_of_the_encoder(train_run):
@@ -43,8 +43,8 @@ def test_training_of_the_encoder(train_run):
         '--encoder-learning-rate', '1e-3', '--clip-norm', '0.5', '--schedule', 'cosine',
         '--train-scale', '0.7', '--image-size', '64x224', '--seed', '5', '--keep-prob', '0.8')
     compare(folder, [
-        [0.720687, 0.003137, 46.875818, 0.0, 45.549457, 32.604782, 0.0, 0.0001],
-        [0.541987, 0.003032, 54.847876, 0.0, 54.289312, 42.913727, 0.0, 0.005413]])
+        [0.74664, 0.003137, 47.504764, 0.0, 49.293921, 36.666656, 0.0, 0.0001],
+        [0.54351, 0.00303, 54.014488, 0.0, 56.66447, 49.124717, 0.0, 0.005413]])
 
 
 def test_sample_training(scenes_dir, tmp_path, monkeypatch):
@@ -58,8 +58,8 @@ def test_sample_training(scenes_dir, tmp_path, monkeypatch):
     main.main(['--sample', '--data-dir', str(tmp_path), '--runs-dir', str(tmp_path), '--name',
                'run', '--val-frames', '1', '--epochs', '2', '--precision', 'float32'])
     compare(tmp_path / 'run', [
-        [0.351194, 0.000368, 96.097165, 91.97679, 96.244335, 97.638929, 92.606797, 0.001],
-        [0.044438, 0.00039, 96.263736, 91.956466, 96.889358, 98.033729, 93.935913, 0.054129]])
+        [0.374572, 0.000355, 96.747427, 93.601909, 97.151304, 98.362068, 94.365023, 0.001],
+        [0.050666, 0.000382, 96.636979, 90.821546, 97.212501, 97.032246, 92.020208, 0.054129]])
 
 
 @pytest.fixture(scope='module')

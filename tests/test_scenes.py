@@ -19,7 +19,7 @@ def draw(seed, category, things, folder):
     """A scene with these things, not planned ones: image, label, road, the file's projection."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, 'plan_things', lambda *_: things)
-        image, label, made, _ = scenes.draw_scene(np.random.default_rng(seed), category)
+        image, label, made = scenes.draw_scene(np.random.default_rng(seed), category)
     (folder / 'um_000000.txt').write_text(scenes.calibration_text(made))
     road = plan_road(np.random.default_rng(seed), category)  # the first thing draw_scene draws
     return image, label, road, road_to_image(read_calibration(f'{folder}/um_000000.txt'))
@@ -39,12 +39,9 @@ def files_of(folder):
 def test_labels_have_kittis_colours():
     drawn = [scenes.draw_scene(np.random.default_rng(seed), CATEGORIES[seed % 3], 64, 208)
              for seed in range(18)]
-    labels = np.array([(label, lane) for _, label, _, lane in drawn])
+    labels = np.array([label for _, label, _ in drawn])
     colours = np.unique(labels.reshape(-1, 3), axis=0).tolist()
-    assert colours == [[0, 0, 0], [0, 0, 255], [255, 0, 0], [255, 0, 255]]
-    road, lane = (labels == scenes.ROAD).all(-1).mean((2, 3)).T
-    np.testing.assert_allclose((lane / road)[::3], .5, atol=.1)  # um: one of two lanes
-    np.testing.assert_allclose((lane / road)[2::3], 1, atol=.01)  # uu: the whole road
+    assert colours == [[0, 0, 0], [255, 0, 0], [255, 0, 255]]
 
 
 @settings(max_examples=15)
@@ -85,7 +82,7 @@ def test_data_set_is_kept_replaced_or_refused(tmp_path, monkeypatch):
     folder, picture = tmp_path / 'sample', tmp_path / 'sample/training/image_2/um_000000.png'
     scenes.write_dataset(folder, **TINY)
     files = files_of(folder)
-    assert len(files) == 1 + 3 * 3 + 1 + 3 * 2  # drawn.txt, training, the label of um's lane, test
+    assert len(files) == 1 + 3 * 3 + 3 * 2  # drawn.txt, training, test
     picture.write_bytes(b'touched')
     scenes.write_dataset(folder, **TINY)
     assert picture.read_bytes() == b'touched'
@@ -97,12 +94,3 @@ def test_data_set_is_kept_replaced_or_refused(tmp_path, monkeypatch):
     (folder / 'drawn.txt').unlink()
     with pytest.raises(InputError, match='sample: holds something other than drawn scenes'):
         scenes.write_dataset(folder, **TINY)
-
-
-@pytest.mark.slow
-def test_processes_draw_the_same_bytes(tmp_path):
-    scenes.write_dataset(tmp_path / 'few', **TINY)  # by this process alone
-    scenes.write_dataset(tmp_path / 'many', **TINY | {'training': 6})
-    few, many = files_of(tmp_path / 'few'), files_of(tmp_path / 'many')
-    assert few.pop('drawn.txt') != many.pop('drawn.txt')
-    assert few.items() < many.items()

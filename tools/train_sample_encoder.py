@@ -2,7 +2,8 @@
 
     python tools/train_sample_encoder.py     # about 15 minutes on 2 cores
 
-The file in the repository was made by this command. Run it again when the drawn scenes change.
+The file in the repository was made by this command. Run it again when the drawn scenes change so
+much that the sample's scores fall.
 
 The encoder is a narrow VGG16. ImageNet weights cannot be had without a download, and behind random
 ones the decoder's 1x1 convolutions find no road edge. So the 13 convolutions are trained here, with
@@ -12,7 +13,6 @@ filters and biases.
 """
 
 import argparse
-import functools
 import os
 import sys
 
@@ -28,10 +28,11 @@ from road.files import atomic_path
 from road.network import vgg16
 from road.network.tf1 import tf
 from road.progress import tqdm
-from road.sample import encoder, scenes
+from road.sample import prepare, scenes
 from road.settings import SAMPLE_DEFAULTS
 
 SHAPE = SAMPLE_DEFAULTS['image_size']  # roads then have the size that the encoder knows
+BATCH = 8  # images per step
 LEARNING_RATE = 0.015  # of Adam, the highest
 EPSILON = 1e-3  # added to a channel's variance
 LAST = [f'conv{block}_{count}' for block, count in enumerate(vgg16.BLOCKS, 1)]  # before a pooling
@@ -44,47 +45,40 @@ def main(argv=None):
     """Draw, train, fold and write the file."""
     parser = argparse.ArgumentParser(description='Train the encoder of main.py --sample.')
     add = parser.add_argument
-    add('--output', default=encoder.WEIGHTS, metavar='FILE', help='the .npz file to write')
+    add('--output', default=prepare.WEIGHTS, metavar='FILE', help='the .npz file to write')
     add('--scenes', type=int, default=720, metavar='N', help='number of scenes to train on')
     add('--steps', type=int, default=2000, metavar='N', help='number of training steps')
-    add('--batch-size', type=int, default=8, metavar='N', help='images per step')
-    add('--seed', type=int, default=0, metavar='N', help='seed of initial weights and scenes')
     args = parser.parse_args(argv)
-    images, labels = draw(args.scenes, args.seed)
-    weights = fold(*train(images, labels, args.steps, args.batch_size, args.seed))
+    weights = fold(*train(*draw(args.scenes), args.steps))
     with atomic_path(args.output) as path:
         np.savez_compressed(path, **{name: np.float16(value) for name, value in weights.items()})
     print(f'{args.output}: {os.path.getsize(args.output):,} bytes')
 
 
-def draw(count, seed):
+def draw(count):
     """Draw scenes: uint8 images [count, *SHAPE, 3] and one-hot labels [count, *SHAPE, 2]."""
-    with scenes.drawing_processes() as pool:
-        examples = pool.imap(functools.partial(draw_one, seed, SHAPE), range(count))
-        return tuple(map(np.stack, zip(*tqdm(examples, 'Drawing scenes', count))))
+    images, labels = [], []
+    for number in tqdm(range(count), 'Drawing scenes'):
+        # the sample's own frames have 0 or 1 as second number, see scenes.write_frame
+        rng = np.random.default_rng([0, 2, number])
+        image, label, _ = scenes.draw_scene(rng, CATEGORIES[number % 3])
+        classes = np.where(label[..., 0] > 0, label[..., 2] > 0, IGNORE_LABEL).astype(np.uint8)
+        images.append(resize_image(image, SHAPE))
+        labels.append(one_hot(resize_label(classes, SHAPE), 2))
+    return np.stack(images), np.stack(labels)
 
 
-def draw_one(seed, shape, number):
-    """Draw one scene: uint8 image [*shape, 3] and one-hot label [*shape, 2]."""
-    # the sample's own frames have 0 or 1 as second number, see scenes.write_frame
-    rng = np.random.default_rng([seed, 2, number])
-    image, label, *_ = scenes.draw_scene(rng, CATEGORIES[number % 3])
-    road, valid = label[..., 2] > 0, label[..., 0] > 0
-    classes = np.where(valid, road, IGNORE_LABEL).astype(np.uint8)
-    return resize_image(image, shape), one_hot(resize_label(classes, shape), 2)
-
-
-def train(images, labels, steps, batch_size, seed):
+def train(images, labels, steps):
     """Train the convolutions on uint8 [n, h, w, 3] and [n, h, w, 2]; return fold's arguments."""
-    rng = np.random.default_rng([seed, 3])
-    passes = steps * batch_size // len(images) + 1
+    rng = np.random.default_rng([0, 3])
+    passes = steps * BATCH // len(images) + 1
     order = np.concatenate([rng.permutation(len(images)) for _ in range(passes)])
     with tf.Graph().as_default(), tf.Session() as sess:
-        tf.set_random_seed(seed)
+        tf.set_random_seed(0)
         image = tf.placeholder(tf.float32, [None, *images.shape[1:]])
         label = tf.placeholder(tf.float32, [None, *labels.shape[1:]])
         learning_rate = tf.placeholder(tf.float32, [])
-        pools, variables, moments = normalised_graph(image, vgg16.random_weights(seed=seed))
+        pools, variables, moments = normalised_graph(image, vgg16.random_weights())
         squares = [tf.reduce_mean(pool ** 2) for pool in pools]
         loss, fine_loss, coarse_loss = head_losses(pools, label)
         adam = tf.train.AdamOptimizer(learning_rate, beta2=0.99)
@@ -93,8 +87,8 @@ def train(images, labels, steps, batch_size, seed):
         sess.graph.finalize()
         bar = tqdm(range(steps), 'Training the encoder', unit='step', dynamic_ncols=True)
         for step in bar:
-            chosen = order[step * batch_size:(step + 1) * batch_size]
-            mirror, gain, offset = rng.random([3, batch_size, 1, 1, 1], np.float32)
+            chosen = order[step * BATCH:(step + 1) * BATCH]
+            mirror, gain, offset = rng.random([3, BATCH, 1, 1, 1], np.float32)
             x, y = (np.where(mirror < 0.5, array[:, :, ::-1], array)
                     for array in (images[chosen], labels[chosen]))
             _, value = sess.run([train_op, loss], {
@@ -102,8 +96,8 @@ def train(images, labels, steps, batch_size, seed):
                 learning_rate: LEARNING_RATE * one_cycle(step / steps)})
             bar.set_postfix(loss=f'{value:.4f}', refresh=False)
         # The moments to keep are those of the final filters, over many unchanged images.
-        found = [sess.run((moments, squares), {image: images[i:i + 8]})
-                 for i in range(0, min(len(images), 96), 8)]
+        found = [sess.run((moments, squares), {image: images[i:i + BATCH]})
+                 for i in range(0, min(len(images), 96), BATCH)]
         moments = {name: np.mean([each[name] for each, _ in found], axis=0) for name in moments}
         return sess.run(variables), moments, np.sqrt(np.mean([each for _, each in found], axis=0))
 
@@ -115,18 +109,17 @@ def one_cycle(progress):
     return 0.002 + (1 + np.cos(np.pi * (progress - 0.2) / 0.8)) / 2
 
 
-def normalised_graph(image, weights, moments=None):
+def normalised_graph(image, weights):
     """The 13 convolutions of VGG16, each with batch normalisation between convolution and ReLU.
 
     Args:
         image: float32 Tensor [n, h, w, 3], RGB, 0 to 255.
         weights: the start, as road.network.vgg16.random_weights returns.
-        moments: {'conv1_1': (mean, variance)} ... to normalise with; None takes the batch's own.
     Returns:
         [pool3, pool4, pool5]; variables {'conv1_1/filter', 'conv1_1/scale', 'conv1_1/shift'} ...;
-        the moments used, {'conv1_1': Tensor [2, channels]} ...
+        the batch's moments, {'conv1_1': [mean, variance]} ...
     """
-    variables, used, pools = {}, {}, []
+    variables, moments, pools = {}, {}, []
 
     def variable(name, value):
         variables[name] = tf.get_variable(name, initializer=tf.constant(value))
@@ -139,15 +132,12 @@ def normalised_graph(image, weights, moments=None):
         start = weights[f'{name}/biases']
         scale = variable(f'{name}/scale', np.ones_like(start))
         shift = variable(f'{name}/shift', start)
-        mean, variance = moments[name] if moments else (None, None)
-        x, mean, variance = tf.nn.fused_batch_norm(x, scale, shift, mean, variance, EPSILON,
-                                                   is_training=not moments)
-        used[name] = tf.stack([mean, variance])
+        x, *moments[name] = tf.nn.fused_batch_norm(x, scale, shift, epsilon=EPSILON)
         x = tf.nn.relu(x)
         if name in LAST:
             x = tf.nn.max_pool2d(x, ksize=2, strides=2, padding='SAME')
             pools.append(x)
-    return pools[2:], variables, used
+    return pools[2:], variables, moments
 
 
 def head_losses(pools, label):

@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-from road.sample.props import footprint, noise, noise_tile
+from road.sample.props import footprint, noise
 
 PAVING = np.array([1.46, 1.40, 1.30], np.float32)  # lighter and warmer than asphalt
 # The shadow map: x in [-45, 45], z in [0, 110] metres; metres per cell.
@@ -29,7 +29,7 @@ def shadow_map(things, weather):
             centre = foot + .6 * reach
             half = thing.width / 2 + .28 * np.abs(reach)
             pen.ellipse(cells(centre - half, centre + half), fill=255)
-        elif thing.kind in ('house', 'car', 'van'):
+        elif thing.kind in ('house', 'car'):
             base = footprint(thing)[:, ::2]
             points = np.concatenate([base, base + reach])
             pen.polygon(cells(*points[ConvexHull(points).vertices]), fill=255)
@@ -55,90 +55,57 @@ class Ground:
     def __init__(self, rng, road, x, z, eye, focal):
         self.rng, self.road, self.x, self.z = rng, road, x, z
         self.s = x - road.middle(z)  # metres right of the camera's own line
-        self.left, self.right = road.lines[0], road.lines[-1]
         self.deep = z ** 2 / (focal * eye) + .01  # metres that a pixel covers, in depth
         self.wide = z / focal + np.abs(road.bend * z) * self.deep + .004  # and across the road
-        self.fine, self.coarse = noise(x, z, .017), noise(z, x, .06)  # coarse: blotches of metres
-        self.grain = self.fine * np.minimum(1, 9 / z)  # a far pixel averages its grain away
+        self.coarse = noise(z, x, .06)  # blotches of metres
+        self.grain = noise(x, z, .017) * np.minimum(1, 9 / z)  # a far pixel averages it away
         grass = np.array([.92, 1.06, .52]) * rng.uniform(95, 118) * rng.normal(1, .04, 3)
         dry = np.array([1.16, 1.05, .68]) * rng.uniform(100, 125)
         mix = np.clip(.35 + .3 * self.coarse, 0, 1)[..., None]
         blotches = (1 + .13 * self.grain + .05 * self.coarse)[..., None]
         self.colour = (grass * (1 - mix) + dry * mix).astype(np.float32) * blotches
 
-    def across(self, start, end):
-        """Share of each pixel between two lines along the road, given by their s."""
-        return overlap(self.s, start, end, self.wide)
-
-    def beside(self, side, start, end):
-        """Share of each pixel `start` to `end` metres beyond the left (-1) or right (1) edge."""
-        if side < 0:
-            return self.across(self.left - end, self.left - start)
-        return self.across(self.right + start, self.right + end)
-
     def paint(self, cover, tone):
         """Mix `tone` into the colour; cover: its share in each pixel."""
         self.colour += cover[..., None] * (tone - self.colour)
 
-    def paint_asphalt(self, bright):
-        """The road without its marks: asphalt and, sometimes, a crack."""
-        rng, asphalt = self.rng, bright * (1 + .055 * self.grain + .035 * self.coarse)
-        if rng.random() < .25:  # the crack was filled with tar
-            waver = noise_tile()[rng.integers(1024)].take((self.z * 6).astype(np.int32) & 1023)
-            seam = rng.uniform(self.left, self.right) + .12 * waver
-            asphalt *= 1 - .3 * self.across(seam - .02, seam + .02)
-        self.paint(self.across(self.left, self.right), asphalt[..., None])
-
     def paint_side(self, side, kind, sidewalk, bright):
         """One side of the road (-1 left, 1 right): gravel yards, sidewalk, kerb and gutter."""
+        beyond = side * (self.s - self.road.lines[0 if side < 0 else -1])  # metres, of the edge
         if kind == 'houses':
             gravel = np.array([138, 130, 112], np.float32)
-            self.paint(self.beside(side, 0, 100) * np.clip(.5 + .7 * self.coarse, 0, 1), gravel)
+            cover = overlap(beyond, 0, 100, self.wide)
+            self.paint(cover * np.clip(.5 + .7 * self.coarse, 0, 1), gravel)
         if sidewalk:
             light = bright * (1 + .04 * self.grain + .03 * self.coarse)
-            self.paint(self.beside(side, 0, sidewalk), light[..., None] * PAVING)
-            self.paint(self.beside(side, 0, .22), min(bright * 1.3, 190))
-            self.paint(self.beside(side, -.14, 0), bright * .72)
+            self.paint(overlap(beyond, 0, sidewalk, self.wide), light[..., None] * PAVING)
+            self.paint(overlap(beyond, 0, .22, self.wide), min(bright * 1.3, 190))
+            self.paint(overlap(beyond, -.14, 0, self.wide), bright * .72)
 
-    def paint_marks(self, category):
-        """Lane marks: dashes, solid lines along the edges, a double line between the directions."""
-        rng, lines, marks = self.rng, self.road.lines, 0
-        half, last = rng.uniform(.06, .08), len(lines) - 1
-        dash, period = rng.choice([3., 4., 6.]), rng.choice([9., 12.])
-        dashes = overlap((self.z + rng.uniform(0, period)) % period, 0, dash, self.deep)
-        for number, line in enumerate(lines):
-            if number in (0, last):
-                if category == 'um' and rng.random() < .4:
-                    continue
-                line += .25 if number == 0 else -.25
-                stripe = self.across(line - half, line + half)
-            elif category == 'umm' and number == last // 2 and rng.random() < .45:
-                stripe = self.across(line - .22, line - .1) + self.across(line + .1, line + .22)
-            else:
-                stripe = self.across(line - half, line + half) * dashes
-            marks = np.maximum(marks, stripe)
-        worn = rng.uniform(.6, .95) * np.clip(1 + .12 * self.coarse - .1 * self.fine, 0, 1)
+    def paint_marks(self):
+        """Solid lines along the edges, dashes between the lanes."""
+        half, dash = self.rng.uniform(.06, .08), self.rng.choice([3., 4., 6.])
+        left, *between, right = self.road.lines
+        dashes = overlap((self.z + self.rng.uniform(0, 12)) % 12, 0, dash, self.deep)
+        stripes = [(left + .25, 1), *((s, dashes) for s in between), (right - .25, 1)]
+        marks = sum(drawn * overlap(self.s, s - half, s + half, self.wide) for s, drawn in stripes)
+        worn = self.rng.uniform(.6, .95) * np.clip(1 + .12 * self.coarse - .1 * self.grain, 0, 1)
         self.paint(marks * worn, np.array([232, 232, 226], np.float32))
 
-    def draw(self, category, things, weather):
+    def draw(self, things, weather):
         """Draw everything on the plane, once.
 
         Returns:
-            colour float32 [n, m, 3], 0 to 255; bool [n, m], True between the road's edges; float32
-            [n, m], 0 to 1, how much the point mirrors when it is wet.
+            colour float32 [n, m, 3], 0 to 255; bool [n, m], True between the road's edges.
         """
         bright = self.rng.uniform(92, 132)
-        if weather.wet:
-            bright *= .72
-        self.paint_asphalt(bright)
+        between = overlap(self.s, self.road.lines[0], self.road.lines[-1], self.wide)
+        asphalt = bright * (1 + .055 * self.grain + .035 * self.coarse)
+        self.paint(between, asphalt[..., None])
         for side, kind, sidewalk in zip((-1, 1), self.road.kinds, self.road.sidewalks):
             self.paint_side(side, kind, sidewalk, bright)
-        if category != 'uu':
-            self.paint_marks(category)
-
+        if len(self.road.lines) > 2:
+            self.paint_marks()
         place = np.stack([self.z / MAP_CELL - .5, (self.x + MAP_X) / MAP_CELL - .5])
         cast = ndimage.map_coordinates(shadow_map(things, weather), place, order=1)
-        light = weather.shade + weather.sun * (1 - cast[..., None])
-        between = self.across(self.left, self.right)
-        mirror = between * np.clip(.25 + .22 * self.coarse + .004 * self.z, .05, .75)
-        return self.colour * light, between > .5, mirror
+        return self.colour * (weather.shade + weather.sun * (1 - cast[..., None])), between > .5

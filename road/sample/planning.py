@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from road.data.calibration import Calibration
 from road.sample.props import Thing
 
 # Colours are RGB, 0 to 255. Light multiplies them: `shade` everywhere, `sun` where the sun reaches.
@@ -64,31 +65,23 @@ def plan_road(rng, category):
 
 
 def plan_camera(rng, height, width):
-    """The matrices of KITTI's calibration that the road needs, scaled to the picture.
-
-    Returns {'P2': float64 [3, 4], 'R0_rect': [3, 3], 'Tr_cam_to_road': [3, 4]}.
-    """
+    """The Calibration of a camera like KITTI's, scaled to the picture."""
     scale = width / 1242
-    focal, centre_u, centre_v = 721.5377 * scale, 609.5593 * scale, 172.854 / 375 * height
-    # Radians about x (right), y (down) and z (forward). Those drawn are the rectified camera's, so
-    # R0_rect is taken out again.
-    rectify = Rotation.from_euler('XYZ', [.0044, -.0074, -.0098]).as_matrix()
-    angles = rng.normal([-.004, 0, 0], [.006, .019, .006])
+    angles = rng.normal([-.004, 0, 0], [.006, .019, .006])  # about x (right), y (down), z (ahead)
     turned = Rotation.from_euler('XYZ', angles).as_matrix()
     place = np.array([[rng.normal(0, .01)], [-rng.normal(1.65, .04)], [.28]])
-    return {'P2': np.array([[focal, 0, centre_u, 44.85728 * scale],
-                            [0, focal, centre_v, .2163791 * scale], [0, 0, 1, .002745884]]),
-            'R0_rect': rectify, 'Tr_cam_to_road': np.hstack([turned.T @ rectify, place])}
+    P2 = np.array([[721.5377 * scale, 0, 609.5593 * scale, 0],
+                   [0, 721.5377 * scale, 172.854 / 375 * height, 0], [0, 0, 1, 0]])
+    return Calibration(P2, np.eye(3), np.hstack([turned.T, place]))
 
 
 def plan_weather(rng):
     """One of WEATHERS as a namespace of float32 values, [3] for a colour.
 
-    Adds `haze_colour`, that of far things; `wet`, a bool; `direction` of the sun, (x, up, z).
+    Adds `haze_colour`, that of far things, and `direction` of the sun, (x, up, z).
     """
     kind = rng.choice(list(WEATHERS), p=[.34, .22, .30, .14])
     weather = SimpleNamespace(**{name: np.float32(v) for name, v in WEATHERS[kind].items()})
-    weather.wet = kind == 'overcast' and rng.random() < .5
     weather.haze_colour = weather.bottom * np.float32(.92)
     # From the side or from behind: against the sun everything would be dark.
     turn, rise = rng.uniform(.7, 2 * np.pi - .7), np.radians(rng.uniform(*weather.rise))
@@ -103,72 +96,61 @@ class Planner:
     def __init__(self, rng, road):
         self.rng, self.road, self.things = rng, road, []
 
-    def add(self, kind, s, z, width, length, height, colour, turn=0.):
+    def add(self, kind, s, z, size, colours, turn=0.):
+        """Add a Thing; size: its width, length and height; colours: it gets about one of them."""
         x, heading = self.road.middle(z) + s, np.arctan(self.road.bend * z) + turn
-        self.things.append(Thing(kind, x, z, heading, width, length, height, tuple(colour),
-                                 int(self.rng.integers(1 << 30))))
-
-    def pick(self, colours, deviation=10):
-        """About one of the colours."""
-        return self.rng.choice(colours) + self.rng.normal(0, deviation, 3)
+        colour = self.rng.choice(colours) + self.rng.normal(0, 6, 3)
+        self.things.append(Thing(kind, x, z, heading, *size, colour, self.rng.integers(1 << 30)))
 
     def plant(self, side, kind, sidewalk):
         """What stands along one side (-1 left, 1 right): houses, hedges, trees, lamps, a sign."""
-        rng, add, pick = self.rng, self.add, self.pick
+        rng, add = self.rng, self.add
         edge = sidewalk + abs(self.road.lines[0 if side < 0 else -1])
         if kind == 'houses':
             self.build(side, edge)
         if kind == 'avenue' or kind == 'houses' and rng.random() < .4:
-            size, colour, gap = rng.uniform(.8, 1.2), pick(LEAVES), rng.uniform(8, 15)
+            colour, gap = rng.choice(LEAVES), rng.uniform(8, 15)
             for z in np.arange(rng.uniform(5, 5 + gap), 120, gap):
-                width, height = size * rng.uniform([4.2, 6.5], [6.2, 9])
-                s = side * (edge + 1.5 + rng.normal(0, .2))
-                add('tree', s, z, width, 0, height, pick([colour], 6))
+                add('tree', side * (edge + 1.5), z, rng.uniform([4, 0, 6.5], [6.2, 0, 9]), [colour])
         # a wood close to the road, or single trees and bushes farther away
         count, near, trees = {'wood': (38, 5, .9), 'houses': (5, 14, .5)}.get(kind, (14, 14, .5))
         for z in rng.uniform(8, 118, count):
             s = side * (edge + near + rng.gamma(2, 4))
             if rng.random() < trees:
-                add('tree', s, z, rng.uniform(5, 9), 0, rng.uniform(6, 12), pick(LEAVES))
+                add('tree', s, z, rng.uniform([5, 0, 6], [9, 0, 12]), LEAVES)
             else:
-                add('bush', s, z, rng.uniform(2, 5), 0, rng.uniform(1.2, 3), pick(LEAVES))
+                add('bush', s, z, rng.uniform([2, 0, 1.2], [5, 0, 3]), LEAVES)
         if rng.random() < .65:
             for z in np.arange(rng.uniform(8, 26), 110, rng.uniform(22, 34)):
-                add('lamp', side * (edge + .3), z, -side * 1.6, 0, 7., (120, 124, 126))
+                add('lamp', side * (edge + .3), z, (-side * 1.6, 0, 7.), [(120, 124, 126)])
         if rng.random() < .6:
-            colour = rng.choice([(250, 250, 250), (30, 80, 180), (245, 205, 40)])
-            add('sign', side * (edge + .35), rng.uniform(9, 30), .6, 0, 2.4, colour)
+            colours = [(250, 250, 250), (30, 80, 180), (245, 205, 40)]
+            add('sign', side * (edge + .35), rng.uniform(9, 30), (.6, 0, 2.4), colours)
 
     def build(self, side, edge):
         """Houses, and perhaps a hedge before them; edge: metres to the sidewalk's far side."""
         rng = self.rng
         yard, z = rng.uniform(1.5, 7), rng.uniform(2, 5)  # nearer ones are beside the picture
         while z < 115:
-            depth, length, height = 9., rng.uniform(9, 20), rng.choice([3.4, 6., 9.])
-            if rng.random() < .88:
-                s, colour = side * (edge + yard + depth / 2), self.pick(PLASTER, 6)
-                self.add('house', s, z + length / 2, depth, length, height, colour)
-            z += length + rng.choice([0., 4., 7.])
+            size = 9., rng.uniform(9, 20), rng.choice([3.4, 6., 9.])
+            self.add('house', side * (edge + yard + 4.5), z + size[1] / 2, size, PLASTER)
+            z += size[1] + rng.choice([0., 4., 7., 18.])
         if yard > 2.5 and rng.random() < .6:
             for z in np.arange(3., 75, 1.3):
-                height = rng.uniform(1.1, 1.4)
-                self.add('bush', side * (edge + .8), z, 2.1, 0, height, self.pick(LEAVES[:2], 4))
+                size = 2.1, 0, rng.uniform(1.1, 1.4)
+                self.add('bush', side * (edge + .8), z, size, LEAVES[:2])
 
     def drive(self):
-        """Vehicles in the middle of the lanes; those of the left half come towards the camera."""
+        """Cars in the middle of the lanes; those of the left half come towards the camera."""
         rng, lines = self.rng, self.road.lines
         if len(lines) == 2:  # without marks one drives in the halves
             lines = lines[0], sum(lines) / 2, lines[1]
         for number, (a, b) in enumerate(zip(lines, lines[1:])):
             turn = np.pi if number < (len(lines) - 1) // 2 else 0.
-            z = rng.uniform(12, 55)
-            if a < 0 < b:
-                z += 8  # keeps the camera's distance
+            z = rng.uniform(14, 60)
             while z < 110 and rng.random() < .55:
-                kind, *size = 'car', 1.76, 4.3, 1.47
-                if rng.random() < .15:
-                    kind, *size = 'van', 1.9, 4.9, 2.05
-                self.add(kind, (a + b) / 2 + rng.normal(0, .2), z, *size, self.pick(PAINT, 5), turn)
+                s = (a + b) / 2 + rng.normal(0, .2)
+                self.add('car', s, z, (1.76, 4.3, 1.47), PAINT, turn)
                 z += rng.uniform(9, 50)
 
 

@@ -1,6 +1,18 @@
-"""What `main.py --sample` needs, with no download: the drawn data set and the encoder's graph."""
+"""What `main.py --sample` needs, with no download: the drawn data set and the encoder's graph.
 
+The encoder is a narrow VGG16 whose trained weights are in encoder.npz, beside this file.
+tools/train_sample_encoder.py trains them on drawn scenes, and says how.
+"""
+
+import os
+
+import numpy as np
+
+from road.errors import InputError
 from road.files import lock
+from road.network import vgg_folder
+
+WEIGHTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'encoder.npz')
 
 
 def make_sample(kitti_dir, vgg_dir):
@@ -8,7 +20,25 @@ def make_sample(kitti_dir, vgg_dir):
 
     Raises InputError if one of the folders holds something that was not made here.
     """
-    from road.sample import encoder, scenes  # here, because SciPy takes half a second to import
+    from road.sample import scenes  # here, because SciPy takes half a second to import
     with lock(kitti_dir):
         scenes.write_dataset(kitti_dir)
-        encoder.make_encoder(vgg_dir)
+        make_encoder(vgg_dir)
+
+
+def read_weights():
+    """The weights, {name: float32 array} as road.network.vgg16.random_weights returns them."""
+    with np.load(WEIGHTS) as file:
+        return {name: file[name].astype(np.float32) for name in file}
+
+
+def make_encoder(vgg_dir):
+    """Write the encoder's graph; one of other weights, or by an older version, is replaced."""
+    source, weights = 'road/sample/encoder.npz', read_weights()
+    record = vgg_folder.read_record(vgg_dir)
+    if vgg_folder.is_own(vgg_dir) and record['fingerprint'] == vgg_folder.fingerprint(weights):
+        return
+    if os.path.lexists(vgg_dir) and record.get('source') != source:
+        raise InputError(f"{vgg_dir}: holds something other than the sample's encoder; move it "
+                         'away or name another folder with --data-dir')
+    vgg_folder.save(weights, vgg_dir, source)

@@ -100,20 +100,15 @@ class Canvas:
         """
         points, weather = np.asarray(points, np.float64), self.weather
         third = len(points) // 3  # three points far apart: a car's outline is not quite flat
-        (px, py, pz), (qx, qy, qz) = (points[[2 * third, third]] - points[0]).tolist()
-        # x, up, z are a left-handed system; np.cross takes ten times as long
-        normal = np.array([py * qz - pz * qy, pz * qx - px * qz, px * qy - py * qx])
-        if normal @ (points[0] - EYE) >= 0:
-            return False
+        first, second = points[[third, 2 * third]] - points[0]
+        normal = np.cross(second, first)  # x, up, z are a left-handed system
         flat, depth = self.project(points)
-        beside = (flat.max(0) < 0).any() or (flat.min(0) > self.picture.size).any()
-        if beside or depth.min() < 1:
+        if normal @ (points[0] - EYE) >= 0 or depth.min() < 1:
             return False
         facing = max(0., normal @ weather.direction / (np.sqrt(normal @ normal) + 1e-9))
-        light = weather.shade + weather.sun * facing
-        colour = hazed(colour * light, points[0, 2], weather).tolist()
-        fill = tuple(int(min(max(value, 0), 255)) for value in colour)
-        self.pen.polygon(flat.ravel().tolist(), fill=(*fill, 255))
+        colour = hazed(colour * (weather.shade + weather.sun * facing), points[0, 2], weather)
+        fill = *np.clip(colour, 0, 255).astype(int).tolist(), 255
+        self.pen.polygon(flat.ravel().tolist(), fill)
         return True
 
 
@@ -144,16 +139,12 @@ def circle(count, radius):
 
 
 def draw_car(canvas, thing):
-    """A car or a van: hull and cabin, each a side outline (ahead, up, share of half width)."""
+    """A car: hull and cabin, each a side outline (ahead, up, share of half width)."""
     draw, place, paint = canvas.polygon, placer(thing), np.array(thing.colour)
     half, long, roof = thing.width / 2, thing.length, thing.height
-    # the cabin: rear end, share of the width, front end; where the windscreen and the bonnet meet
-    tail, slim, front, foot = (.2, .84, .7, .86) if thing.kind == 'van' else (.45, .72, .5, .73)
-    hull = [(.10, .30, .90), (.0, .50, .98), (.03, .64, 1.), (.08, .97, .97),
-            (long * foot, 1., .96), (long * .955, .82, .93), (long, .64, .95),
-            (long, .42, .96), (long * .97, .27, .9)]
-    cabin = [(.10, .95, .93), (tail, roof - .03, slim), (long * front, roof, slim),
-             (long * foot, .97, .92)]
+    hull = [(.10, .30, .90), (.0, .50, .98), (.03, .64, 1.), (.08, .97, .97), (3.14, 1., .96),
+            (4.11, .82, .93), (4.3, .64, .95), (4.3, .42, .96), (4.17, .27, .9)]
+    cabin = [(.10, .95, .93), (.45, roof - .03, .72), (2.15, roof, .72), (3.14, .97, .92)]
 
     def draw_body(outline):
         """Draw both sides and what lies between them; return left, right, and the quads between."""
@@ -213,33 +204,26 @@ def draw_house(canvas, thing):
         for floor, column in np.ndindex(floors, columns):
             a, low = (column + .5) / columns, floor / floors + 1 / top
             high, pane = low + tall, (42, 50, 60)
-            door = floor == 0 and column == columns // 2
-            if door:
+            if floor == 0 and column == columns // 2:  # a door
                 low, pane = .02, (70, 50, 40)
-            frame = patch(quad, a - wide * 1.2, a + wide * 1.2, low - rim, high + rim)
-            canvas.polygon(frame, trim)
-            canvas.polygon(patch(quad, a - wide, a + wide, low, high), pane)
-            if thing.z < 40 and not door:
-                canvas.polygon(patch(quad, a - wide * .06, a + wide * .06, low, high), trim)
+            canvas.polygon(patch(quad, a - 1.2 * wide, a + 1.2 * wide, low - rim, high + rim), trim)
+            for left in (-1, .05):  # two halves
+                half_pane = patch(quad, a + left * wide, a + (left + .95) * wide, low, high)
+                canvas.polygon(half_pane, pane)
 
 
 def draw_tree(canvas, thing):
     """A tree (a trunk below a crown) or a bush (a crown on the ground)."""
     foot, low = np.array([thing.x, 0, thing.z]), -.1
     if thing.kind == 'tree':
-        low = .24 * thing.height
-        wide = .03 * thing.width
+        low, wide = .24 * thing.height, .03 * thing.width
         draw_upright(canvas, thing, -wide, wide, 0, .57 * thing.height, [72, 62, 53])
     half = thing.width * .62  # the leaves fill about .8 of their picture
     corners, _ = canvas.project(foot + [(-half, thing.height * 1.1, 0), (half, low, 0)])
-    (u0, v0), (u1, v1) = np.round(corners).astype(int)
-    # Only what falls into the frame is scaled: near trees are larger than the picture.
-    left, upper, right, lower = cut = np.clip([u0, v0, u1, v1], 0, canvas.picture.size * 2).tolist()
-    if left == right or upper == lower:
-        return
-    part = (cut - np.array([u0, v0] * 2)) * CROWN / np.array([u1 - u0, v1 - v0] * 2)
-    leaves = crowns()[thing.look % 6].resize((right - left, lower - upper),
-                                             Image.Resampling.BILINEAR, part.tolist(), 1.)
+    (left, upper), (right, lower) = np.round(corners).astype(int).tolist()
+    if right < 0 or left > canvas.picture.width:
+        return  # the largest trees stand beside the picture
+    leaves = crowns()[thing.look % 6].resize((right - left, lower - upper), reducing_gap=1.)
     shade, alpha = leaves.convert('LA').split()
     light = canvas.weather.shade * .75 + canvas.weather.sun * .9
     ramp = np.arange(256)[:, None] / 150 * np.array(thing.colour) * light
@@ -268,5 +252,5 @@ def draw_pole(canvas, thing):
         canvas.polygon(circle(corners, radius) + [thing.x, top - .1, thing.z - .05], tone)
 
 
-DRAW = {'car': draw_car, 'van': draw_car, 'house': draw_house, 'tree': draw_tree, 'bush': draw_tree,
+DRAW = {'car': draw_car, 'house': draw_house, 'tree': draw_tree, 'bush': draw_tree,
         'lamp': draw_pole, 'sign': draw_pole}

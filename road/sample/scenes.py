@@ -1,6 +1,6 @@
 """Road scenes drawn by the program: a sample data set in KITTI Road's format, no download.
 
-    write_dataset('data/sample/data_road')       # 78 scenes, 188x621, about 10 s on 2 cores
+    write_dataset('data/sample/data_road')       # 78 scenes, 188x621, about 10 s
 
 writes `training/{image_2,gt_image_2,calib}` and `testing/{image_2,calib}` with KITTI's names,
 label colours and calibration files. `draw_scene(np.random.default_rng(0), 'um')` draws one scene.
@@ -11,17 +11,12 @@ label are functions of these metres (ground.py). What stands upright (props.py) 
 polygons and pictures of leaves, far ones first.
 """
 
-import functools
-import multiprocessing
-import signal
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from road.data.calibration import Calibration
 from road.data.kitti import CATEGORIES
 from road.errors import InputError
 from road.files import atomic_folder
@@ -31,9 +26,8 @@ from road.sample.ground import Ground
 from road.sample.props import DRAW, Canvas, hazed, noise_tile
 from road.scoring.birdseye import road_to_image
 
-VERSION = 4  # raise it when the pictures change: sets drawn by an older version are drawn again
-ROAD, NOT_ROAD = (255, 0, 255), (255, 0, 0)
-IGNORED, IGNORED_BLUE = (0, 0, 0), (0, 0, 255)  # KITTI has a few of the second colour
+VERSION = 5  # raise it when the pictures change: sets drawn by an older version are drawn again
+ROAD, NOT_ROAD, IGNORED = (255, 0, 255), (255, 0, 0), (0, 0, 0)
 FAR = 140.  # metres; the plane ends there, at a line of trees 8 pixels below KITTI's horizon
 
 
@@ -42,8 +36,7 @@ def draw_scene(rng, category, height=188, width=621):
 
     Returns:
         image uint8 [height, width, 3] RGB; label uint8 [height, width, 3] in KITTI's colours; the
-        calibration {name: float64 matrix} of the camera that it was drawn with; and a second label,
-        in which only the camera's own lane is road.
+        Calibration of the camera that it was drawn with.
     """
     road = planning.plan_road(rng, category)
     calibration = planning.plan_camera(rng, height, width)
@@ -51,8 +44,8 @@ def draw_scene(rng, category, height=188, width=621):
     things = planning.plan_things(rng, road)
 
     # Rays: the pixel in array row r and column c has its centre at v = r + 1.5, u = c + 1.5.
-    projection = road_to_image(Calibration(*map(calibration.get, Calibration._fields)))
-    focal, eye = calibration['P2'][0, 0], -calibration['Tr_cam_to_road'][1, 3]
+    projection = road_to_image(calibration)
+    focal, eye = calibration.P2[0, 0], -calibration.Tr_cam_to_road[1, 3]
     inverse = np.linalg.inv(projection[:, [0, 2, 3]])
     u, v = np.arange(width) + 1.5, np.arange(height)[:, None] + 1.5
     # the row of infinite depth, per column
@@ -62,8 +55,7 @@ def draw_scene(rng, category, height=188, width=621):
     depth[~on_plane] = np.inf
     x, z = (x / depth).astype(np.float32), np.maximum(z / depth, .5).astype(np.float32)
 
-    plane = Ground(rng, road, x, z, eye, focal)
-    ground, between, mirror = plane.draw(category, things, weather)
+    ground, is_road = Ground(rng, road, x, z, eye, focal).draw(things, weather)
     frame = hazed(ground, z[..., None], weather)
     rows = int(horizon.max() + eye * focal / FAR) + 4  # the others do not see past the plane's end
     sky = draw_sky(rng, rows, width, horizon, focal, weather)
@@ -72,21 +64,12 @@ def draw_scene(rng, category, height=188, width=621):
     canvas = Canvas(frame, projection, weather)
     for thing in things:
         DRAW[thing.kind](canvas, thing)
-    blur = ImageFilter.GaussianBlur(rng.uniform(.3, .55))
-    image = np.asarray(canvas.picture.convert('RGB').reduce(2).filter(blur), np.float32)
-    hidden = np.asarray(canvas.picture.getchannel('A').reduce(2)) > 127
-
-    seen = on_plane & ~hidden
-    if weather.wet:  # mirror what stands above the horizon below it, blurred downwards
-        source = np.clip(2 * horizon.mean() - np.arange(height), 0, height - 1).astype(int)
-        mirrored = ndimage.uniform_filter1d(image, 9, axis=0)[source]
-        image = image + (mirror * seen)[..., None] * (mirrored - image)
-    is_road, ignored = between & seen, np.zeros_like(seen)
+    is_road &= on_plane & (np.asarray(canvas.picture.getchannel('A').reduce(2)) <= 127)
+    label = np.full((height, width, 3), NOT_ROAD, np.uint8)
+    label[is_road] = ROAD
     if rng.random() < .4:  # the annotator gave up in the distance
-        ignored = is_road & (z > rng.uniform(40, 90))
-    lane = is_road & (np.digitize(plane.s, road.lines) == np.digitize(0, road.lines))
-    return (develop(rng, image), paint_label(rng, is_road, ignored), calibration,
-            paint_label(rng, lane, ignored))
+        label[is_road & (z > rng.uniform(40, 90))] = IGNORED
+    return develop(rng, canvas.picture), label, calibration
 
 
 def draw_sky(rng, rows, columns, horizon, focal, weather):
@@ -122,24 +105,14 @@ def draw_backdrop(rng, frame, horizon, focal, weather):
         frame += np.clip(below + .5, 0, 1)[..., None] * (leaves - frame)
 
 
-def develop(rng, image):
-    """Exposure, contrast and grain; float32 [h, w, 3], 0 to 255, in, uint8 out."""
+def develop(rng, picture):
+    """Focus, exposure, contrast and grain: a picture at twice its size => uint8 [h, w, 3]."""
+    blur = ImageFilter.GaussianBlur(rng.uniform(.3, .55))
+    image = np.asarray(picture.convert('RGB').reduce(2).filter(blur), np.float32)
     image = (image / 255 * rng.uniform(.88, 1.06)) ** rng.uniform(.95, 1.12)
     grain = rng.standard_normal(image.shape, dtype=np.float32) * rng.uniform(.006, .014)
-    image = image + grain * (.5 + np.sqrt(np.clip(image, 0, 1)))
+    image = image + grain * (.5 + np.sqrt(image))
     return np.clip(image * 255 + .5, 0, 255).astype(np.uint8)
-
-
-def paint_label(rng, is_road, ignored):
-    """KITTI's colours for bool [h, w]: uint8 [h, w, 3]; one in eight has some pure blue pixels."""
-    label = np.full((*is_road.shape, 3), NOT_ROAD, np.uint8)
-    label[is_road] = ROAD
-    label[ignored] = IGNORED
-    inside = np.argwhere(is_road)
-    if rng.random() < .125 and len(inside):
-        rows, columns = inside[rng.integers(len(inside), size=3)].T
-        label[rows, columns] = IGNORED_BLUE
-    return label
 
 
 def write_dataset(folder, training=20, testing=6, seed=0, height=188, width=621):
@@ -168,42 +141,25 @@ def write_dataset(folder, training=20, testing=6, seed=0, height=188, width=621)
         for name in ('training/image_2', 'training/gt_image_2', 'training/calib',
                      'testing/image_2', 'testing/calib'):
             Path(part, name).mkdir(parents=True)
-        write = functools.partial(write_frame, part, seed, height, width)
-        # A few are drawn before processes would have started.
-        with nullcontext() if len(frames) <= 20 else drawing_processes() as pool:
-            drawn = pool.imap_unordered(write, frames) if pool else map(write, frames)
-            for _ in tqdm(drawn, 'Drawing scenes', len(frames), unit='scene', dynamic_ncols=True):
-                pass
+        for frame in tqdm(frames, 'Drawing scenes', unit='scene', dynamic_ncols=True):
+            write_frame(part, seed, height, width, *frame)
         Path(part, 'drawn.txt').write_text(made)
 
 
-def drawing_processes():
-    """A pool of processes: drawing holds the interpreter's lock, so threads would not help."""
-    # A forked copy of a process with threads may hang. Ctrl-C is for the parent, which ends them.
-    return multiprocessing.get_context('spawn').Pool(
-        initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
-
-
-def write_frame(folder, seed, height, width, frame):
-    """Write one frame's files; frame is (split, category, number).
-
-    Its own stream of random numbers lets processes draw in any order.
-    """
-    split, category, number = frame
+def write_frame(folder, seed, height, width, split, category, number):
+    """Write one frame's files; it has a random stream of its own."""
     rng = np.random.default_rng([seed, split == 'testing', CATEGORIES.index(category), number])
     # KITTI's five sizes, halved, relative to the first.
     rows, columns = [(0, 0), (0, -1), (-1, -2), (-3, -8), (-3, -9)][rng.integers(5)]
-    image, label, calibration, lane = draw_scene(rng, category, height + rows, width + columns)
+    image, label, calibration = draw_scene(rng, category, height + rows, width + columns)
     folder, name = Path(folder, split), f'{number:06d}'
     Image.fromarray(image).save(folder / f'image_2/{category}_{name}.png', compress_level=1)
     (folder / f'calib/{category}_{name}.txt').write_text(calibration_text(calibration))
     if split == 'training':
         Image.fromarray(label).save(folder / f'gt_image_2/{category}_road_{name}.png')
-        if category == 'um':
-            Image.fromarray(lane).save(folder / f'gt_image_2/{category}_lane_{name}.png')
 
 
 def calibration_text(calibration):
     """The text of a KITTI calibration file."""
     return ''.join(f'{name}: {" ".join(f"{value:.12e}" for value in matrix.ravel())}\n'
-                   for name, matrix in calibration.items())
+                   for name, matrix in calibration._asdict().items())
