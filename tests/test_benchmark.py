@@ -31,7 +31,7 @@ def test_a_step_trains_what_it_says(scenes_dir, vgg_dir, monkeypatch, train_enco
     with main.open_model(vgg_dir, train_encoder=train_encoder) as (sess, model):
         variables = sess.graph.get_collection('variables')
         before = sess.run(variables)
-        assert benchmark.train_step((sess, model), frames) == benchmark.BATCH
+        benchmark.train_step((sess, model), frames)
         after = sess.run(variables)
     changed = {v.op.name[:8] for v, old, new in zip(variables, before, after) if (old != new).any()}
     assert ('conv1_1/' in changed) == (train_encoder == 'all')

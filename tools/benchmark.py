@@ -14,7 +14,6 @@ import random
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
 from statistics import median
 
 from tqdm import tqdm
@@ -42,15 +41,15 @@ SHAPE = 160, 576  # of the images, height and width
 
 
 def measure(functions, repeats):
-    """Units per second of functions that return their number of units: {name: [number, ...]}."""
+    """Images per second of {name: (function, its number of images)}: {name: [number, ...]}."""
     measured = {name: [] for name in functions}
-    for function in functions.values():
+    for function, _ in functions.values():
         function()
     for _ in tqdm(range(repeats), desc=', '.join(functions), leave=False):
-        for name, function in functions.items():
+        for name, (function, images) in functions.items():
             start = time.perf_counter()
-            units = function()
-            measured[name].append(units / (time.perf_counter() - start))
+            function()
+            measured[name].append(images / (time.perf_counter() - start))
     return measured
 
 
@@ -60,27 +59,29 @@ def benchmark(device, vgg_dir, dataset_dir, folder, repeats):
     Returns {what: as measure}, and (images, seconds of their encoder pass, seconds per epoch).
     """
     data = kitti.find_dataset(dataset_dir)
-    frames, some = data.training, data.training[:40]
+    frames, some, few = data.training, data.training[:40], data.testing[:8]
     encoder = Encoder(main.load_vgg, vgg_dir, device.encoder_config)
     float32 = tf.ConfigProto(gpu_options=device.config.gpu_options)
-    with ExitStack() as stack:
-        def opened(config, train_encoder):
-            return stack.enter_context(
-                main.open_model(vgg_dir, config, train_encoder=train_encoder))
-
-        frozen, trained = opened(float32, 'none'), opened(float32, 'all')
-        ours_trained = opened(device.config, 'all')
+    with main.open_model(vgg_dir, float32, train_encoder='none') as frozen, \
+            main.open_model(vgg_dir, float32, train_encoder='all') as trained, \
+            main.open_model(vgg_dir, device.config, train_encoder='all') as ours_trained:
         fill_cache(encoder, data, some[:BATCH], f'{folder}/first')
         features, encoder_seconds = fill_cache(encoder, data, some, f'{folder}/cache')
+        sess, model = frozen
+        whole = Predictor(sess, model.logits, model.keep_prob, model.image_input, SHAPE)
+        split = Predictor(sess, model.logits, model.keep_prob, model.features, SHAPE, encoder)
         results = {
             'decoder trained, images/s': measure({
-                'baseline': lambda: train_step(frozen, frames),
-                'ours': lambda: train_epochs(frozen, features, some, 2)}, repeats),
+                'baseline': (lambda: train_step(frozen, frames), BATCH),
+                'ours': (lambda: train_epochs(frozen, features, some, 2), 2 * len(some))}, repeats),
             'everything trained, images/s': measure({
-                'baseline': lambda: train_step(trained, frames),
-                'ours': lambda: train_step(ours_trained, frames)}, repeats),
-            'PNG to painted PNG, images/s': measure(
-                painting(frozen, encoder, data.testing, folder), repeats)}
+                'baseline': (lambda: train_step(trained, frames), BATCH),
+                'ours': (lambda: train_step(ours_trained, frames), BATCH)}, repeats),
+            'PNG to painted PNG, images/s': measure({
+                'baseline': (lambda: [helper.write_test_images(whole, [frame], folder)
+                                      for frame in few], len(few)),
+                'ours': (lambda: helper.write_test_images(split, data.testing, folder),
+                         len(data.testing))}, repeats)}
     seconds = len(some) / median(results['decoder trained, images/s']['ours'])
     return results, (len(some), encoder_seconds, seconds)
 
@@ -93,11 +94,10 @@ def train(opened, tensors, inputs, labels):
 
 
 def train_step(opened, frames):
-    """Train on BATCH frames drawn at random, which are read and encoded; returns BATCH."""
+    """Train on BATCH frames drawn at random, which are read and encoded."""
     samples = [Sample(frame) for frame in random.sample(frames, BATCH)]
     inputs, labels = read_images(samples, SHAPE, kitti.read_label)
     train(opened, opened[1].image_input, inputs, one_hot(labels, 2))
-    return BATCH
 
 
 def fill_cache(encoder, data, frames, folder):
@@ -110,31 +110,12 @@ def fill_cache(encoder, data, frames, folder):
 
 
 def train_epochs(opened, features, frames, number):
-    """Train `number` epochs on cached features, as main.train does; returns the image count."""
+    """Train `number` epochs on cached features, as main.train does."""
     model, batches = opened[1], Batches(frames, features.read)
     batches.dropout_noise = model.dropout_noise
     for _ in range(number):
         for inputs, labels in batches(BATCH):
             train(opened, (*model.features, *model.dropout_noise), inputs, labels)
-    return number * len(frames)
-
-
-def painting(opened, encoder, frames, folder):
-    """Functions from PNG file to painted PNG file: the baseline and ours."""
-    sess, model = opened
-    whole = Predictor(sess, model.logits, model.keep_prob, model.image_input, SHAPE)
-    split = Predictor(sess, model.logits, model.keep_prob, model.features, SHAPE, encoder)
-
-    def baseline():
-        for frame in frames[:8]:
-            helper.write_test_images(whole, [frame], folder)
-        return len(frames[:8])
-
-    def ours():
-        helper.write_test_images(split, frames, folder)
-        return len(frames)
-
-    return {'baseline': baseline, 'ours': ours}
 
 
 def report(results, seconds):

@@ -30,13 +30,13 @@ from road.runs.log import Terminated, stoppable
 from road.tables import table
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
-# Of the validation frames, per cent, after the last epoch. The last two are for more than two
-# classes; nan is what a run does not have.
+# Of the validation frames, per cent, after the last epoch: the best one is chosen on these frames.
+# The last two are for more than two classes; nan is what a run does not have.
 SCORES = ('MaxF', 'AP', 'IoU', 'mean_IoU', 'accuracy')
-COLUMNS = ('name', 'seed', *SCORES, *(f'best_{score}' for score in SCORES), 'best_epoch', 'seconds',
-           'minutes', 'peak_memory_gib', 'commit', 'options')
-# best_: after the best epoch; seconds: of all epochs; minutes: of the whole command, nan where it
-# was stopped and resumed; peak_memory_gib: with mapped files
+# seconds: of all epochs; minutes: of the whole command, nan where it was stopped and resumed;
+# peak_memory_gib: with mapped files
+MEASURES = (*SCORES, 'seconds', 'minutes', 'peak_memory_gib')
+COLUMNS = ('name', 'seed', *MEASURES, 'commit', 'options')
 OWN = ('--name', '--seed', '--runs-dir', '--resume')  # given to every run, not by the list
 
 
@@ -75,7 +75,11 @@ def run_all(listed, seeds, runs_dir):
     words = {folder: [*listed[name], f'--seed={seed}', f'--name={name}-seed{seed}',
                       f'--runs-dir={runs_dir}'] for name, seed, folder in runs}
     for folder in filter(os.path.lexists, words):
-        refuse_other_options(folder, words[folder])
+        with open(f'{folder}/command.txt', encoding='utf-8') as file:
+            recorded = shlex.split(file.readline())[2:]  # the first command, without python main.py
+        if recorded != words[folder]:
+            raise InputError(f'{folder}: was trained with other options ({shlex.join(recorded)}); '
+                             'give the setting another name')
     rows = []
     for number, (name, seed, folder) in enumerate(runs, 1):
         if not os.path.exists(f'{folder}/metrics.json'):
@@ -86,14 +90,6 @@ def run_all(listed, seeds, runs_dir):
         with atomic_path(f'{runs_dir}/experiments.csv') as path, open(path, 'w') as file:
             csv.writer(file, lineterminator='\n').writerows([COLUMNS, *map(dict.values, rows)])
     return rows
-
-
-def refuse_other_options(folder, words):
-    with open(f'{folder}/command.txt', encoding='utf-8') as file:
-        recorded = shlex.split(file.readline())[2:]  # the first command, without python main.py
-    if recorded != words:
-        raise InputError(f'{folder}: was trained with other options ({shlex.join(recorded)}); '
-                         'give the setting another name')
 
 
 def train(folder, words):
@@ -113,19 +109,17 @@ def results(folder):
     metrics = read_json(f'{folder}/metrics.json')
     if not metrics:
         raise InputError(f'{folder}: metrics.json is damaged; move the run away and start again')
-    commit, best = read_json(f'{folder}/environment.json').get('commit') or '', metrics['best']
-    scores = [row.get(f'val_{score}') for row in (metrics['last'], best) for score in SCORES]
-    texts = ('nan' if score is None else f'{score:.4f}' for score in scores)
+    scores = [metrics['last'].get(f'val_{score}') for score in SCORES]
+    scores = ['nan' if score is None else f'{score:.4f}' for score in scores]
     minutes = read_json(f'{folder}/minutes.json').get('minutes', math.nan)
-    return (*texts, str(best['epoch']), f'{metrics["seconds"]:.1f}', f'{minutes:.2f}',
+    commit = read_json(f'{folder}/environment.json').get('commit') or ''
+    return (*scores, f'{metrics["seconds"]:.1f}', f'{minutes:.2f}',
             str(metrics.get('peak_memory_gib') or math.nan), commit[:7])
 
 
 def summary(rows, names):
     """The rows as text: per setting the mean and the standard deviation over its seeds."""
-    columns = ('MaxF', 'AP', 'IoU', 'mean_IoU', 'best_MaxF', 'best_AP', 'best_mean_IoU', 'seconds',
-               'minutes', 'peak_memory_gib')
-    columns = [column for column in columns if any(row[column] != 'nan' for row in rows)]
+    columns = [column for column in MEASURES if any(row[column] != 'nan' for row in rows)]
     lines = [('setting', 'seeds', *columns)]
     for name in names:
         cells = []

@@ -9,6 +9,7 @@ code is the highest of all processes. docs/gpus.md has the commands for several 
 """
 
 import json
+import math
 import os
 import re
 import signal
@@ -45,47 +46,32 @@ def environments(number, environ):
 def start_all(command, number, words):
     """Start the processes of a command; process 0 has the screen.
 
-    The others show their errors, and how many files they have painted.
+    The others show their errors, and how many files they have painted. Each process is in a session
+    of its own: Ctrl-C reaches it once, through `wait`.
     """
-    def show_painted(i, line):
-        if 'files are painted' in line:
-            print(f'Process {i}: {line}', flush=True)
-
-    def show_error(i, line):
-        if not BAR.search(line):
-            print(f'Process {i}: {line}', file=sys.stderr)
+    def relay(i, stream, target, is_shown):
+        for line in stream:
+            if line.strip() and is_shown(line):
+                print(f'Process {i}: {line.rstrip()}', file=target, flush=True)
 
     processes = []
     for i, environment in enumerate(environments(number, os.environ)):
-        own = words
+        own, pipe = words, subprocess.PIPE if i else None
         if command == 'predict':  # each paints a part of the files, and knows of no other
             del environment['TF_CONFIG']
             own = [*words, f'--share={i + 1}/{number}']
-        shown = (show_painted, show_error) if i else (None, None)
-        processes.append(start(own, environment, i, *shown))
+        process = subprocess.Popen(
+            [sys.executable, MAIN, *own], env=environment, start_new_session=True, text=True,
+            errors='replace', stdout=pipe, stderr=pipe)
+        process.readers = []
+        if i:
+            process.readers = [threading.Thread(target=relay, args=(i, *each)) for each in (
+                (process.stdout, sys.stdout, lambda line: 'files are painted' in line),
+                (process.stderr, sys.stderr, lambda line: not BAR.search(line)))]
+        for reader in process.readers:
+            reader.start()
+        processes.append(process)
     return processes
-
-
-def start(words, environment, i, use_output, use_errors):
-    """Start process i. A function use(i, line) takes each of its lines; None: the screen.
-
-    The process is in a session of its own: Ctrl-C reaches it once, through `wait`.
-    """
-    process = subprocess.Popen(
-        [sys.executable, MAIN, *words], env=environment, start_new_session=True, text=True,
-        errors='replace', stdout=use_output and subprocess.PIPE,
-        stderr=use_errors and subprocess.PIPE)
-
-    def read(stream, use):
-        for line in stream:
-            if line.strip():
-                use(i, line.rstrip())
-
-    process.readers = [threading.Thread(target=read, args=pair) for pair in (
-        (process.stdout, use_output), (process.stderr, use_errors)) if pair[0]]
-    for reader in process.readers:
-        reader.start()
-    return process
 
 
 def wait(processes, received, together=False):
@@ -94,31 +80,27 @@ def wait(processes, received, together=False):
     received: a list to which signals are added, to pass on. together: when one fails, end the
     others after GRACE seconds.
     """
-    codes, deadline = {}, None
-
     def send(number):
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
 
-    while len(codes) < len(processes):
+    deadline = math.inf
+    while None in (codes := [process.poll() for process in processes]):
         time.sleep(0.1)
         while received:
             send(received.pop())
-        for process in processes:
-            code = process.poll()
-            if code is not None:
-                codes.setdefault(process, 128 - code if code < 0 else code)
-        if together and not deadline and any(codes.values()):
-            deadline = time.monotonic() + GRACE
-        if deadline and time.monotonic() > deadline:
-            send(signal.SIGTERM)
-            codes = {**dict.fromkeys(processes, 0), **codes}  # the failure tells, not its end
+        if together and any(codes):
+            deadline = min(deadline, time.monotonic() + GRACE)
+        if time.monotonic() > deadline:
+            break
+    send(signal.SIGTERM)
     for process in processes:
         process.wait()
         for reader in process.readers:
             reader.join()
-    return max(codes.values())
+    # Processes that were ended here do not count.
+    return max(128 - code if code < 0 else code for code in codes if code is not None)
 
 
 def run(argv=None):

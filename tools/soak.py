@@ -3,8 +3,8 @@
     python tools/soak.py --kills 50     # three minutes on 2 cores; exits with 1 on a fault
 
 Each round trains one small run on drawn scenes, which is killed (SIGKILL) in each of PHASES and
-resumed. After every kill metrics.csv must be readable and both checkpoints complete. At the end
-metrics.csv (without times), checkpoints and test images must equal the undisturbed run's.
+resumed. It must never refuse to go on. At the end metrics.csv (without times), checkpoints and test
+images must equal the undisturbed run's.
 
 Processes are forked, so that TensorFlow is imported once: the caller must not have used TensorFlow
 before, and Windows has no fork. Each works in a folder with data_road, vgg and, once begun, RUN.
@@ -27,7 +27,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import main
 from road.network import vgg16, vgg_folder
 from road.network.tf1 import tf
-from road.runs import checkpoints
 from road.runs.metrics import TIMES
 from road.sample import scenes
 
@@ -78,17 +77,13 @@ def finish(process, folder, seconds=None):
     elif leftovers and process.exitcode != -signal.SIGKILL:
         fault = f'left behind: {leftovers}'
     if process.exitcode == 0:
-        files = {'metrics.csv': read_metrics(folder)}
+        with open(f'{folder}/{RUN}/metrics.csv') as file:
+            files['metrics.csv'] = [{name: row[name] for name in row.keys() - TIMES}
+                                    for row in csv.DictReader(file)]
         for pattern in ('checkpoints/*/*.data-*', 'images/*', 'evaluation-*.json'):
             for path in Path(folder, RUN).glob(pattern):
                 files[str(path.relative_to(folder))] = path.read_bytes()
     return process.exitcode, fault, files
-
-
-def read_metrics(folder):
-    """The rows of the run's metrics.csv, {column: text}, without what differs between two runs."""
-    lines = Path(folder, RUN, 'metrics.csv').read_text().splitlines()
-    return [{name: row[name] for name in row.keys() - TIMES} for row in csv.DictReader(lines)]
 
 
 def start_run(folder):
@@ -104,18 +99,6 @@ def kill_once(folder, files, wait):
         time.sleep(0.001)
     code, fault, _ = finish(process, folder, wait)
     return code == -signal.SIGKILL, 'refused' if code == 2 else fault
-
-
-def check_readable(folder):
-    """Raise an error if metrics.csv or a checkpoint cannot be read, or they do not match."""
-    epochs = []
-    if os.path.exists(f'{folder}/{RUN}/metrics.csv'):
-        epochs = [int(row['epoch']) for row in read_metrics(folder)]
-        assert epochs == list(range(1, len(epochs) + 1)), epochs
-    for name in ('last', 'best'):
-        if checkpoints.exists(f'{folder}/{RUN}/checkpoints/{name}'):
-            _, state = checkpoints.read(f'{folder}/{RUN}/checkpoints/{name}')
-            assert name == 'best' or state['epoch'] - len(epochs) in (0, 1), (state, epochs)
 
 
 def soak(place, kills):
@@ -137,7 +120,6 @@ def soak(place, kills):
             if was_killed:
                 killed += 1
                 print(f'{killed} kills, round {rounds}, {files}', flush=True)
-                check_readable(folder)
         _, fault, found = finish(start_run(folder), folder)
         faults.append(fault)
         faults += [f'round {rounds}: {file} differs' for file in sorted({*expected, *found})

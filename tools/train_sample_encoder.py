@@ -104,9 +104,7 @@ def train(images, labels, steps):
 
 def one_cycle(progress):
     """Share of the highest learning rate: up in the first fifth, then down along a cosine."""
-    if progress < 0.2:
-        return progress / 0.2 + 0.002
-    return 0.002 + (1 + np.cos(np.pi * (progress - 0.2) / 0.8)) / 2
+    return 0.002 + min(progress / 0.2, (1 + np.cos(np.pi * (progress - 0.2) / 0.8)) / 2)
 
 
 def normalised_graph(image, weights):
@@ -169,8 +167,7 @@ def fold(values, moments, sizes):
     """Float32 weights with which vgg16.build_graph computes what normalised_graph computes.
 
     Args:
-        values: {'conv1_1/filter', 'conv1_1/scale', 'conv1_1/shift': array} ...
-        moments: {'conv1_1': (mean, variance)} ...
+        values, moments: of the variables and moments that normalised_graph returns.
         sizes: root mean squares of pool3, pool4 and pool5; they are scaled to POOL_SIZES.
     """
     scales = {name: new / old for name, new, old in zip(LAST[2:], POOL_SIZES, sizes)}
