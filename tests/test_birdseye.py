@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from road.data.calibration import Calibration
@@ -20,28 +18,25 @@ CELL = 519, 240  # with the centre x = 2.025 m, z = 20.025 m
 
 
 @pytest.mark.filterwarnings('error')
-@settings(max_examples=20)
-@given(st.sampled_from([(375, 1242), (370, 1224), (37, 70), (1, 1)]),
-       st.tuples(*[st.floats(-0.3, 0.3)] * 3), st.floats(0.2, 1), st.integers(0, 1000),
-       st.sampled_from([(0.03, -1.65, 0.3), (0.03, 1.65, 20)]))
-def test_every_camera_and_size_against_projection_by_steps(size, angles, focal, seed, shift):
+@pytest.mark.parametrize('shift', [(0.03, -1.65, 0.3), (0.03, 1.65, 20)])
+@pytest.mark.parametrize('turned', [(0, 0, 0), (0.02, -0.3, 0.1), (-0.1, 0.2, -0.3)])
+@pytest.mark.parametrize('size', [(375, 1242), (370, 1224), (37, 70), (1, 1)])
+def test_every_camera_and_size_against_projection_by_steps(size, shift, turned):
     """Cameras are turned twice and moved three ways, also past the plane's start and below it."""
-    (height, width), shift = size, np.transpose([shift])
-    rectify, turn = Rotation.from_euler('xyz', [(-0.004, 0.007, 0.01), angles]).as_matrix()
-    focal *= width
-    P2 = np.array([[focal, 0, width / 2, 40], [0, focal, height / 3, 0.2], [0, 0, 1, 0.003]])
+    (height, width), shift, angles = size, np.transpose([shift]), [(-0.004, 0.007, 0.01), turned]
+    rectify, turn = Rotation.from_euler('xyz', angles).as_matrix()
+    P2 = np.array([[width, 0, width / 2, 40], [0, width, height / 3, 0.2], [0, 0, 1, 0.003]])
     calibration = Calibration(P2, rectify, np.hstack([turn, shift]))
     numbers = np.arange(1, height * width + 1, dtype=np.int32).reshape(size)  # a number per pixel
     from_above = to_birdseye(np.dstack([numbers, numbers > 0]), calibration)
     np.testing.assert_array_equal(from_above[..., 1], lookup(calibration, height, width)[2])
-    rows, columns = np.random.default_rng(seed).integers(0, [[800], [400]], (2, 200))
-    points = np.stack([X[rows, columns], 0 * rows, Z[rows, columns]]).astype(np.float32)
+    points = np.stack([X, 0 * X, Z]).reshape(3, -1).astype(np.float32)
     u, v, depth = P2[:, :3] @ rectify @ np.linalg.inv(turn) @ (points - shift) + P2[:, 3:]
     u, v = u / depth, v / depth
     seen = (depth > 0) & (u >= 1) & (u <= width) & (v >= 1) & (v <= height)
     pixel = np.where(seen, (np.floor(v) - 1) * width + np.floor(u), 0)
     sure = (np.abs(u - np.round(u)) > 1e-6) & (np.abs(v - np.round(v)) > 1e-6)
-    np.testing.assert_array_equal(from_above[rows, columns, 0][sure], pixel[sure])
+    np.testing.assert_array_equal(from_above[..., 0].ravel()[sure], pixel[sure])
 
 
 def test_centres_are_rounded_to_float32_as_in_the_devkit():
@@ -52,19 +47,6 @@ def test_centres_are_rounded_to_float32_as_in_the_devkit():
     calibration = PLAIN._replace(P2=PLAIN.P2 + np.array([[0, 0, shift, 0], [0] * 4, [0] * 4]))
     column = lookup(calibration, 375, 640)[1][CELL]
     assert column == np.floor(rounded + shift) - 1 != np.floor(exact + shift) - 1
-
-
-def test_first_and_last_pixel_are_inside():
-    u = 500 * X[719] / 10.025 + 320  # along x at z = 10.025, from below 1 to above the width
-    width = int(u[232])  # u[232] is in the place of the last pixel, and yet outside by the rule
-    _, column, seen = lookup(PLAIN, 175, width)  # downwards v = 174.8 is inside, of 174 rows not
-    inside = (u >= 1) & (u <= width)
-    np.testing.assert_array_equal(seen[719], inside)
-    np.testing.assert_array_equal(column[719][inside], np.floor(u[inside]) - 1)
-    assert not lookup(PLAIN, 174, width)[2][719].any()
-    corner = PLAIN._replace(P2=np.repeat([[0., 0, 1, 0]], 3, axis=0))  # all cells at u = v = 1
-    row, column, seen = lookup(corner, 1, 1)
-    assert seen.all() and not row.any() and not column.any()
 
 
 def test_calibration_must_fit_the_image(tmp_path):

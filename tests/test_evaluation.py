@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import main
 from road.commands import evaluate
@@ -29,18 +30,18 @@ def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, spli
     assert f'{folder}: {frames} {split} frames' in printed
     assert ('TRAINED on' in printed) == (split == 'train')
     assert ('Features of' in printed) == (split != 'test')  # which are not in the cache
-    target = 'all 11 classes' if kind == 'classes_run' else 'road (#ff00ff in the masks)'
-    assert f'\nTarget: {target}\n' in printed
     assert os.path.getsize(f'{folder}/evaluation-{split}.png') > 5000
     written = read_json(f'{folder}/evaluation-{split}.json')
     assert (written['run'], written['split'], len(written['frames'])) == (folder, split, frames)
     if kind == 'classes_run':
         score, name = written['mean_IoU'], 'mean_IoU'
         assert written['threshold'] == 0.5
+        assert '\nTarget: all 11 classes\n' in printed
         assert np.sum(written['confusion']) == frames * 48 * 59  # some pixels are ignored
         assert re.search(f'\nmean IoU +{100 * score:.2f}\n', printed)
     else:
         score, name = written['perspective']['URBAN']['MaxF'], 'MaxF'
+        assert '\nTarget: road (#ff00ff in the masks)\n' in printed
         assert re.search(f'\nURBAN +{100 * score:.2f} ', printed)
         assert written['birdseye']['URBAN']['MaxF'] != score
         assert written['threshold'] == run_folder.load(folder).threshold
@@ -69,12 +70,11 @@ def test_evaluation_is_of_its_weights_and_labels(trained_run, copied_scenes, tmp
     assert run.matching_evaluation('validation') is None
 
 
-def test_label_of_another_size_than_its_image_is_refused(opened_run):
+def test_label_of_another_size_than_its_image_is_refused(opened_run, tmp_path):
     data = run_folder.find_dataset(opened_run.run)
-    other = next(frame.label for frame in data.training
-                 if data.read_label(frame.label).shape != (91, 301))
-    frame = data.training[0]._replace(label=other)
-    with pytest.raises(InputError, match='pixels, but its image is 301x91; a label must'):
+    Image.new('RGB', (300, 90)).save(tmp_path / 'label.png')
+    frame = data.training[0]._replace(label=str(tmp_path / 'label.png'))
+    with pytest.raises(InputError, match='300x90 pixels, but its image is .*; a label must'):
         list(evaluate.predict(opened_run, data, [frame]))
 
 
@@ -84,8 +84,7 @@ def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, kin
     with main.open_run(request.getfixturevalue(kind)) as opened:
         data = run_folder.find_dataset(opened.run)
         frames = data.named(opened.run.validation)
-        outputs = opened.predictor.predict(images.read_frames(frames))
-        expected = [found for *_, found in outputs]
+        expected = [found for *_, found in opened.predictor.predict(images.read_frames(frames))]
         for cached in (True, False):
             outputs = list(evaluate.predict(opened, data, frames))
             found = f'Features of {len(frames)} of {len(frames)} images are'
@@ -99,25 +98,21 @@ def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, kin
 
 @pytest.mark.usefixtures('opened_run')
 @pytest.mark.parametrize('size, cached', [((96, 128), True), ((32, 128), False)])
-def test_images_of_other_proportions_are_encoded_though_they_are_cached(classes_run, tmp_path,
-                                                                       capsys, size, cached):
+def test_images_of_other_proportions_are_encoded_though_they_are_cached(
+        classes_run, tmp_path, capsys, monkeypatch, size, cached):
     with main.open_run(classes_run) as opened:
         data = run_folder.find_dataset(opened.run)
         digests = {path: file_digest(path) for frame in data.validation for path in frame[1:3]}
-        opened.predictor.image_shape, usual = size, opened.predictor.image_shape
+        monkeypatch.setattr(opened.predictor, 'image_shape', size)
         opened.run.settings.update(data_dir=str(tmp_path), image_size=size)
         cache = FeatureCache(opened.predictor.encode, size, data._replace(digests=digests))
         samples = [Sample(frame, light=opened.run.light) for frame in data.validation]
         cache.fill(str(tmp_path / 'cache'), samples,
                    encoder=f'{opened.run.encoder} {opened.precision}')
         assert len(list(evaluate.predict(opened, data, data.validation))) == 2
-        opened.predictor.image_shape = usual
     assert ('images are read from' in capsys.readouterr().out) == cached
 
 
-@pytest.mark.usefixtures('opened_run')
-def test_test_labels_of_kitti_are_not_public(trained_run, capsys):
-    assert main.main(['evaluate', trained_run, '--split', 'test']) == 2
-    error = capsys.readouterr().err.rstrip('\n').split('\n')[-1]
-    assert error.endswith("cannot score its test images: KITTI Road's test labels are not public; "
-                          'send the maps of `submit` to its server')
+def test_test_labels_of_kitti_are_not_public(opened_run):
+    with pytest.raises(InputError, match="cannot score its test images: KITTI Road's test labels"):
+        evaluate.find_frames(opened_run.run, run_folder.find_dataset(opened_run.run), 'test')

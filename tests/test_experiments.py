@@ -3,12 +3,9 @@
 import csv
 import os
 import statistics
-import sys
-from types import SimpleNamespace
 
 import pytest
 
-import main
 from road.errors import InputError
 from tools import experiments
 
@@ -29,14 +26,8 @@ def test_list_in_the_repository_parses():
 
 
 @pytest.mark.slow
-def test_every_setting_with_every_seed(scenes_dir, vgg_dir, tmp_path, capsys, monkeypatch):
+def test_every_setting_with_every_seed(scenes_dir, vgg_dir, tmp_path, capsys):
     """Stopped, and started again with more seeds: each run is trained once, the table has all."""
-    def called(words):  # takes a third of the time that a process would take
-        assert words[:2] == [sys.executable, main.__file__]
-        monkeypatch.setattr(sys, 'argv', words[1:])
-        return SimpleNamespace(returncode=main.main(words[2:]))
-
-    monkeypatch.setattr(experiments, 'subprocess', SimpleNamespace(run=called))
     path, runs_dir = tmp_path / 'list.txt', tmp_path / 'runs'
     path.write_text('# two\nplain:\nmirrored: --augment mirror --copies 2\n')
     command = [str(path), '--runs-dir', str(runs_dir), '--dataset-dir', scenes_dir, '--vgg-dir',

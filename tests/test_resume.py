@@ -1,4 +1,4 @@
-"""Stopped runs end as one that was left alone. tests/test_soak.py does the same with kills."""
+"""Stopped runs end as one that was left alone. tools/soak.py does the same with kills."""
 
 import os
 import shutil

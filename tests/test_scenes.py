@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from road.data.calibration import read_calibration
-from road.data.kitti import CATEGORIES
 from road.errors import InputError
 from road.sample import planning, props, scenes
 from road.sample.planning import plan_road
@@ -31,25 +28,17 @@ def project(projection, x, up, z):
     return uv / w
 
 
-def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for path in folder.rglob('*') if path.is_file()}
-
-
 def test_labels_have_kittis_colours():
-    drawn = [scenes.draw_scene(np.random.default_rng(seed), CATEGORIES[seed % 3], 64, 208)
-             for seed in range(18)]
-    labels = np.array([label for _, label, _ in drawn])
-    colours = np.unique(labels.reshape(-1, 3), axis=0).tolist()
+    labels = [scenes.draw_scene(np.random.default_rng(seed), 'uu', 64, 208)[1] for seed in range(6)]
+    colours = np.unique(np.reshape(labels, (-1, 3)), axis=0).tolist()
     assert colours == [[0, 0, 0], [255, 0, 0], [255, 0, 255]]
 
 
-@settings(max_examples=15)
-@given(seed=st.integers(0, 2 ** 32 - 1), category=st.sampled_from(CATEGORIES))
-def test_label_and_lane_marks_lie_where_the_calibration_says(tmp_path_factory, seed, category):
+@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('category', ['um', 'umm', 'uu'])
+def test_label_and_lane_marks_lie_where_the_calibration_says(tmp_path, seed, category):
     """The file's text and KITTI's rule put the road's edge, known in metres, on the label's."""
-    folder = tmp_path_factory.mktemp('calibration')
-    image, label, road, projection = draw(seed, category, [], folder)  # nothing hides the edge
+    image, label, road, projection = draw(seed, category, [], tmp_path)  # nothing hides the edge
     columns, errors = np.arange(label.shape[1]), []
     for edge, side in ((road.lines[0], -1), (road.lines[-1], 1)):
         z = np.linspace(40, 4, 4000)  # nearer than any distance at which pixels are ignored
@@ -80,17 +69,20 @@ def test_vehicles_are_not_road(tmp_path):
 
 def test_data_set_is_kept_replaced_or_refused(tmp_path, monkeypatch):
     folder, picture = tmp_path / 'sample', tmp_path / 'sample/training/image_2/um_000000.png'
+
+    def read_all():
+        return {str(path.relative_to(folder)): path.read_bytes()
+                for path in folder.rglob('*') if path.is_file()}
+
     scenes.write_dataset(folder, **TINY)
-    files = files_of(folder)
+    files = read_all()
     assert len(files) == 1 + 3 * 3 + 3 * 2  # drawn.txt, training, test
     picture.write_bytes(b'touched')
     scenes.write_dataset(folder, **TINY)
     assert picture.read_bytes() == b'touched'
     monkeypatch.setattr(scenes, 'VERSION', scenes.VERSION + 1)
     scenes.write_dataset(folder, **TINY)  # drawn by another version
-    drawn = files_of(folder)
-    assert drawn.pop('drawn.txt') != files.pop('drawn.txt')
-    assert drawn == files
+    assert read_all() == {**files, 'drawn.txt': (folder / 'drawn.txt').read_bytes()}
     (folder / 'drawn.txt').unlink()
     with pytest.raises(InputError, match='sample: holds something other than drawn scenes'):
         scenes.write_dataset(folder, **TINY)

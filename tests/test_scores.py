@@ -6,11 +6,8 @@ import os
 import re
 from fractions import Fraction
 
-import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from scipy.special import softmax
 
 from road.data import camvid, kitti
@@ -50,20 +47,15 @@ def score_by_hand(table):
             fp / (fp + tn) if fp + tn else math.nan, fn / roads, iou, iou]
 
 
-@st.composite
-def labelled_images(draw):
-    """(grey, label), uint8 [h, w], of a small image; few different levels make many ties."""
-    shape = draw(arrays.array_shapes(min_dims=2, max_dims=2, max_side=6))
-    few = draw(st.lists(st.integers(0, 255), min_size=1, max_size=8))
-    return [draw(arrays.arrays(np.uint8, shape, elements=st.sampled_from(values)))
-            for values in (few, [0, 1, 255])]
-
-
 @pytest.mark.filterwarnings('error')
-@settings(max_examples=60)
-@example([(np.uint8([[9] * 3 + [5] * 8]), np.uint8(np.arange(11)[None] < 10))])  # recall 0.3
-@given(st.lists(labelled_images(), min_size=1, max_size=3))
-def test_scores_and_curve_equal_counting_by_hand(images):
+@pytest.mark.parametrize('seed', range(60))
+def test_scores_and_curve_equal_counting_by_hand(seed):
+    rng, images = np.random.default_rng(seed), []
+    for _ in range(rng.integers(1, 4)):  # of few levels, which make many ties
+        shape, levels = rng.integers(1, 7, 2), rng.integers(0, 256, rng.integers(1, 9))
+        images.append([np.uint8(rng.choice(each, shape)) for each in (levels, [0, 1, 255])])
+    if seed == 0:
+        images = [(np.uint8([[9] * 3 + [5] * 8]), np.uint8(np.arange(11)[None] < 10))]  # recall 0.3
     histogram, table = sum(confusion(*image, 2, LEVELS) for image in images), count_by_hand(images)
     np.testing.assert_array_equal(scores(histogram), score_by_hand(table))
     expected = [(tp / (tp + fp) if tp + fp else np.nan, tp / (tp + fn) if tp + fn else np.nan)
@@ -107,17 +99,13 @@ def test_a_mask_at_the_threshold_has_the_largest_f_measure(shift):
     assert found.mask_IoU == hits / (mask | label).sum()
 
 
-@pytest.mark.parametrize('value', [-0.01, 255., math.nan])
-def test_confidence_that_is_no_probability_is_refused(value):
-    with pytest.raises(ValueError, match=r'\[0, 1\]'):
-        to_grey(of_road([[0.5, value]]))
-
-
-@pytest.mark.parametrize('prediction, complaint', [
-    (np.zeros((3, 2), np.uint8), 'one shape'), (np.full((2, 3), 3, np.uint8), 'below 3, got 3')])
-def test_prediction_that_does_not_fit_is_refused(prediction, complaint):
+@pytest.mark.parametrize('function, arguments, complaint', [
+    *((to_grey, [of_road([[0.5, value]])], r'\[0, 1\]') for value in (-0.01, 255., math.nan)),
+    (confusion, [np.zeros((3, 2), np.uint8), np.zeros((2, 3), np.uint8), 3], 'one shape'),
+    (confusion, [np.full((2, 3), 3, np.uint8), np.zeros((2, 3), np.uint8), 3], 'below 3, got 3')])
+def test_wrong_arguments_are_refused(function, arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
-        confusion(prediction, np.zeros((2, 3), np.uint8), 3)
+        function(*arguments)
 
 
 @pytest.mark.parametrize('shape', [(16, 24), (40, 50), (9, 11)])
@@ -147,6 +135,14 @@ def test_kitti_scores_of_each_view_and_category(scenes_dir):
     assert scorer.as_json() == {view: {name: scores(levels[view][name])._asdict()
                                        for name in ('um', 'umm', 'uu', 'URBAN')} for view in VIEWS}
     assert scorer.scores() == scorer.as_json()['perspective']['URBAN']
+    for axes, view, title in zip(scorer.plot('$1 or $x^$').axes, VIEWS, (
+            "perspective, at the images' full size", "bird's eye, 40 x 20 m at 0.05 m per pixel")):
+        labels = axes.get_title(), axes.get_xlabel(), axes.get_ylabel(), axes.get_ylim()
+        assert labels == (title, 'recall', 'precision', (0.5, 1.005))
+        for line, (name, row) in zip(axes.get_lines(), scorer.as_json()[view].items(), strict=True):
+            precision, recall = curve(levels[view][name])
+            np.testing.assert_array_equal(line.get_data(), (recall, precision))
+            assert line.get_label() == f'{name}: MaxF {row["MaxF"]:.2%}, AP {row["AP"]:.2%}'
     scorer.add([(frame._replace(calib=None), label, outputs[-1][-1])])
     assert list(scorer.as_json()) == ['perspective']
     assert re.search("No scores in bird's eye view: .* has no calibration", scorer.format_scores())
@@ -175,3 +171,10 @@ def test_multiclass_scores_have_a_row_per_class():
     assert (written['accuracy'], written['mean_IoU']) == pytest.approx((0.6, 1 / 3))
     assert written['confusion'][0] == [2, 2, *[0] * 9]
     assert written['IoU']['pole'] == 0 and written['IoU']['road'] is None
+    axes, = scorer.plot('$1 or $x^$').axes
+    assert axes.get_title().endswith('\nmean IoU 33.33%')
+    assert (axes.get_xlabel(), axes.get_xlim(), axes.yaxis_inverted()) == ('IoU', (0, 1), True)
+    for bar, text, each in zip(axes.patches, axes.get_yticklabels(), camvid.CLASSES, strict=True):
+        assert text.get_text().startswith(f'{each.name}  ')
+        assert bar.get_width() == (written['IoU'][each.name] or 0)
+        assert bar.get_facecolor()[:3] == pytest.approx(np.divide(each.colour, 255))

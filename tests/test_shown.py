@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 import main
-from road.data import camvid
 from road.data.images import read_frames
 from road.files import read_json
 from road.network.tf1 import tf
@@ -24,15 +22,6 @@ TAGS = {
     'val_IoU': 'validation/IoU', 'train_mean_IoU': 'train/mean_IoU',
     'val_mean_IoU': 'validation/mean_IoU', 'val_accuracy': 'validation/accuracy',
     'images_per_s': 'speed/images_per_s', 'learning_rate': 'speed/learning_rate'}
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that were saved."""
-    saved = []
-    monkeypatch.setattr(Figure, 'savefig', lambda figure, path, **_: (
-        saved.append(figure), open(path, 'w').close()))
-    return saved
 
 
 def score(outputs):
@@ -82,36 +71,6 @@ def test_curves_show_the_metrics(trained_run):
         for line, name in zip(lines, names, strict=True):
             assert line.get_xydata().tolist() == [[row['epoch'], row[name]] for row in rows]
             assert line.get_label() == f'{name}, last {rows[-1][name]:.4g}'
-
-
-@pytest.mark.usefixtures('opened_run')
-def test_evaluation_shows_precision_over_recall(trained_run, drawn, tmp_path):
-    folder = shutil.copytree(trained_run, str(tmp_path / 'run'))
-    assert main.main(['evaluate', folder]) == 0
-    written = read_json(f'{folder}/evaluation-validation.json')
-    for axes, view, title in zip(drawn[0].axes, ('perspective', 'birdseye'), (
-            "perspective, at the images' full size", "bird's eye, 40 x 20 m at 0.05 m per pixel")):
-        labels = axes.get_title(), axes.get_xlabel(), axes.get_ylabel()
-        assert labels == (title, 'recall', 'precision') and axes.get_ylim() == (0.5, 1.005)
-        for line, (name, scores) in zip(axes.get_lines(), written[view].items(), strict=True):
-            recall, precision = line.get_data()
-            best = np.nanargmax(2 * precision * recall / np.maximum(precision + recall, 1e-9))
-            assert [recall[best], precision[best]] == pytest.approx([scores['REC'], scores['PRE']])
-            assert line.get_label() == f'{name}: MaxF {scores["MaxF"]:.2%}, AP {scores["AP"]:.2%}'
-
-
-@pytest.mark.usefixtures('opened_run')
-def test_evaluation_shows_iou_of_classes(classes_run, drawn, tmp_path):
-    folder = shutil.copytree(classes_run, str(tmp_path / 'run'))
-    assert main.main(['evaluate', folder]) == 0
-    written = read_json(f'{folder}/evaluation-validation.json')
-    axes, = drawn[0].axes
-    assert axes.get_title().endswith(f'\nmean IoU {written["mean_IoU"]:.2%}')
-    assert (axes.get_xlabel(), axes.get_xlim(), axes.yaxis_inverted()) == ('IoU', (0, 1), True)
-    for bar, text, each in zip(axes.patches, axes.get_yticklabels(), camvid.CLASSES, strict=True):
-        assert text.get_text().startswith(f'{each.name}  ')
-        assert bar.get_width() == written['IoU'][each.name]
-        assert bar.get_facecolor()[:3] == pytest.approx(np.divide(each.colour, 255))
 
 
 def check_events(folder):
