@@ -304,6 +304,7 @@ def _add_other(parser, name):
     if name == 'evaluate':
         add('--split', choices=('validation', 'train', 'test'), default='validation',
             help='which frames; test: for data sets whose test images have labels')
+        add('--open', action='store_true', help='open the page of the frames in a browser')
     if name == 'predict':
         add('inputs', metavar='INPUT', nargs='*', help='an image, a video, or a folder of them')
         add('--output', metavar='DIR',

@@ -1,25 +1,29 @@
 """`main.py evaluate RUN`: the scores of the run's validation, training or test frames."""
 
 import os
+import webbrowser
 from itertools import groupby
+from pathlib import Path
 
 from road.data.batches import Sample
 from road.data.formats import target_line
 from road.data.images import fit_shape, network_shape, read_image
 from road.errors import InputError
-from road.files import file_digest, write_json
+from road.files import atomic_folder, file_digest, write_json
 from road.network.feature_cache import FeatureCache
 from road.network.predictor import BATCH, prefetch_depth
 from road.prefetch import batched, prefetch
 from road.progress import tqdm
 from road.runs import run_folder
 from road.runs.figures import save_figure
+from road.runs.page import Page
 from road.scoring.scorers import make_scorer
 
 
 def run(args, open_run):
-    """Print the scores and write them, with a figure, into the run folder."""
-    with open_run(args.run, args.vgg_dir) as opened:
+    """Print the scores and write them, with a figure and a page, into the run folder."""
+    path = os.path.join(args.run, f'evaluation-{args.split}')
+    with open_run(args.run, args.vgg_dir) as opened, atomic_folder(path) as folder:
         run = opened.run
         best = run.best()  # now, because a run that still trains has another one later
         data = run_folder.find_dataset(run, args.dataset_dir)
@@ -32,16 +36,20 @@ def run(args, open_run):
             title += ', which the run was TRAINED on: their scores do not tell how good it is'
         scorer = make_scorer(run.classes, with_birdseye=data.format == 'kitti',
                              mask_threshold=best['threshold'])
-        outputs = predict(opened, data, frames)
+        page = Page(folder, run.classes)
+        outputs = page.draw(predict(opened, data, frames))
         scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'),
                    depth=prefetch_depth(len(run.classes)))
         print('\n'.join([title, target_line(run), scorer.format_scores()]))
-        path = os.path.join(run.folder, f'evaluation-{args.split}')
         write_json(f'{path}.json', {
             'run': run.folder, **best, 'labels': labels, 'split': args.split,
             'frames': [each.name for each in frames], **scorer.as_json()})
         save_figure(scorer.plot(title), f'{path}.png')
-        print(f'Written to {path}.json and {path}.png')
+        page.write(f'{path}.png', title=title, target=target_line(run),
+                   scores=scorer.format_scores(), threshold=best['threshold'])
+    print(f'Written to {path}.json, {path}.png and {path}/index.html')
+    if args.open and not webbrowser.open(Path(path, 'index.html').absolute().as_uri()):
+        print('No browser was found; open index.html yourself')
 
 
 def find_frames(run, data, split):

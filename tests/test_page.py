@@ -1,0 +1,136 @@
+"""The page that evaluate writes: its content, and what a browser shows of it."""
+
+import base64
+import io
+import json
+import re
+import shutil
+import subprocess
+import webbrowser
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import main
+from road.data.dataset import Class, Frame
+from road.files import read_json
+from road.runs.page import Page
+from road.scoring import scores
+from tests.results import of_road
+
+# the worst, one without road, the best
+NAMES = ['z \'q\' "<b>" & </script><!--', 'train/é #1 %41\udce9', 'a&amp;#DATA']
+LABEL = np.uint8([[1, 1, 0], [0, 255, 1]])
+ROAD = np.float32([[0.9, 0.2, 0.8], [0.1, 0.9, 0.6]])  # of the worst
+CLASSES = Class('sky', (0, 0, 255)), Class('<road>', (0, 255, 0)), Class('car', (255, 0, 0))
+BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
+
+
+@pytest.fixture
+def page(tmp_path, count):
+    """The page of three frames in `count` classes, of 2x3 blocks of 20x20 pixels."""
+    image, figure, outputs = str(tmp_path / 'image.png'), str(tmp_path / 'figure.png'), []
+    for path in (image, figure):
+        Image.new('RGB', (60, 40), (128, 128, 128)).save(path)
+    for name, label, road in zip(NAMES, (LABEL, 0 * LABEL, LABEL), (ROAD, 0 * ROAD, LABEL == 1)):
+        probabilities = np.pad(of_road(road), ((0, 0), (0, 0), (0, count - 2)))
+        blocks = [np.kron(array, np.ones((20, 20), array.dtype))
+                  for array in (label, *np.moveaxis(probabilities, -1, 0))]
+        outputs.append((Frame(name, image), blocks[0], np.stack(blocks[1:], axis=-1)))
+    written = Page(str(tmp_path), CLASSES[:count])
+    assert list(written.draw(outputs)) == outputs
+    written.write(figure, title='runs/<i>: 3', target='<i>', scores='1 < 2', threshold=0.5)
+    return tmp_path / 'index.html'
+
+
+def content(page):
+    """What the page knows, as a browser finds it: up to the first end of a script."""
+    return json.loads(re.search('json">(.*?)</script>', page.read_text('utf-8'))[1])
+
+
+@pytest.mark.parametrize('count, shape', [(2, (2, 256)), (3, (3, 3))])
+def test_page_knows_names_and_counts_and_needs_no_network(page, shape):
+    found = content(page)
+    assert [frame['name'] for frame in found['frames']] == NAMES
+    assert np.shape(found['total']) == shape
+    assert np.sum(found['total']) == (5 + 6 + 5) * 400
+    assert 'http' not in page.read_text('utf-8')
+
+
+@pytest.mark.usefixtures('opened_run')
+def test_evaluate_writes_and_opens_page(trained_run, tmp_path, monkeypatch, capsys):
+    addresses, run = [], shutil.copytree(trained_run, tmp_path / 'runs #1')
+    monkeypatch.setattr(webbrowser, 'open', addresses.append)
+    assert main.main(['evaluate', str(run), '--open']) == 0
+    printed, page = capsys.readouterr().out, run / 'evaluation-validation' / 'index.html'
+    assert addresses == [page.as_uri()]
+    assert 'No browser was found' in printed
+    found, written = content(page), read_json(f'{page.parent}.json')
+    assert found['title'] in printed and found['scores'] in printed
+    assert [frame['name'] for frame in found['frames']] == written['frames']
+    assert scores.scores(np.array(found['total'])).IoU == written['perspective']['URBAN']['IoU']
+
+
+@contextmanager
+def browser(page):
+    """Yield (ask, events) for a page in Chromium: its DevTools protocol, JSON through pipes."""
+    command = ['bash', '-c', 'exec timeout 100 "$@" 3<&0 4>&1 >&2', 'bash', BROWSER, '--headless',
+               '--no-sandbox', '--remote-debugging-pipe', '--window-size=1400,2000',
+               f'--user-data-dir={page.parent}/browser']
+    with subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL) as process:  # it ends with its input
+        session, events = {}, []
+
+        def ask(method, **parameters):
+            request = {'id': 1, 'method': method, 'params': parameters, **session}
+            process.stdin.write(json.dumps(request).encode() + b'\0')
+            while True:
+                letters = iter(lambda: process.stdout.read(1) or b'\0', b'\0')
+                answer = json.loads(b''.join(letters))
+                if 'id' in answer:
+                    return answer['result']
+                events.append(answer['method'])
+
+        target = ask('Target.createTarget', url='about:blank')['targetId']
+        session |= {'sessionId': ask('Target.attachToTarget', targetId=target,
+                                     flatten=True)['sessionId']}
+        ask('Runtime.enable')
+        ask('Log.enable')
+        ask('Page.navigate', url=page.as_uri())
+        yield ask, events
+
+
+LOOK = """(async () => {
+  await new Promise(done => document.readyState === 'complete' ? done() : onload = done)
+  %s
+  await Promise.all([...document.images].map(image => image.decode()))
+  const {x, y, width, height} = document.querySelector('.errors').getBoundingClientRect()
+  return {names: data.frames.map(frame => frame.name), text: document.body.innerText,
+          box: {x, y, width, height, scale: 1}} })()"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BROWSER, reason='needs chromium or google-chrome')
+@pytest.mark.parametrize('count, looks', [
+    (2, [('', 'precision 83.3 %, recall 83.3 %, IoU 71.4 %', (0, 2, 1), 'rmf  r'),
+         ('slider.value = levelOf(0.7); slider.oninput()',
+          'precision 80.0 %, recall 66.7 %, IoU 57.1 %', (0, 2, 1), 'rmf  m'),
+         ("$('select').value = 'name'; $('select').onchange()", '', (2, 1, 0), 'rr   r')]),
+    (3, [('', 'accuracy 87.5 %, mean IoU 76.6 %', (0, 1, 2), 'rmmr r'),
+         ("$('button:nth-child(3)').onclick()", 'IoU 71.4 %', (0, 2, 1), 'rmf  r')])])
+def test_browser_shows_errors_of_threshold_or_class_in_order(page, looks):
+    with browser(page) as (ask, events):
+        for script, text, order, errors in looks:
+            answer = ask('Runtime.evaluate', expression=LOOK % script, awaitPromise=True,
+                         returnByValue=True)
+            shown = answer['result']['value']
+            assert shown['names'] == [NAMES[i] for i in order]
+            assert text in shown['text']
+            shot = base64.b64decode(ask('Page.captureScreenshot', clip=shown['box'])['data'])
+            picture = Image.open(io.BytesIO(shot)).convert('RGB')
+            colours = np.array(picture.resize((3, 2), Image.Resampling.BOX), int).reshape(6, 3)
+            painted = ['mrf'[each.argmax()] if np.ptp(each) > 30 else ' ' for each in colours]
+            assert ''.join(painted) == errors
+    assert not {'Runtime.consoleAPICalled', 'Runtime.exceptionThrown', 'Log.entryAdded'} & {*events}
