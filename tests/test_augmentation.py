@@ -10,7 +10,6 @@ from road.data.augmentation import MIRRORED, PLAIN, draw_augmentation, draw_copi
 from road.data.images import resize_image, resize_label
 from road.settings import AUGMENTATIONS
 
-FIELDS = {'mirror': 'mirrored', 'crop': 'box', 'rotation': 'angle'}  # others: as the change
 SEEDS = st.integers(0, 2**32)
 
 
@@ -21,9 +20,8 @@ def draw(seed, augment):
 @given(SEEDS, st.sampled_from(AUGMENTATIONS))
 def test_a_change_is_drawn_alone_and_its_absence_leaves_the_others(seed, name):
     both, others = draw(seed, AUGMENTATIONS), [other for other in AUGMENTATIONS if other != name]
-    field = FIELDS.get(name, name)
-    assert draw(seed, [name]) == PLAIN._replace(**{field: getattr(both, field)})
-    assert draw(seed, others) == both._replace(**{field: getattr(PLAIN, field)})
+    assert draw(seed, [name]) == PLAIN._replace(**{name: getattr(both, name)})
+    assert draw(seed, others) == both._replace(**{name: getattr(PLAIN, name)})
 
 
 def test_copies_are_a_fixed_set_of_which_half_is_mirrored():
@@ -31,7 +29,7 @@ def test_copies_are_a_fixed_set_of_which_half_is_mirrored():
     assert copies[:3] == draw_copies('um_000001', 3, AUGMENTATIONS)
     assert copies[:2] == [PLAIN, MIRRORED]
     assert len({*copies, *others}) == 14  # all others differ
-    assert [copy.mirrored for copy in copies] == [False, True] * 4
+    assert [copy.mirror for copy in copies] == [False, True] * 4
 
 
 @given(SEEDS)
@@ -47,7 +45,7 @@ def test_image_and_label_move_together(seed):
     inside = label != IGNORE_LABEL
     assert (image == label)[inside].mean() > 0.98
     assert inside.mean() > 0.9
-    assert resize_label(np.uint8(road), (96, 320), copy._replace(angle=0.0)).max() == 1
+    assert resize_label(np.uint8(road), (96, 320), copy._replace(rotation=0.0)).max() == 1
 
 
 def test_mirror_flips_crop_enlarges_and_rotation_turns():
@@ -56,9 +54,9 @@ def test_mirror_flips_crop_enlarges_and_rotation_turns():
     plain = resize_image(picture, (96, 288))
     np.testing.assert_allclose(plain[[0, -1], [0, -1]], [[0, 0, 0], [149, 99, 99]], atol=1)
     np.testing.assert_array_equal(resize_image(picture, (96, 288), MIRRORED), plain[:, ::-1])
-    cropped = resize_image(picture, (96, 288), PLAIN._replace(box=(0.5, 0.25, 1, 0.75)))
+    cropped = resize_image(picture, (96, 288), PLAIN._replace(crop=(0.5, 0.25, 1, 0.75)))
     assert cropped[0, 0].tolist() == pytest.approx([75, 25, 25], abs=1)
-    turned = resize_image(picture, (96, 288), PLAIN._replace(angle=3.0))  # counter-clockwise
+    turned = resize_image(picture, (96, 288), PLAIN._replace(rotation=3.0))  # counter-clockwise
     assert turned[48, 220, 1] > plain[48, 220, 1] + 2
     assert turned[48, 60, 1] < plain[48, 60, 1] - 2
     assert turned[0, 0].tolist() == list(augmentation.OUTSIDE)

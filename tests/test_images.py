@@ -45,7 +45,7 @@ def test_dark_roads_are_brightened_as_far_as_asked():
     assert log_average(bright[40:]) == pytest.approx(0.26, rel=0.01)
     np.testing.assert_array_equal(images.brighten(bright, 0.25), bright)
     np.testing.assert_array_equal(images.brighten(image[::-1], 0.26), image[::-1])  # a dark sky
-    copy = images.resize_image(image, (64, 64), PLAIN._replace(mirrored=True), light=0.26)
+    copy = images.resize_image(image, (64, 64), PLAIN._replace(mirror=True), light=0.26)
     plain = images.resize_image(image, (64, 64))
     np.testing.assert_array_equal(copy, images.brighten(plain, 0.26)[:, ::-1])
 

@@ -30,10 +30,10 @@ OUTSIDE = (124, 117, 104)  # RGB that VGG16's mean subtraction makes about zero
 
 class Augmentation(NamedTuple):
     """How an image is changed: rotated, cropped, resized, mirrored, relit."""
-    angle: float = 0.0  # degrees, counter-clockwise
-    box: tuple = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom of the crop, as shares
+    rotation: float = 0.0  # degrees, counter-clockwise
+    crop: tuple = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom, as shares
     scale: float = 1.0  # height and width as a share of the image size, see road.data.images
-    mirrored: bool = False
+    mirror: bool = False
     contrast: float = 1.0  # around the mean grey level
     brightness: float = 0.0  # added, in grey levels
     gamma: float = 1.0  # exponent of the grey levels' share of 255
@@ -41,26 +41,23 @@ class Augmentation(NamedTuple):
 
 
 PLAIN = Augmentation()
-MIRRORED = Augmentation(mirrored=True)
+MIRRORED = Augmentation(mirror=True)
 
 
 def draw_augmentation(rng, augment):
     """Draw an Augmentation with the changes in `augment`, names of road.settings.AUGMENTATIONS."""
     # All numbers are drawn, also those not used: leaving out one change does not alter the others.
-    angle = rng.uniform(-ROTATION, ROTATION)
+    rotation = rng.uniform(-ROTATION, ROTATION)
     height = rng.uniform(SCALE, 1)
     width = min(height * np.exp(rng.uniform(-ASPECT, ASPECT)), 1)
     left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
-    mirrored = rng.random() < 0.5
-    drawn = {'rotation': {'angle': angle},
-             'crop': {'box': (left, top, left + width, top + height)},
-             'mirror': {'mirrored': mirrored},
-             'contrast': {'contrast': rng.uniform(1 - CONTRAST, 1 + CONTRAST)},
-             'brightness': {'brightness': rng.uniform(-BRIGHTNESS, BRIGHTNESS)},
-             'gamma': {'gamma': np.exp(rng.uniform(-GAMMA, GAMMA))},
-             'colour': {'colour': tuple(rng.uniform(1 - COLOUR, 1 + COLOUR, 3))}}
-    changes = {key: value for name in augment for key, value in drawn[name].items()}
-    return Augmentation(**{key: _rounded(value) for key, value in changes.items()})
+    drawn = {'rotation': rotation, 'crop': (left, top, left + width, top + height),
+             'mirror': rng.random() < 0.5,
+             'contrast': rng.uniform(1 - CONTRAST, 1 + CONTRAST),
+             'brightness': rng.uniform(-BRIGHTNESS, BRIGHTNESS),
+             'gamma': np.exp(rng.uniform(-GAMMA, GAMMA)),
+             'colour': tuple(rng.uniform(1 - COLOUR, 1 + COLOUR, 3))}
+    return Augmentation(**{name: _rounded(drawn[name]) for name in augment})
 
 
 def _rounded(value):
@@ -80,25 +77,25 @@ def draw_copies(name, count, augment):
     copies = copies[:count]
     for i in range(len(copies), count):
         copy = draw_augmentation(np.random.default_rng([i, *os.fsencode(name)]), augment)
-        copies.append(copy._replace(mirrored=mirror and i % 2 == 1))
+        copies.append(copy._replace(mirror=mirror and i % 2 == 1))
     return copies
 
 
 def resize(plane, shape, augmentation, resample):
     """Resize a uint8 image [h, w, 3] or label [h, w] to `shape`, rotated, cropped and mirrored."""
     image = Image.fromarray(plane)
-    if augmentation.angle:
+    if augmentation.rotation:
         fill = OUTSIDE if plane.ndim == 3 else IGNORE_LABEL
-        image = image.rotate(augmentation.angle, resample, fillcolor=fill)
-    left, top, right, bottom = augmentation.box
+        image = image.rotate(augmentation.rotation, resample, fillcolor=fill)
+    left, top, right, bottom = augmentation.crop
     resized = np.asarray(image.resize((shape[1], shape[0]), resample, box=(
         left * image.width, top * image.height, right * image.width, bottom * image.height)))
-    return resized[:, ::-1] if augmentation.mirrored else resized
+    return resized[:, ::-1] if augmentation.mirror else resized
 
 
 def relight(image, augmentation):
     """Change contrast, brightness, gamma and colour of a uint8 image [h, w, 3]."""
-    if augmentation._replace(angle=0.0, box=PLAIN.box, scale=1.0, mirrored=False) == PLAIN:
+    if augmentation._replace(rotation=0.0, crop=PLAIN.crop, scale=1.0, mirror=False) == PLAIN:
         return image
     mean = image.mean()
     # A table of 256 grey levels per channel: whatever the image's size, this is the arithmetic.
