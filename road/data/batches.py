@@ -103,10 +103,10 @@ class Batches:
         """The samples of the epoch, each frame once, in the epoch's order."""
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(len(self.frames))
-        choices = rng.integers(max(self.copies, 1), size=len(self.frames))
-        if self.copies:
-            return [self._copies[i][choice] for i, choice in zip(order, choices)]
-        return [self._draw_sample(self.frames[i]) for i in order]
+        if not self.copies:
+            return [self._draw_sample(self.frames[i]) for i in order]
+        choices = rng.integers(self.copies, size=len(self.frames))
+        return [self._copies[i][choice] for i, choice in zip(order, choices)]
 
     def _draw_sample(self, frame):
         rng = np.random.default_rng([self.seed, self.epoch, *os.fsencode(frame.name)])

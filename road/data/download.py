@@ -76,21 +76,22 @@ def download(url, path):
     Raises InputError: one line with the cause, what was kept, and how to do it by hand.
     """
     print(f'Downloading {url}')
-    part, tries, complete = path + '.part', 0, False
-    while not complete:
+    part, tries = path + '.part', 0
+    while True:
         before = _size(part)
         try:
             _receive(url, part)
-            complete = True
+            break
         except (InputError, OSError) as error:  # of the second kind are those of requests
+            cause, may_pass = _judge(error)
             tries = 1 if _size(part) > before else tries + 1
-            if tries > RETRIES or not _may_pass(error):
+            if tries > RETRIES or not may_pass:
                 kept = f'{_size(part)} bytes are kept in {part}; the same command resumes there'
                 if not _size(part):
                     remove(part)
                     kept = 'Nothing was kept'
-                raise InputError(f'{url}: {_cause(error)}. {kept}. {_by_hand(path)}') from error
-            print(f'{url}: {_cause(error)}; trying again')
+                raise InputError(f'{url}: {cause}. {kept}. {_by_hand(path)}') from error
+            print(f'{url}: {cause}; trying again')
             time.sleep(WAIT * 2 ** (tries - 1))
     os.replace(part, path)
 
@@ -139,15 +140,11 @@ def _receive(url, part):
         raise requests.ConnectionError(f'{_size(part)} of {size} bytes')
 
 
-def _may_pass(error):
+def _judge(error):
+    """(cause, whether a retry may succeed)"""
     if isinstance(error, requests.HTTPError):
-        return error.response.status_code in PASSING
-    return isinstance(error, requests.RequestException)
-
-
-def _cause(error):
-    if isinstance(error, requests.HTTPError):
-        return f'HTTP {error.response.status_code} {error.response.reason}'
+        answer = error.response
+        return f'HTTP {answer.status_code} {answer.reason}', answer.status_code in PASSING
     if isinstance(error, requests.RequestException):
-        return f'no connection, or it broke off ({type(error).__name__})'
-    return str(error)
+        return f'no connection, or it broke off ({type(error).__name__})', True
+    return str(error), False

@@ -113,9 +113,7 @@ def _read(path):
         colours = np.where(levels % 257, -1, levels // 257 * 0x010101)
         colours[:256] = levels[:256] * 0x010101
         return kind, np.asarray(image).astype(np.int32), colours
-    if image.mode == '1':
-        return kind, np.asarray(image).astype(np.int32), np.array([0, 0xFFFFFF], np.int32)
-    if image.mode in ('L', 'P'):
+    if image.mode in ('1', 'L', 'P'):
         ramp = image.resize((256, 1))  # keeps palette and transparency
         ramp.putdata(range(256))
         return kind, np.asarray(image).astype(np.int32), _colours(ramp)[0]
