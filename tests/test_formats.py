@@ -1,6 +1,7 @@
-"""Which layout a folder has, --target, the default image size, and what is said and refused."""
+"""Which format a folder has, its frames, classes and faults; what opening it says and fits."""
 
 import os
+import re
 import shutil
 
 import numpy as np
@@ -8,13 +9,16 @@ import pytest
 from PIL import Image
 
 from road import settings
-from road.data import formats, images
+from road.data import check, formats, images
 from road.errors import InputError
-from tests.test_folder import grey, save, write_folder
+from tests.test_folder import faults_of, grey, names_of, photo, save, write_folder
 
 MARKERS = {
     'kitti': 'training/gt_image_2', 'kitti-semantics': 'training/semantic',
     'camvid': 'trainannot', 'cityscapes': 'leftImg8bit/train', 'folder': 'images'}
+# cityscapesScripts: id => train id, of the 19 classes that are scored
+TRAIN_ID = dict(zip([7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33], range(19)))
+IDS = np.uint8([*range(34), 255])
 
 
 def parse(folder, *words):
@@ -23,13 +27,101 @@ def parse(folder, *words):
 
 
 def write_camvid(folder, height=36, width=48, values=12):
-    rng = np.random.default_rng(0)
-    for i, split in enumerate(('train', 'train', 'val')):
-        save(folder / split / f'{i}.png',
-             Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)))
-        save(folder / f'{split}annot' / f'{i}.png', Image.fromarray(
-            np.uint8(np.arange(height * width).reshape(height, width) % values)))
+    label = np.uint8(np.arange(height * width).reshape(height, width) % values)
+    for seed, name in enumerate(('train/0', 'train/1', 'val/2')):
+        save(folder / f'{name}.png', photo(seed, height, width))
+        save(folder / f'{name}.png'.replace('/', 'annot/'), Image.fromarray(label))
     return folder
+
+
+FRAMES = {
+    'camvid': [[f'train/train_{i}' for i in range(4)], ['val/val_0', 'val/val_1'], ['test/test_0']],
+    'cityscapes': [[f'{split}/{city}/{city}_{i}' for city in ('aachen', 'ulm') for i in range(2)]
+                   for split in ('train', 'val', 'test')],
+    'kitti-semantics': [[f'{i}_10' for i in range(8)], ['8_10', '9_10'],  # 15 % validate
+                        [f'{i}_10' for i in range(10)]]}
+
+
+@pytest.fixture
+def drawn(tmp_path, camvid_dir):
+    """A folder with a data set of each of these formats, called so."""
+    shutil.copytree(camvid_dir, tmp_path / 'camvid')
+    ids, folder = np.tile(IDS, (7, 1)), tmp_path / 'cityscapes'
+    table = np.uint8([TRAIN_ID.get(value, 255) for value in range(256)])
+    for seed, name in enumerate(sum(FRAMES['cityscapes'], [])):
+        save(folder / f'leftImg8bit/{name}_leftImg8bit.png', photo(seed, 7, 35))
+        label = ids * (seed < 8)  # public labels of test images are empty
+        for kind, values in (('labelIds', label), ('labelTrainIds', table[label]),
+                             ('instanceIds', label * np.uint16(1000))):
+            save(folder / f'gtFine/{name}_gtFine_{kind}.png', Image.fromarray(values))
+    folder = tmp_path / 'kitti-semantics'
+    for seed in range(10):
+        save(folder / f'training/image_2/{seed}_10.png', photo(seed, 7, 35))
+        save(folder / f'training/semantic/{seed}_10.png', Image.fromarray(ids))
+        save(folder / f'testing/image_2/{seed}_10.png', photo(20 + seed, 7, 35))
+    return tmp_path
+
+
+CAMVID = 'sky building pole road pavement tree sign fence car pedestrian bicyclist'
+CITY = ('road sidewalk building wall fence pole traffic light traffic sign vegetation terrain sky '
+        'person rider car truck bus train motorcycle bicycle')
+CITY_IDS = {value: TRAIN_ID.get(value, 255) for value in IDS.tolist()}
+
+
+@pytest.mark.parametrize('data_format, unused, classes, meanings', [
+    ('camvid', 'none', CAMVID, {**{i: i for i in range(11)}, 11: 255}),
+    ('cityscapes', 'none', CITY, CITY_IDS), ('kitti-semantics', 'none', CITY, CITY_IDS),
+    ('cityscapes', '_labelIds', CITY, {**{i: i for i in range(19)}, 255: 255})])
+def test_frames_classes_and_labels(drawn, data_format, unused, classes, meanings):
+    folder = drawn / data_format
+    for path in folder.rglob(f'*{unused}.png'):
+        path.unlink()
+    data = formats.find_dataset(None, str(folder))
+    assert data.format == data_format
+    assert names_of(data) == FRAMES[data_format]
+    assert ' '.join(each.name for each in data.classes) == classes
+    label = data.validation[0].label
+    values = np.asarray(Image.open(label)).ravel().tolist()
+    assert dict(zip(values, data.read_label(label).ravel().tolist())) == meanings
+    assert {bool(frame.label) for frame in data.testing} == {data_format == 'camvid'}
+    assert faults_of(folder, None) == []
+    for part in ('testannot', 'test', 'leftImg8bit/test', 'testing'):  # these are optional
+        shutil.rmtree(folder / part, ignore_errors=True)
+        assert faults_of(folder, None) == []
+
+
+@pytest.mark.parametrize('path, change, complaint', [
+    ('camvid/val', shutil.rmtree, 'val: no such folder, or .*; CamVid has train/NAME.png'),
+    ('camvid/valannot/val_1.png', os.remove, 'val/val_1.png: has no label in .*/valannot'),
+    ('camvid/trainannot/train_1.png', lambda path: Image.new('L', (64, 48), 12).save(path),
+     'trainannot/train_1.png: the value 12 is no class; 3072 pixels, 14.29% of all labels, '
+     r'in 1 of them \(train_1.png\); CamVid has the ids 0 to 10'),
+    ('camvid/testannot/test_0.png', lambda path: Image.new('L', (47, 36)).save(path),
+     'testannot/test_0.png: is 47x36 pixels, but its image is 64x48'),
+    ('cityscapes/gtFine', shutil.rmtree, 'gtFine/train: no such folder, .*; Cityscapes has leftIm'),
+    ('cityscapes/gtFine/val/ulm/ulm_1_gtFine_labelIds.png', os.remove,
+     'leftImg8bit/val/ulm/ulm_1_.*: has no label in .*/CITY/NAME_gtFine_labelIds.png'),
+    ('cityscapes/gtFine/val/ulm/ulm_1_gtFine_labelIds.png', lambda path: save(path, Image.new(
+        'L', (35, 7), 40)), 'gtFine/.*_1_.*: the value 40 is no class; .*; labelIds are 0 to 33'),
+    ('kitti-semantics/training/image_2', shutil.rmtree, 'training/image_2: no such folder, or no')])
+def test_a_fault_of_a_format(drawn, path, change, complaint):
+    change(drawn / path)
+    folder = drawn / path.split('/')[0]
+    assert re.match(f'{folder}/{complaint}', faults_of(folder, None)[0])
+
+
+TRAIN_IDS = [0, 8, 13], [*range(19), 255], [7, 8, 255]  # the last: 255 is no id
+REAL_IDS = [7, 21, 26], [7, 8, 11], [0, 7, 7, 7, 8], [*range(34), 255]
+
+
+@pytest.mark.parametrize('values', [*TRAIN_IDS, *REAL_IDS], ids=str)
+def test_train_ids_in_place_of_ids_are_refused(drawn, values):
+    for path in drawn.glob('cityscapes/gtFine/*/*/*_labelIds.png'):
+        save(path, Image.fromarray(np.resize(np.uint8(values), (7, 35))))
+    faults = check.check(formats.find_dataset(None, str(drawn / 'cityscapes'))).faults
+    found = [fault for fault in faults if re.match(
+        '.*/gtFine/train/.*: holds train ids .* name them .*_gtFine_labelTrainIds.png', fault)]
+    assert len(found) == (values in TRAIN_IDS)
 
 
 @pytest.mark.parametrize('layout', MARKERS)
@@ -141,15 +233,6 @@ def test_default_image_size_fits_the_data_and_a_given_one_stays(tmp_path, scenes
     args = settings.parse_training(words)
     formats.fit_settings(args, formats.open_dataset(args))
     assert args.image_size == (192, 672) and args.dataset == 'kitti'
-
-
-def test_open_dataset_names_the_first_fault(tmp_path):
-    folder = write_camvid(tmp_path / 'my data')
-    os.remove(folder / 'trainannot/0.png')
-    os.remove(folder / 'val/2.png')
-    with pytest.raises(InputError, match=rf'train/0.png: has no label .* \(`python main.py check '
-                                         f"--dataset-dir '{folder}'` lists all faults"):
-        formats.open_dataset(parse(folder))
 
 
 def test_masks_are_read_once_for_several_starts(tmp_path, monkeypatch):

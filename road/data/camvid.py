@@ -7,8 +7,6 @@ G. Brostow, J. Fauqueur, R. Cipolla, "Semantic object classes in video", 2009. T
 their colours: V. Badrinarayanan, A. Kendall, R. Cipolla, "SegNet", 2017.
 """
 
-import os
-
 from road.data import IGNORE_LABEL
 from road.data.dataset import Class, Dataset, find_splits
 from road.data.labels import LabelRule
@@ -24,9 +22,6 @@ RULE = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, len(CLASSES): IG
 
 def find_dataset(folder):
     """The Dataset of a CamVid folder, by names alone; test images and their labels are optional."""
-    folders = {split: (os.path.join(folder, split), os.path.join(folder, f'{split}annot'))
-               for split in ('train', 'val', 'test')}
-    splits, faults = find_splits(
-        folders, 'CamVid has train/NAME.png and trainannot/NAME.png, and the same for val')
-    return Dataset('camvid', 'CamVid', folder, CLASSES, RULE, *splits,
-                   tuple(faults))
+    splits = {split: (split, f'{split}annot') for split in ('train', 'val', 'test')}
+    return Dataset('camvid', 'CamVid', folder, CLASSES, RULE, *find_splits(
+        folder, splits, 'CamVid has train/NAME.png and trainannot/NAME.png, and the same for val'))

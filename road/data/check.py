@@ -26,21 +26,17 @@ MAX_SIZE_RATIO = 1.5
 
 class FileInfo(NamedTuple):
     """What inspecting an image file or label file has found."""
-    bytes: int
-    modified: int  # time of change of the content, ns; copying and unpacking may set it back
-    changed: int  # time of change of the inode, ns; nothing sets it back (made, on Windows)
-    inode: int  # another one where a folder was exchanged
-    width: int
-    height: int
+    state: list  # bytes, times of change of content and inode (ns), inode: see inspect_files
+    size: list  # width, height
     digest: str  # MD5 of the bytes
-    kind: str = ''  # of a label, as its values: see road.data.labels.count_values
-    values: list = []
+    kind: str  # of a label, as its values: see road.data.labels.count_values
+    values: list
     level: int = 0  # the largest of an image of 16 bits
     turned: bool = False  # an image, by its EXIF data
 
     @property
-    def size(self):
-        return self.width, self.height
+    def pixels(self):
+        return self.size[0] * self.size[1]
 
 
 INFO_TYPES = list(FileInfo.__annotations__.values())  # checked.json may be of another version
@@ -55,32 +51,34 @@ def inspect_files(images, labels, checked_path, trust):
         trust: do not read files again that are as remembered.
     """
     remembered = files.read_json(checked_path) if checked_path else {}
-    # a file may be image and label
-    jobs = {f'{read.__name__} {os.path.abspath(path)}': (path, read) for paths, read in (
-        (images, inspect_image), (labels, count_values)) for path in paths}
+    jobs = dict.fromkeys(images, inspect_image) | dict.fromkeys(labels, count_values)
 
-    def inspect(key):
-        path, read = jobs[key]
+    def key(path):  # an image of one data set may be a label of another
+        return f'{jobs[path].__name__} {os.path.abspath(path)}'
+
+    def inspect(path):
         try:
             status = os.stat(path)
+            # Copying and unpacking may set back the time of the content, but not of the inode
+            # (made, on Windows), which is another one where a folder was exchanged.
             state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-            known = remembered.get(key) if trust else None
+            known = remembered.get(key(path)) if trust else None
             if (isinstance(known, list) and list(map(type, known)) == INFO_TYPES
-                    and known[:len(state)] == state):
+                    and known[0] == state):
                 return FileInfo(*known)
-            (height, width), *found = read(path)
-            return FileInfo(*state, width, height, files.file_digest(path), *found)
+            (height, width), *found = jobs[path](path)
+            return FileInfo(state, [width, height], files.file_digest(path), *found)
         except (InputError, OSError) as error:
             return describe(error, {})
 
-    found = list(tqdm(prefetch(inspect, jobs), total=len(jobs), desc='checking', unit='file'))
-    infos = {key: result for key, result in zip(jobs, found) if isinstance(result, FileInfo)}
-    faults = {jobs[key][0]: result for key, result in zip(jobs, found) if key not in infos}
+    results = tqdm(prefetch(inspect, jobs), total=len(jobs), desc='checking', unit='file')
+    found = dict(zip(jobs, results))
+    infos = {path: result for path, result in found.items() if isinstance(result, FileInfo)}
     if checked_path:
         with suppress(OSError):  # the next check then takes longer
             os.makedirs(os.path.dirname(checked_path), exist_ok=True)
-            files.write_json(checked_path, remembered | infos)
-    return {jobs[key][0]: info for key, info in infos.items()}, faults
+            files.write_json(checked_path, remembered | {key(path): infos[path] for path in infos})
+    return infos, {path: fault for path, fault in found.items() if path not in infos}
 
 
 class Report(NamedTuple):

@@ -13,7 +13,7 @@ classes that are scored, their ids and colours are those of cityscapesScripts (h
 import os
 
 from road.data import IGNORE_LABEL
-from road.data.dataset import Class, Dataset, find_frames, find_splits, list_images
+from road.data.dataset import Class, Dataset, find_splits, list_images
 from road.data.labels import LabelRule
 
 IDS_AND_COLOURS = {
@@ -37,25 +37,17 @@ def find_cityscapes(folder):
     rule, name = IDS, '_gtFine_labelIds'
     if not list_images(os.path.join(folder, 'gtFine', 'train'), f'(.*){name}'):
         rule, name = TRAIN_IDS, '_gtFine_labelTrainIds'
-    images, labels = os.path.join(folder, 'leftImg8bit'), os.path.join(folder, 'gtFine')
-    folders = {split: (os.path.join(images, split), os.path.join(labels, split))
-               for split in ('train', 'val')}
-    folders['test'] = os.path.join(images, 'test'), None  # their public labels are empty
-    splits, faults = find_splits(
-        folders, 'Cityscapes has leftImg8bit/train/CITY/NAME_leftImg8bit.png and '
+    splits = {split: (f'leftImg8bit/{split}', f'gtFine/{split}') for split in ('train', 'val')}
+    splits['test'] = 'leftImg8bit/test', None  # their public labels are empty
+    return Dataset('cityscapes', 'Cityscapes', folder, CLASSES, rule, *find_splits(
+        folder, splits, 'Cityscapes has leftImg8bit/train/CITY/NAME_leftImg8bit.png and '
         f'gtFine/train/CITY/NAME{name}.png, and the same for val',
-        ('(.*)_leftImg8bit', f'(.*){name}'))
-    return Dataset('cityscapes', 'Cityscapes', folder, CLASSES, rule, *splits,
-                   tuple(faults))
+        ('(.*)_leftImg8bit', f'(.*){name}')))
 
 
 def find_kitti_semantics(folder):
     """The Dataset of KITTI's semantic segmentation set; the last 15 % validate."""
-    expected = 'data_semantics.zip has training/image_2/NAME.png and training/semantic/NAME.png'
-    training = os.path.join(folder, 'training')
-    frames, faults = find_frames(os.path.join(training, 'image_2'),
-                                 os.path.join(training, 'semantic'), expected)
-    testing, missing = find_frames(os.path.join(folder, 'testing', 'image_2'), None, expected,
-                                   optional=True)
-    return Dataset('kitti-semantics', 'KITTI semantics', folder, CLASSES, IDS, frames, [],
-                   testing, (*faults, *missing))
+    splits = {'train': ('training/image_2', 'training/semantic'), 'test': ('testing/image_2', None)}
+    return Dataset('kitti-semantics', 'KITTI semantics', folder, CLASSES, IDS, *find_splits(
+        folder, splits, 'data_semantics.zip has training/image_2/NAME.png and '
+        'training/semantic/NAME.png'))

@@ -161,15 +161,13 @@ def _walk(folder):
             seen.add(real)
 
 
-def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), prefix='', unlabelled=(),
-                optional=False):
+def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), unlabelled=(), optional=False):
     """The frames of a split, by the names of the files alone: (frames, faults).
 
     Args:
         label_dir: None for a split without labels.
         expected: ends the faults: which files should be there.
         patterns: of the stems of images and of labels, see list_images.
-        prefix: begins the names of the frames, so that no two splits have one name.
         unlabelled: what the names of images that may lack a label begin with.
         optional: either folder may be missing.
     """
@@ -187,18 +185,22 @@ def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), prefix='', 
                   if name not in labels and not name.startswith(unlabelled)]
         faults += [f'{path}: there is no image of this label in {image_dir}; add one, or remove '
                    f'the label. {expected}' for name, path in labels.items() if name not in images]
-    return [Frame(prefix + name, path, labels.get(name)) for name, path in images.items()], faults
+    return [Frame(name, path, labels.get(name)) for name, path in images.items()], faults
 
 
-def find_splits(folders, expected, patterns=(ANY, ANY)):
-    """([training, validation, testing], faults) of {split: (image folder, label folder)}."""
-    splits, faults = [], []
-    for split, (images, labels) in folders.items():
-        frames, missing = find_frames(images, labels, expected, patterns, f'{split}/',
-                                      optional=split == 'test')
-        splits.append(frames)
+def find_splits(folder, splits, expected, patterns=(ANY, ANY)):
+    """(training, validation, testing, faults) of {'train': (image folder, label folder), ...}.
+
+    With 'val' the names of frames begin with the split, so that no two frames have one name.
+    """
+    found, faults = {'train': [], 'val': [], 'test': []}, []
+    for split, parts in splits.items():
+        images, labels = [part and os.path.join(folder, part) for part in parts]
+        frames, missing = find_frames(images, labels, expected, patterns, optional=split == 'test')
+        prefix = f'{split}/' if 'val' in splits else ''
+        found[split] = [frame._replace(name=prefix + frame.name) for frame in frames]
         faults += missing
-    return splits, faults
+    return *found.values(), tuple(faults)
 
 
 def with_validation(data, val_frames=None):

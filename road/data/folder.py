@@ -43,55 +43,49 @@ def find_dataset(folder, checked_path=None):
     Raises InputError where classes.txt or val.txt has a fault, or the classes are not known.
     """
     images, masks = os.path.join(folder, 'images'), os.path.join(folder, 'masks')
-    names = {}  # train, val or test => its folder in images/
+    splits = {}  # folder in images/ => train, val or test; the first of two for one split
     for name in sorted(os.listdir(images)) if os.path.isdir(images) else ():
-        if split_of(name) and os.path.isdir(os.path.join(images, name)):
-            names.setdefault(split_of(name), name)
-    frames, faults = find_frames(images, masks, EXPECTED,
-                                 unlabelled=f'{names["test"]}/' if 'test' in names else ())
+        split = SPLITS.get(name.casefold())
+        if split and split not in splits.values() and os.path.isdir(os.path.join(images, name)):
+            splits[name] = split
+    unlabelled = tuple(f'{name}/' for name, split in splits.items() if split == 'test')
+    frames, faults = find_frames(images, masks, EXPECTED, unlabelled=unlabelled)
     labels = [frame.label for frame in frames if frame.label]
     if not labels:
         raise InputError(f'{masks}: holds no mask for any of the {len(frames)} images; {EXPECTED}'
                          if frames else faults[0])
-    parts, strays = {split: [] for split in (*names, None)}, set()
+    parts, strays = {'train': [], 'val': [], 'test': []}, set()
     for frame in frames:
-        folders = frame.name.split('/')[:-1]
-        split = split_of(folders[0]) if folders and folders[0] in names.values() else None
-        parts[split].append(frame)
-        beside_train = split is None and 'train' in names
-        if beside_train or any(splits_in(name) - {split} for name in folders):
+        folders = os.path.dirname(frame.name)
+        split = splits.get(folders.split('/')[0])
+        parts[split or 'train'].append(frame)
+        beside_train = split is None and 'train' in splits.values()
+        if beside_train or _splits_in(folders) - {split}:
             strays.add(os.path.dirname(frame.image))
     faults += [f'{path}: holds images beside train, or is named like a split and is none; give '
                f'{images} one folder each for train, val and test, and move or rename others'
                for path in sorted(strays)]
     faults += [f'{os.path.join(images, name)}: holds no images; put some there or remove it'
-               for split, name in names.items() if not parts[split]]
-    training, validation = parts.get('train', parts[None]), parts.get('val', [])
+               for name, split in splits.items() if not parts[split]]
     val_path = os.path.join(folder, 'val.txt')
     if os.path.exists(val_path):
-        if validation:
-            faults.append(f'{val_path}: {images}/{names["val"]} is there too; remove one of them')
-        validation = _named_in(val_path, training, faults)
-        training = [frame for frame in training if frame not in validation]
-    if not training and not faults:
+        if parts['val']:
+            faults.append(f'{val_path}: {images} has images to validate too; remove one of them')
+        parts['val'] = _named_in(val_path, parts['train'], faults)
+        parts['train'] = [frame for frame in parts['train'] if frame not in parts['val']]
+    if not parts['train'] and not faults:
         faults.append(f'{images}: no image is left to train on; leave some out of val')
     classes_path = os.path.join(folder, 'classes.txt')
     if os.path.exists(classes_path):
         classes, rule = read_classes_file(classes_path)
     else:
         classes, rule = _infer_classes(classes_path, masks, labels, checked_path)
-    return Dataset('folder', 'Own pictures', folder, classes, rule, training,
-                   validation, parts.get('test', []), tuple(faults))
+    return Dataset('folder', 'Own pictures', folder, classes, rule, *parts.values(), tuple(faults))
 
 
-def split_of(name):
-    """The split that a folder of this name holds: train, val or test; else '' or None."""
-    return SPLITS.get(name.casefold())
-
-
-def splits_in(name):
-    """The splits that words of a folder's name mean, as in train2017, testA or My-Test: a set."""
-    words = map(str.casefold, re.findall(r'[A-Z]?[a-z]+|[A-Z]+', name))
+def _splits_in(folders):
+    """The splits that words in names of folders mean, as in train2017, testA or My-Test: a set."""
+    words = map(str.casefold, re.findall(r'[A-Z]?[a-z]+|[A-Z]+', folders))
     return {SPLITS[word] for word in words if word in SPLITS}
 
 

@@ -38,25 +38,22 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
     if not os.path.isdir(path):
         raise InputError(f'{path}: no such folder; name one that exists (unpack archives; shells '
                          'expand ~ only after a space, as in --dataset-dir ~/mine)')
-    detected = next((name for name in FORMATS if _has_format(path, name)), None)
-    if data_format is None and detected is None:
+    found = [name for name, (_, *markers) in FORMATS.items()
+             if any(os.path.isdir(os.path.join(path, marker)) for marker in markers)]
+    if not found and data_format is None:
         markers = ', '.join(f'{markers[0]}/ ({name})' for name, (_, *markers) in FORMATS.items())
         raise InputError(f'{path}: is no data set that is known here, because it holds none of '
                          f'{markers}; name the folder above or below it that does, or move '
                          'SPLIT/images to images/SPLIT, and SPLIT/masks to masks/SPLIT')
-    data_format = data_format or detected
+    data_format = data_format or found[0]
     find, marker, *_ = FORMATS[data_format]
-    if detected and not _has_format(path, data_format):
-        raise InputError(f'{path}: has the format {detected} and not {data_format}, because there '
+    if found and data_format not in found:
+        raise InputError(f'{path}: has the format {found[0]} and not {data_format}, because there '
                          f'is no {marker}/; name another folder with --dataset-dir, or train with '
-                         f'--dataset {detected}')
+                         f'--dataset {found[0]}')
     options = {'checked_path': checked_path} if data_format == 'folder' else {}
     data = with_validation(find(path, **options), val_frames)
     return with_target(data, target) if target else data
-
-
-def _has_format(path, data_format):
-    return any(os.path.isdir(os.path.join(path, marker)) for marker in FORMATS[data_format][1:])
 
 
 def open_dataset(args):

@@ -18,7 +18,7 @@ from road.errors import InputError
 PAGE = 'https://www.cvlibs.net/datasets/kitti/eval_road.php'
 LINK = 'https://s3.eu-central-1.amazonaws.com/avg-kitti/data_road.zip'
 LICENCE = 'CC BY-NC-SA 3.0'
-FULL = {'training images': 289, 'labels': 289, 'test images': 290}
+FULL = {'training images': 289, 'test images': 290}
 CATEGORIES = ('um', 'umm', 'uu')  # urban: marked, multiple marked lanes, unmarked
 
 # see road.data.dataset.list_images
@@ -85,6 +85,5 @@ def missing_message(kitti_dir):
 
 def differing_counts(training, testing):
     """What differs from the full set, ['training images 150 of 289', ...]; empty if nothing."""
-    found = {'training images': len(training), 'test images': len(testing),
-             'labels': sum(frame.label is not None for frame in training)}
-    return [f'{what} {found[what]} of {full}' for what, full in FULL.items() if found[what] != full]
+    return [f'{what} {len(frames)} of {full}'
+            for (what, full), frames in zip(FULL.items(), (training, testing)) if len(frames) != full]

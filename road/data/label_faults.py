@@ -12,77 +12,68 @@ from road.data.labels import add_values
 LOSSY = 'JPEG', 'MPO', 'JPEG2000', 'WEBP', 'AVIF'  # the first two always
 MANY_VALUES = 8  # of no class, in a file: more than a forgotten class or two
 MOST_LINES = 10
-BLUE = 0x0000FF  # in a label of KITTI Road: ignored road
+BLUE = 0x0000FF  # in a label of KITTI Road: ignored road, in a few pixels
+TRAIN_IDS = ('holds train ids (0 to 18, and 255), as all labels do, where ids are expected (7 is '
+             'road, 33 bicycle)', 'take the original labels, or, of Cityscapes, name them '
+             '*_gtFine_labelTrainIds.png')
 
 
 def value_faults(data, infos):
     """Lines about values that are no class, or not what they seem, in labels of a Dataset."""
     rule, values = data.rule, add_values(infos.values())
-    if data.format == 'kitti':
-        common = _swapped(data, infos, values)
-    else:
-        common = not rule.by_colour and (_conflict(data, infos) or _train_ids(data, infos, values))
-    if common:
-        return [common]
-    found = {}  # (what is wrong, cure) => {path: pixels}
+    train_ids = _are_train_ids(data, values)
+    found, meanings = {}, {}  # (what is wrong, cure) => {path: pixels}; see _conflict
     for path, info in infos.items():
         unknown = rule.count(info.values)[1]
-        cause = damage(info, unknown, rule) or _mismatch(info, unknown, data)
-        wrong = {cause: sum(unknown.values())} if cause else {
+        cause = TRAIN_IDS if train_ids else damage(info, unknown, rule) or _mismatch(
+            info, unknown, data) or _conflict(path, info, data, meanings)
+        wrong = {cause: info.pixels} if cause else {
             (f'the value {rule.show(value)} is no class', rule.hint): count
             for value, count in unknown.items()}
         for key, count in wrong.items():
             found.setdefault(key, {})[path] = count
-    lines, pixels = [], sum(count for *_, count in values)
+    lines, total = [], sum(info.pixels for info in infos.values())
     for (what, cure), files in sorted(found.items(), key=lambda each: -sum(each[1].values())):
-        paths, count = list(files), sum(files.values())
+        paths, pixels = list(files), sum(files.values())
         where = ', '.join(map(os.path.basename, paths[:3])) + (', ...' if paths[3:] else '')
-        share = f'{count} pixels, {count / pixels:.2%} of all labels, in ' if count else 'in '
-        lines.append(f'{paths[0]}: {what}; {share}{len(paths)} of them ({where}); {cure}')
+        lines.append(f'{paths[0]}: {what}; {pixels} pixels, {pixels / total:.2%} of all labels, in '
+                     f'{len(paths)} of them ({where}); {cure}')
     if len(lines) > MOST_LINES:
         lines[MOST_LINES:] = [f'{data.folder}: labels have {len(lines) - MOST_LINES} other values '
                               'that are no class']
     return lines
 
 
-def _swapped(data, infos, values):
-    blue = sum(count for _, colour, count in values if colour == BLUE)
-    if blue <= 0.01 * sum(count for *_, count in values):  # KITTI's own have a few such pixels
-        return None
-    return (f'{min(infos)}: labels are blue without red in {blue} pixels; were red and blue '
-            f'swapped when they were saved, as cv2 does? {data.rule.hint}')
-
-
-def _conflict(data, infos):
-    """A line if an id has not one meaning in all labels, or not the one that a palette shows.
+def _conflict(path, info, data, meanings):
+    """(what is wrong, cure) if ids mean something else than elsewhere, or than a palette shows.
 
     Each palette file has a palette of its own, and programs that optimise files sort palettes, or
     make one of grey levels, or one bit of 0 and 255.
+
+    meanings: what has one meaning => that, and the first file that shows it; grows.
     """
+    if data.rule.by_colour:
+        return None
     cure = 'save all labels as grey images'
     if data.format == 'folder':
         cure = 'list colours in classes.txt in place of ids, as in #800000 road'
-    seen = {}  # what has one meaning => that, and the first file that shows it
-    for path, info in infos.items():
-        mode = info.kind.split()[1]
-        kind, facts = 'grey', []
-        if mode == '1':
-            kind = 'of 1 bit'
-        elif mode == 'P' and any(colour != value * 0x010101 for value, colour, _ in info.values):
-            kind = 'of a palette'
-            places = Counter(colour for _, colour, _ in info.values)
-            for value, colour, _ in info.values:
-                words = f'the value {value}', f'#{colour:06x}'
-                facts.append(words)
-                # what is transparent, or has no entry in the palette, is black too
-                if colour and places[colour] == 1:
-                    facts.append(words[::-1])
-                if not colour and _hides_background(data, value):
-                    return f'{path}: black is {value}, and not {data.classes[0].name}; {cure}'
-        for what, meaning in [('the image', kind), *facts]:
-            other, first = seen.setdefault(what, (meaning, path))
-            if other != meaning:
-                return f'{path}: {what} is {meaning} here, but {other} in {first}; {cure}'
+    mode = info.kind.split()[1]
+    facts = [('the image', 'of 1 bit' if mode == '1' else 'grey')]
+    if mode == 'P' and any(colour != value * 0x010101 for value, colour, _ in info.values):
+        facts = [('the image', 'of a palette')]
+        places = Counter(colour for _, colour, _ in info.values)
+        for value, colour, _ in info.values:
+            words = f'the value {value}', f'#{colour:06x}'
+            facts.append(words)
+            # what is transparent, or has no entry in the palette, is black too
+            if colour and places[colour] == 1:
+                facts.append(words[::-1])
+            if not colour and _hides_background(data, value):
+                return f'black is {value}, and not {data.classes[0].name}', cure
+    for what, meaning in facts:
+        other, first = meanings.setdefault(what, (meaning, path))
+        if other != meaning:
+            return f'{what} is {meaning} here, but {other} in {first}', cure
     return None
 
 
@@ -92,16 +83,12 @@ def _hides_background(data, value):
     return named and 0 < data.rule.indices.get(value, 0) < len(data.classes)
 
 
-def _train_ids(data, infos, values):
-    """A line if Cityscapes' ids look like train ids, whose road is 0 and not 7."""
+def _are_train_ids(data, values):
+    """Whether Cityscapes' ids look like train ids, whose road is 0 and not 7."""
     pixels = Counter({value: count for value, _, count in values})
-    if (data.format not in ('cityscapes', 'kitti-semantics') or 33 not in data.rule.indices
-            or not all(value < 19 or value == 255 for value in pixels)
-            or not pixels[255] and pixels[0] <= pixels[7]):
-        return None
-    return (f'{min(infos)}: holds train ids (0 to 18, and 255), as all labels do, where ids are '
-            'expected (7 is road, 33 bicycle); take the original labels, or, of Cityscapes, name '
-            'them *_gtFine_labelTrainIds.png')
+    return (data.format in ('cityscapes', 'kitti-semantics') and 33 in data.rule.indices
+            and all(value < 19 or value == 255 for value in pixels)
+            and (pixels[255] > 0 or pixels[0] > pixels[7]))
 
 
 def damage(info, unknown, rule):
@@ -111,7 +98,7 @@ def damage(info, unknown, rule):
     if image_format in LOSSY[:2] or many and image_format in LOSSY:
         return f'is a {image_format} image, which changes values at edges', 'export labels as PNG'
     # not all values of a photograph are remembered
-    share = 1 - sum(rule.count(info.values)[0].values()) / (info.width * info.height)
+    share = 1 - sum(rule.count(info.values)[0].values()) / info.pixels
     if many and share < min(0.5, 0.01 * len(unknown)) and (
             rule.by_colour or min(unknown) < max(rule.indices)):
         return ('has values between those of the classes, as smooth resizing leaves them',
@@ -120,15 +107,19 @@ def damage(info, unknown, rule):
 
 
 def _mismatch(info, unknown, data):
-    """(cause, cure) if a label has ids where the rule has colours, or the reverse."""
+    """(cause, cure) if a label has ids where the rule has colours, or the reverse, or other ones."""
     rule = data.rule
     coloured = any(value != (value & 255) * 0x010101 for value in rule.indices)
+    blue = sum(pixels for _, colour, pixels in info.values if colour == BLUE)
+    cure = 'list ids in classes.txt, as in 1 road'
     if rule.by_colour and unknown and coloured and info.kind.split()[1][0] in 'LI':
-        what, cure = 'a grey image, where colours', 'list ids in classes.txt, as in 1 road'
+        what = 'is a grey image, where colours are expected'
     elif not rule.by_colour and -1 in unknown:
-        what = 'an RGB image, where ids'
+        what = 'is an RGB image, where ids are expected'
         cure = ('list colours in classes.txt, as in #800000 road, or, if a single channel holds '
                 'the ids, save that channel as a grey image')
+    elif data.format == 'kitti' and blue > 0.01 * info.pixels:
+        what = 'is blue without red, as if both were swapped when it was saved, as cv2 does'
     else:
         return None
-    return f'is {what} are expected', cure if data.format == 'folder' else rule.hint
+    return what, cure if data.format == 'folder' else rule.hint
