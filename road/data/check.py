@@ -15,7 +15,7 @@ from road import files
 from road.data import IGNORE_LABEL, kitti
 from road.data.images import inspect_image
 from road.data.label_faults import value_faults
-from road.data.labels import add_values, count_values
+from road.data.labels import count_values
 from road.errors import InputError, describe
 from road.prefetch import prefetch
 from road.progress import tqdm
@@ -39,16 +39,11 @@ class FileInfo(NamedTuple):
         return self.size[0] * self.size[1]
 
 
-INFO_TYPES = list(FileInfo.__annotations__.values())  # checked.json may be of another version
-
-
 def inspect_files(images, labels, checked_path, trust):
-    """Inspect image files and label files: ({path: FileInfo}, {path: fault}).
+    """Inspect image files and label files, given by path: ({path: FileInfo}, {path: fault}).
 
-    Args:
-        images, labels: paths.
-        checked_path: where to remember what was found; None to remember nothing.
-        trust: do not read files again that are as remembered.
+    checked_path: where to remember what was found, or None; trust: skip files that are as
+    remembered.
     """
     remembered = files.read_json(checked_path) if checked_path else {}
     jobs = dict.fromkeys(images, inspect_image) | dict.fromkeys(labels, count_values)
@@ -62,9 +57,8 @@ def inspect_files(images, labels, checked_path, trust):
             # Copying and unpacking may set back the time of the content, but not of the inode
             # (made, on Windows), which is another one where a folder was exchanged.
             state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-            known = remembered.get(key(path)) if trust else None
-            if (isinstance(known, list) and list(map(type, known)) == INFO_TYPES
-                    and known[0] == state):
+            known = remembered.get(key(path))
+            if trust and isinstance(known, list) and known[:1] == [state]:
                 return FileInfo(*known)
             (height, width), *found = jobs[path](path)
             return FileInfo(state, [width, height], files.file_digest(path), *found)
@@ -86,7 +80,7 @@ class Report(NamedTuple):
     infos: dict  # path => FileInfo, of the files that can be read
     faults: list
     notes: list
-    pixels: dict  # split => class_pixels, of splits with labels
+    pixels: dict  # split with labels => pixels of each class, then of ignored ones
 
 
 def check(data, checked_path=None, trust=False):
@@ -105,9 +99,12 @@ def check(data, checked_path=None, trust=False):
     wrong_values = value_faults(data, {path: infos[path] for path in labels
                                        if path in infos and path not in misfits})
     faults = [*data.faults, *unread.values(), *misfits.values(), *wrong_values]
-    notes = _notes(data, splits, infos)
-    pixels = {split: class_pixels(data, part, infos) for split, part in splits.items()
-              if any(frame.label in infos for frame in part)}
+    notes, pixels = _notes(data, splits, infos), {}
+    for split, part in splits.items():
+        values = [infos[frame.label].values for frame in part if frame.label in infos]
+        if values:
+            known, _ = data.rule.count(*values)
+            pixels[split] = [known[i] for i in (*range(len(data.classes)), IGNORE_LABEL)]
     for split, counts in pixels.items():
         absent = [each.name for each, count in zip(data.classes, counts) if not count]
         if wrong_values or not absent:
@@ -198,10 +195,3 @@ def usual_shape(shapes):
     """Of (height, width) of images, the one that is nearest to the median."""
     ratios = np.log(shapes) - np.log(np.median(shapes, axis=0))
     return tuple(shapes[np.abs(ratios).max(axis=1).argmin()])
-
-
-def class_pixels(data, frames, infos):
-    """Pixels of each class in the labels of frames: int64 [classes + 1], the last ignored."""
-    values = add_values(infos[frame.label] for frame in frames if frame.label in infos)
-    known, _ = data.rule.count(values)
-    return np.array([known[index] for index in (*range(len(data.classes)), IGNORE_LABEL)])

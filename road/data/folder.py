@@ -17,12 +17,13 @@ may lack masks. Or val.txt names the images that validate, a stem per line; else
 import os
 import re
 import unicodedata
+from itertools import chain
 
 from road.data import IGNORE_LABEL
 from road.data.check import inspect_files
 from road.data.dataset import Class, Dataset, find_frames, image_endings
 from road.data.label_faults import damage
-from road.data.labels import UNKNOWN, LabelRule, add_values
+from road.data.labels import UNKNOWN, LabelRule
 from road.errors import InputError
 
 EXPECTED = 'images/ holds the images, masks/ a mask of the same stem for each'
@@ -125,17 +126,16 @@ def read_classes_file(path):
     """
     names, colours, kinds = {}, {}, set()  # both of value; whether values are colours
     for number, line in _lines(path):
-        match, where = _LINE.fullmatch(line), f'{path}:{number}: {line}'
+        match = _LINE.fullmatch(line)
         if not match and line[0] == '#':
             continue
         value, by_colour = _parse_value(match[1]) if match else (None, False)
-        if value is None or not match[2] or match[2].split()[-1][0] == '#':
-            raise InputError(f'{where}: expected VALUE NAME [#RRGGBB], as in 1 road or #ff00ff '
-                             'road; ids are 0 to 65535, and the parts of a colour 0 to 255')
         kinds.add(by_colour)
-        if value in names or len(kinds) > 1:
-            raise InputError(f'{where}: give each value once, and either ids alone or colours '
-                             'alone')
+        if (value is None or not match[2] or match[2].split()[-1][0] == '#'
+                or value in names or len(kinds) > 1):
+            raise InputError(
+                f'{path}:{number}: {line}: expected VALUE NAME [#RRGGBB], as in 1 road or #ff00ff '
+                'road; each value once, all of them ids, 0 to 65535, or colours of parts 0 to 255')
         names[value] = IGNORE if match[2].lower().strip('_') == IGNORE else match[2]
         if match[3]:
             colours[value] = int(match[3], 16)
@@ -198,10 +198,10 @@ def _infer_classes(path, masks, labels, checked_path):
     infos, unread = inspect_files([], labels, checked_path, trust=True)
     if not infos:
         raise InputError(unread[labels[0]])
-    values = add_values(infos.values())
-    by_colour = any(colour not in (-1, value * 0x010101) for value, colour, _ in values)
+    values = [info.values for info in infos.values()]
+    by_colour = any(colour not in (-1, value * 0x010101) for value, colour, _ in chain(*values))
     # a rule without classes knows none of the values
-    _, counts = LabelRule(by_colour, {}, '').count(values)
+    _, counts = LabelRule(by_colour, {}, '').count(*values)
     pair = [value for value, _ in counts.most_common(2)]
     rule = LabelRule(by_colour, dict.fromkeys(pair, 0), '')
     others = [info for info in infos.values() if (unknown := rule.count(info.values)[1])

@@ -109,7 +109,7 @@ def describe(data, report):
         lines[0] += ', such as of {}x{} pixels'.format(*usual_shape(sizes)[::-1])
     names = [*(each.name for each in data.classes), 'ignored']
     for split, pixels in report.pixels.items():
-        shares = [f'{name} {count / max(pixels.sum(), 1):.1%}'
+        shares = [f'{name} {count / max(sum(pixels), 1):.1%}'
                   for name, count in zip(names, pixels)]
         lines.append(f'Classes by share of the {split} pixels: {", ".join(shares)}')
     return [*lines, target_line(data), *(f'Note: {note}' for note in report.notes)]

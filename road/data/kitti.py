@@ -85,5 +85,5 @@ def missing_message(kitti_dir):
 
 def differing_counts(training, testing):
     """What differs from the full set, ['training images 150 of 289', ...]; empty if nothing."""
-    return [f'{what} {len(frames)} of {full}'
-            for (what, full), frames in zip(FULL.items(), (training, testing)) if len(frames) != full]
+    found = zip(FULL.items(), (len(training), len(testing)))
+    return [f'{what} {count} of {full}' for (what, full), count in found if count != full]

@@ -7,11 +7,10 @@ road.data.labels.count_values.
 import os
 from collections import Counter
 
-from road.data.labels import add_values
+from road.data.labels import LabelRule
 
 LOSSY = 'JPEG', 'MPO', 'JPEG2000', 'WEBP', 'AVIF'  # the first two always
 MANY_VALUES = 8  # of no class, in a file: more than a forgotten class or two
-MOST_LINES = 10
 BLUE = 0x0000FF  # in a label of KITTI Road: ignored road, in a few pixels
 TRAIN_IDS = ('holds train ids (0 to 18, and 255), as all labels do, where ids are expected (7 is '
              'road, 33 bicycle)', 'take the original labels, or, of Cityscapes, name them '
@@ -20,27 +19,23 @@ TRAIN_IDS = ('holds train ids (0 to 18, and 255), as all labels do, where ids ar
 
 def value_faults(data, infos):
     """Lines about values that are no class, or not what they seem, in labels of a Dataset."""
-    rule, values = data.rule, add_values(infos.values())
-    train_ids = _are_train_ids(data, values)
+    train_ids = _are_train_ids(data, infos)
     found, meanings = {}, {}  # (what is wrong, cure) => {path: pixels}; see _conflict
     for path, info in infos.items():
-        unknown = rule.count(info.values)[1]
-        cause = TRAIN_IDS if train_ids else damage(info, unknown, rule) or _mismatch(
+        unknown = data.rule.count(info.values)[1]
+        cause = TRAIN_IDS if train_ids else damage(info, unknown, data.rule) or _mismatch(
             info, unknown, data) or _conflict(path, info, data, meanings)
         wrong = {cause: info.pixels} if cause else {
-            (f'the value {rule.show(value)} is no class', rule.hint): count
+            (f'the value {data.rule.show(value)} is no class', data.rule.hint): count
             for value, count in unknown.items()}
         for key, count in wrong.items():
             found.setdefault(key, {})[path] = count
-    lines, total = [], sum(info.pixels for info in infos.values())
+    lines = []
     for (what, cure), files in sorted(found.items(), key=lambda each: -sum(each[1].values())):
         paths, pixels = list(files), sum(files.values())
-        where = ', '.join(map(os.path.basename, paths[:3])) + (', ...' if paths[3:] else '')
-        lines.append(f'{paths[0]}: {what}; {pixels} pixels, {pixels / total:.2%} of all labels, in '
-                     f'{len(paths)} of them ({where}); {cure}')
-    if len(lines) > MOST_LINES:
-        lines[MOST_LINES:] = [f'{data.folder}: labels have {len(lines) - MOST_LINES} other values '
-                              'that are no class']
+        names = ', '.join(map(os.path.basename, paths[:3])) + (', ...' if paths[3:] else '')
+        lines.append(f'{paths[0]}: {what}; {pixels} pixels in {len(paths)} labels ({names}); '
+                     f'{cure}')
     return lines
 
 
@@ -83,9 +78,9 @@ def _hides_background(data, value):
     return named and 0 < data.rule.indices.get(value, 0) < len(data.classes)
 
 
-def _are_train_ids(data, values):
+def _are_train_ids(data, infos):
     """Whether Cityscapes' ids look like train ids, whose road is 0 and not 7."""
-    pixels = Counter({value: count for value, _, count in values})
+    pixels = LabelRule(False, {}, '').count(*(info.values for info in infos.values()))[1]
     return (data.format in ('cityscapes', 'kitti-semantics') and 33 in data.rule.indices
             and all(value < 19 or value == 255 for value in pixels)
             and (pixels[255] > 0 or pixels[0] > pixels[7]))
@@ -107,7 +102,7 @@ def damage(info, unknown, rule):
 
 
 def _mismatch(info, unknown, data):
-    """(cause, cure) if a label has ids where the rule has colours, or the reverse, or other ones."""
+    """(cause, cure) if a label has ids where the rule has colours, the reverse, and so on."""
     rule = data.rule
     coloured = any(value != (value & 255) * 0x010101 for value in rule.indices)
     blue = sum(pixels for _, colour, pixels in info.values if colour == BLUE)
@@ -120,6 +115,9 @@ def _mismatch(info, unknown, data):
                 'the ids, save that channel as a grey image')
     elif data.format == 'kitti' and blue > 0.01 * info.pixels:
         what = 'is blue without red, as if both were swapped when it was saved, as cv2 does'
+    elif len(unknown) > MANY_VALUES:
+        what = f'has more than {MANY_VALUES} values that are no class, as a photograph has'
+        cure = rule.hint
     else:
         return None
     return what, cure if data.format == 'folder' else rule.hint

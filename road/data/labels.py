@@ -8,6 +8,7 @@ colour, or both; a LabelRule says which of them counts.
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from PIL import Image, ImageSequence
@@ -33,13 +34,13 @@ class LabelRule:
         table[list(self.indices)] = list(self.indices.values())
         return table
 
-    def count(self, values):
-        """Pixels per class and pixels of no class, for what count_values gives.
+    def count(self, *masks):
+        """Pixels per class and pixels of no class, in masks as count_values gives their values.
 
         Returns Counters (index: pixels), IGNORE_LABEL among the indices, and (value: pixels).
         """
         known, unknown = Counter(), Counter()
-        for *id_and_colour, pixels in values:
+        for *id_and_colour, pixels in chain(*masks):
             value = id_and_colour[self.by_colour]
             if value in self.indices:
                 known[self.indices[value]] += pixels
@@ -52,15 +53,6 @@ class LabelRule:
         if value == -1:
             return 'a grey level of 16 bits' if self.by_colour else 'a colour'
         return f'#{value:06x}' if self.by_colour else str(value)
-
-
-def add_values(infos):
-    """The values of several masks together, each with `values` as count_values gives them."""
-    total = Counter()
-    for info in infos:
-        for value, colour, pixels in info.values:
-            total[value, colour] += pixels
-    return [[*value_and_colour, pixels] for value_and_colour, pixels in total.most_common()]
 
 
 def count_values(path):
