@@ -89,7 +89,7 @@ def test_frames_classes_and_labels(drawn, data_format, unused, classes, meanings
     ('camvid/val', shutil.rmtree, 'val: no such folder, or .*; CamVid has train/NAME.png'),
     ('camvid/valannot/val_1.png', os.remove, 'val/val_1.png: has no label in .*/valannot'),
     ('camvid/trainannot/train_1.png', lambda path: Image.new('L', (64, 48), 12).save(path),
-     'trainannot/train_1.png: the value 12 is no class; 3072 pixels in 1 labels '
+     'trainannot/train_1.png: the value 12 is no class; 3072 pixels in 1 of 7 labels '
      r'\(train_1.png\); CamVid has the ids 0 to 10'),
     ('camvid/testannot/test_0.png', lambda path: Image.new('L', (47, 36)).save(path),
      'testannot/test_0.png: is 47x36 pixels, but its image is 64x48'),

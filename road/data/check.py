@@ -140,8 +140,11 @@ def _notes(data, splits, infos):
     shapes = {frame.image: infos[frame.image].size for frame in frames}
     usual = usual_shape(list(shapes.values())) if shapes else (1, 1)
     shared = _shared_images(splits, infos)
+    images = {frame.image for frame in sum(splits.values(), [])}
+    beside = {file.path for folder in set(map(os.path.dirname, images))
+              for file in os.scandir(folder) if os.path.isfile(file) and file.name[0] != '.'}
     found = [
-        (_unused_files(sum(splits.values(), [])), 'is left out, by its name or format'),
+        (sorted(beside - images), 'is left out, by its name or format'),
         ([frame.image for frame in frames if data.format == 'kitti' and not frame.calib],
          "has no calibration file, so there are no scores in bird's eye view"),
         ([path for path, size in shapes.items()
@@ -174,14 +177,6 @@ def _shared_images(splits, infos):
         shared += [(path, seen[digest]) for digest, path in own.items() if digest in seen]
         seen = own | seen
     return shared
-
-
-def _unused_files(frames):
-    """Paths of other files in the folders of the images."""
-    images = {frame.image for frame in frames}
-    others = {os.path.join(folder, name) for folder in set(map(os.path.dirname, images))
-              for name in os.listdir(folder) if name[0] != '.'} - images
-    return sorted(filter(os.path.isfile, others))
 
 
 def significant_bits(data, infos):

@@ -171,15 +171,12 @@ def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), unlabelled=
         unlabelled: what the names of images that may lack a label begin with.
         optional: either folder may be missing.
     """
-    if optional and not os.path.isdir(label_dir or ''):
-        label_dir = None
-    if optional and not os.path.isdir(image_dir):
-        return [], []
     images = list_images(image_dir, patterns[0])
     labels = list_images(label_dir, patterns[1]) if label_dir else {}
     faults = [f'{path}: no such folder, or no images of these names in it; {expected}'
-              for path, found in ((image_dir, images), (label_dir, labels)) if path and not found]
-    if label_dir and not faults:
+              for path, found in ((image_dir, images), (label_dir, labels))
+              if path and not found and not (optional and not os.path.isdir(path))]
+    if labels and not faults:
         faults = [f'{path}: has no label in {label_dir}; add one, or remove the image. {expected}'
                   for name, path in images.items()
                   if name not in labels and not name.startswith(unlabelled)]

@@ -22,14 +22,11 @@ from itertools import chain
 from road.data import IGNORE_LABEL
 from road.data.check import inspect_files
 from road.data.dataset import Class, Dataset, find_frames, image_endings
-from road.data.label_faults import damage
 from road.data.labels import UNKNOWN, LabelRule
 from road.errors import InputError
 
 EXPECTED = 'images/ holds the images, masks/ a mask of the same stem for each'
 IGNORE = 'ignore'  # the name of ignored pixels
-MOST_SHOWN = 20  # values in an error
-VOID_COLOUR = 0xE0E0C0  # of PASCAL VOC's ignored pixels, whose id is 255
 # words in the names of subfolders, in any case of letters; '' is a split that is not read
 SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
           'test': 'test', 'testing': 'test',
@@ -190,29 +187,29 @@ def palette_colour(value):
 
 
 def _infer_classes(path, masks, labels, checked_path):
-    """(classes, LabelRule) of masks with two values; path is where classes.txt would be.
+    """(classes, LabelRule) of the two most frequent values; path is where classes.txt would be.
 
     Ids count where all masks are grey, and colours elsewhere: each palette has an order of its own.
-    Values that saving or resizing has made do not matter here; road.data.check finds these faults.
+    Other values are faults, which road.data.check finds.
     """
     infos, unread = inspect_files([], labels, checked_path, trust=True)
     if not infos:
         raise InputError(unread[labels[0]])
     values = [info.values for info in infos.values()]
     by_colour = any(colour not in (-1, value * 0x010101) for value, colour, _ in chain(*values))
-    # a rule without classes knows none of the values
-    _, counts = LabelRule(by_colour, {}, '').count(*values)
-    pair = [value for value, _ in counts.most_common(2)]
-    rule = LabelRule(by_colour, dict.fromkeys(pair, 0), '')
-    others = [info for info in infos.values() if (unknown := rule.count(info.values)[1])
-              and not damage(info, unknown, rule)]
-    if len(pair) < 2 or others:
-        raise InputError(f'{masks}: {_proposal(path, infos, counts, rule)}')
-    background, target = sorted(sorted(pair), key=_plainness if by_colour else None)
+    rule = LabelRule(by_colour, {}, '')  # without classes, it knows no value
+    _, counts = rule.count(*values)
+    if len(counts) == 1:
+        raise InputError(f'{masks}: no mask has a pixel of a target, every pixel is '
+                         f'{rule.show(*counts)} (or transparent); save the target with another '
+                         'value')
+    pair = sorted(value for value, _ in counts.most_common(2))
+    background, target = sorted(pair, key=_plainness) if by_colour else pair
     return make_classes(
         by_colour, {background: 'background', target: 'target'}, {background: 0},
         f'masks are {rule.show(background)} for background and {rule.show(target)} for target; '
-        f'for other values write {path}')
+        f'for other values write {path}, a line VALUE NAME for each (several may have one name, '
+        f'and {IGNORE} marks ignored pixels)')
 
 
 def _plainness(colour):
@@ -220,22 +217,3 @@ def _plainness(colour):
     red, green, blue = (colour % 2**24).to_bytes(3, 'big')
     vivid = (max(red, green, blue) - min(red, green, blue)) // 64
     return vivid, 299 * red + 587 * green + 114 * blue
-
-
-def _proposal(path, infos, counts, rule):
-    """Why masks without classes.txt cannot be used, and the classes.txt to start from."""
-    common = counts.most_common(MOST_SHOWN)
-    if len(counts) == 1:
-        return (f'no mask has a pixel of a target, every pixel is {rule.show(common[0][0])} (or '
-                'transparent); save the target with another value')
-    names = {value: f'class{i}' if value else 'background'
-             for i, (value, _) in enumerate(sorted(common))}
-    void = VOID_COLOUR if rule.by_colour else 255
-    # where no mask has three values, 255 may as well be another program's 1
-    if void in names and (rule.by_colour or sorted(names)[1] <= MOST_SHOWN) and any(
-            len(info.values) > 2 for info in infos.values()):
-        names[void] = IGNORE
-    start = '; '.join(f'{rule.show(value)} {name}' for value, name in names.items())
-    return (f'without classes.txt masks must have two values, but they have {len(counts)}; write '
-            f'{path}, a line for each (several may have one name), from: {start}'
-            f'{"; ..." if len(counts) > len(common) else ""}')

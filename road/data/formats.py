@@ -59,13 +59,9 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
 def open_dataset(args):
     """Find the data set of a training, inspect every image and label, and say what is there.
 
-    Args:
-        args: settings of road.settings.parse_training: dataset, dataset_dir, val_frames, target,
-            data_dir, image_size.
-    Returns:
-        Dataset with digests and the shapes of the training images.
-    Raises:
-        InputError: a file is missing or damaged, or the labels cannot train or score anything.
+    args: settings of road.settings.parse_training. The Dataset has digests and the shapes of the
+    training images. Raises InputError where a file is missing or damaged, or labels cannot train
+    or score anything.
     """
     checked_path = os.path.join(args.data_dir, 'checked.json')
     data = find_dataset(args.dataset, args.dataset_dir, args.val_frames, args.target, checked_path)

@@ -12,6 +12,9 @@ from road.data.labels import LabelRule
 LOSSY = 'JPEG', 'MPO', 'JPEG2000', 'WEBP', 'AVIF'  # the first two always
 MANY_VALUES = 8  # of no class, in a file: more than a forgotten class or two
 BLUE = 0x0000FF  # in a label of KITTI Road: ignored road, in a few pixels
+LIST_IDS = 'list ids in classes.txt, as in 1 road'
+LIST_COLOURS = ('list colours in classes.txt, as in #800000 road, or, if a single channel holds '
+                'the ids, save that channel as a grey image')
 TRAIN_IDS = ('holds train ids (0 to 18, and 255), as all labels do, where ids are expected (7 is '
              'road, 33 bicycle)', 'take the original labels, or, of Cityscapes, name them '
              '*_gtFine_labelTrainIds.png')
@@ -23,8 +26,8 @@ def value_faults(data, infos):
     found, meanings = {}, {}  # (what is wrong, cure) => {path: pixels}; see _conflict
     for path, info in infos.items():
         unknown = data.rule.count(info.values)[1]
-        cause = TRAIN_IDS if train_ids else damage(info, unknown, data.rule) or _mismatch(
-            info, unknown, data) or _conflict(path, info, data, meanings)
+        cause = TRAIN_IDS if train_ids else (
+            _cause(info, unknown, data) or _conflict(path, info, data, meanings))
         wrong = {cause: info.pixels} if cause else {
             (f'the value {data.rule.show(value)} is no class', data.rule.hint): count
             for value, count in unknown.items()}
@@ -34,8 +37,8 @@ def value_faults(data, infos):
     for (what, cure), files in sorted(found.items(), key=lambda each: -sum(each[1].values())):
         paths, pixels = list(files), sum(files.values())
         names = ', '.join(map(os.path.basename, paths[:3])) + (', ...' if paths[3:] else '')
-        lines.append(f'{paths[0]}: {what}; {pixels} pixels in {len(paths)} labels ({names}); '
-                     f'{cure}')
+        lines.append(f'{paths[0]}: {what}; {pixels} pixels in {len(paths)} of {len(infos)} '
+                     f'labels ({names}); {cure}')
     return lines
 
 
@@ -52,6 +55,8 @@ def _conflict(path, info, data, meanings):
     cure = 'save all labels as grey images'
     if data.format == 'folder':
         cure = 'list colours in classes.txt in place of ids, as in #800000 road'
+    background, *others = data.classes
+    has_background = background.name.lower().strip('_') == 'background'
     mode = info.kind.split()[1]
     facts = [('the image', 'of 1 bit' if mode == '1' else 'grey')]
     if mode == 'P' and any(colour != value * 0x010101 for value, colour, _ in info.values):
@@ -63,19 +68,14 @@ def _conflict(path, info, data, meanings):
             # what is transparent, or has no entry in the palette, is black too
             if colour and places[colour] == 1:
                 facts.append(words[::-1])
-            if not colour and _hides_background(data, value):
-                return f'black is {value}, and not {data.classes[0].name}', cure
+            index = data.rule.indices.get(value, 0)
+            if has_background and not colour and 0 < index <= len(others):
+                return f'black is {value}, and not {background.name}', cure
     for what, meaning in facts:
         other, first = meanings.setdefault(what, (meaning, path))
         if other != meaning:
             return f'{what} is {meaning} here, but {other} in {first}', cure
     return None
-
-
-def _hides_background(data, value):
-    """Whether a value, black in a palette, is a class beside one that is called background."""
-    named = data.classes[0].name.lower().strip('_') == 'background'
-    return named and 0 < data.rule.indices.get(value, 0) < len(data.classes)
 
 
 def _are_train_ids(data, infos):
@@ -86,9 +86,10 @@ def _are_train_ids(data, infos):
             and (pixels[255] > 0 or pixels[0] > pixels[7]))
 
 
-def damage(info, unknown, rule):
-    """(cause, cure) if saving or resizing has made the values of no class, {value: pixels}."""
-    image_format, many = info.kind.split()[0], len(unknown) > MANY_VALUES
+def _cause(info, unknown, data):
+    """(what is wrong, cure) of a label with values of no class, {value: pixels}, or None."""
+    rule, many = data.rule, len(unknown) > MANY_VALUES
+    image_format, mode = info.kind.split()
     # one of few ids may even have become another id, which no value shows
     if image_format in LOSSY[:2] or many and image_format in LOSSY:
         return f'is a {image_format} image, which changes values at edges', 'export labels as PNG'
@@ -98,26 +99,17 @@ def damage(info, unknown, rule):
             rule.by_colour or min(unknown) < max(rule.indices)):
         return ('has values between those of the classes, as smooth resizing leaves them',
                 'resize labels with nearest neighbour')
-    return None
-
-
-def _mismatch(info, unknown, data):
-    """(cause, cure) if a label has ids where the rule has colours, the reverse, and so on."""
-    rule = data.rule
     coloured = any(value != (value & 255) * 0x010101 for value in rule.indices)
     blue = sum(pixels for _, colour, pixels in info.values if colour == BLUE)
-    cure = 'list ids in classes.txt, as in 1 road'
-    if rule.by_colour and unknown and coloured and info.kind.split()[1][0] in 'LI':
-        what = 'is a grey image, where colours are expected'
+    cure = rule.hint
+    if rule.by_colour and unknown and coloured and mode[0] in 'LI':
+        what, cure = 'is a grey image, where colours are expected', LIST_IDS
     elif not rule.by_colour and -1 in unknown:
-        what = 'is an RGB image, where ids are expected'
-        cure = ('list colours in classes.txt, as in #800000 road, or, if a single channel holds '
-                'the ids, save that channel as a grey image')
+        what, cure = 'is an RGB image, where ids are expected', LIST_COLOURS
     elif data.format == 'kitti' and blue > 0.01 * info.pixels:
         what = 'is blue without red, as if both were swapped when it was saved, as cv2 does'
-    elif len(unknown) > MANY_VALUES:
+    elif many:
         what = f'has more than {MANY_VALUES} values that are no class, as a photograph has'
-        cure = rule.hint
     else:
         return None
     return what, cure if data.format == 'folder' else rule.hint
