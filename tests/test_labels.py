@@ -57,9 +57,8 @@ def rule(by_colour, values):
 
 
 FORMATS = {
-    'grey': (grey, rule(False, IDS)), 'grey, by colour': (
-        lambda c: Image.fromarray(np.uint8(IDS)[places(c)]),
-        rule(True, [value * 0x010101 for value in IDS])),
+    'grey': (grey, rule(False, IDS)),
+    'grey, by colour': (grey, rule(True, [value * 0x010101 for value in IDS])),
     'grey, saved as RGB': (lambda c: grey(c).convert('RGB'), rule(False, IDS)),
     'grey and alpha': (lambda c: grey(c).convert('LA'), rule(False, IDS)),
     '16 bits': (grey16, rule(False, [0, 300, 7, 65535, 256])),

@@ -52,12 +52,10 @@ class Batches:
         seed: of order, augmentation and dropout noise.
     Attributes:
         epoch: the number of epochs begun so far; set it to go on after an epoch.
-        rank, processes: of each batch, yield the part of process `rank` (0, 1, ...) of so many.
-            Noise is drawn for the whole batch. Where the part is empty, an image is yielded
-            whose pixels are all ignored.
-        dropout_noise: Tensors [n, h/32, w/32, channels] whose noise is yielded with the inputs, a
-            tuple of arrays; none by default. It is drawn here, so that it depends on the seed and
-            the epoch alone.
+        rank, processes: of each batch, yield the part of process `rank` (0, 1, ...) of so many;
+            where that is empty, an image whose pixels are all ignored.
+        dropout_noise: Tensors [n, h/32, w/32, channels] whose noise for the whole batch is yielded
+            with the inputs, a tuple of arrays, so that it depends on seed and epoch alone.
     """
 
     def __init__(self, frames, read, num_classes=2, *, copies=1, augment=(), scale=1.0, seed=0):

@@ -24,14 +24,11 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
     """Find a data set by the names of its files: road.data.dataset.Dataset.
 
     Args:
-        data_format: of road.settings.DATASETS; None detects it.
-        path: its folder.
-        val_frames: how many frames validate, where the data set does not say it; None: see --help;
-            0: none.
+        data_format: of road.settings.DATASETS; None detects it. path: its folder.
+        val_frames: how many frames validate where the data set does not say; None: see --help.
         target: names of classes that become the positive class; () keeps all classes.
         checked_path: where road.data.check.inspect_files remembers what it found.
-    Raises:
-        InputError: the folder is missing or holds something else, or there is no such class.
+    Raises InputError: the folder is missing or holds something else; there is no such class.
     """
     if data_format == 'kitti' and not os.path.lexists(path) and path[0] != '~':
         raise InputError(kitti.missing_message(path))
@@ -76,8 +73,8 @@ def open_dataset(args):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
               'as HEIGHTxWIDTH'.format(*args.image_size))
     digests = {path: info.digest for path, info in report.infos.items()}
-    data = data.with_bits(significant_bits(data, report.infos))
-    return data._replace(digests=digests, image_shapes=tuple(shapes))
+    return data.with_bits(significant_bits(data, report.infos))._replace(
+        digests=digests, image_shapes=tuple(shapes))
 
 
 def fit_settings(args, data):

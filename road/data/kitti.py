@@ -31,27 +31,25 @@ RULE = LabelRule(True, {0xFF0000: 0, 0xFF00FF: 1, 0x000000: IGNORE_LABEL, 0x0000
                  'KITTI Road has magenta road, red for what is not road, black for ignored pixels')
 
 
-def training_frames(folder):
-    """The labelled frames of a `training` folder, sorted by name. No file is opened.
+def training_frames(folder, labels='gt_image_2'):
+    """The frames of a `training` folder, sorted by name, by names alone.
 
     Raises InputError where it is missing or empty, or labels and images do not match.
     """
-    return _without_faults(*_find(folder, os.path.join(folder, 'gt_image_2')))
-
-
-def testing_frames(folder):
-    """The frames of a `testing` folder (image_2 and perhaps calib); raises as training_frames."""
-    return _without_faults(*_find(folder, None))
-
-
-def _without_faults(frames, faults):
+    frames, faults = _find(folder, labels)
     if faults:
         raise InputError(faults[0])
     return frames
 
 
-def _find(folder, label_dir, optional=False):
-    frames, faults = find_frames(os.path.join(folder, 'image_2'), label_dir, EXPECTED,
+def testing_frames(folder):
+    """The frames of a `testing` folder (image_2 and perhaps calib); raises as training_frames."""
+    return training_frames(folder, labels=None)
+
+
+def _find(folder, labels, optional=False):
+    frames, faults = find_frames(os.path.join(folder, 'image_2'),
+                                 labels and os.path.join(folder, labels), EXPECTED,
                                  (IMAGE, LABEL), optional=optional)
     for i, frame in enumerate(frames):
         calib = os.path.join(folder, 'calib', f'{frame.name}.txt')
@@ -67,12 +65,11 @@ def read_label(path):
 
 def find_dataset(folder):
     """The Dataset of a KITTI Road folder, by names alone; its faults are lines, not raised."""
-    training, testing = os.path.join(folder, 'training'), os.path.join(folder, 'testing')
-    frames, faults = _find(training, os.path.join(training, 'gt_image_2'))
-    unlabelled, missing = _find(testing, None, optional=True)
+    training, faults = _find(os.path.join(folder, 'training'), 'gt_image_2')
+    testing, missing = _find(os.path.join(folder, 'testing'), None, optional=True)
     drawn = os.path.exists(os.path.join(folder, 'drawn.txt'))
     return Dataset('kitti', 'Drawn scenes' if drawn else 'KITTI Road', folder, CLASSES, RULE,
-                   frames, [], unlabelled, (*faults, *missing))
+                   training, [], testing, (*faults, *missing))
 
 
 def missing_message(kitti_dir):
