@@ -20,7 +20,7 @@ def test_read_calibration(tmp_path, text):
 
 
 @pytest.mark.parametrize('old, new, complaint', [
-    ('P0: 1', '\udc89PNG', 'cannot be read as text'),
+    ('P2:', '\udc89PNG', 'expected a line P2 of 3x4 numbers'),
     ('P2:', 'P9:', 'expected a line P2 of 3x4 numbers'),
     (' 0\n', '\n', 'line P2 .*array of size 11'),
     ('-1.5', 'x', 'line Tr_cam_to_road of 3x4 numbers .*convert'),

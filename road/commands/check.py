@@ -2,6 +2,7 @@
 
 import os
 
+from road import errors
 from road.data.calibration import read_calibration
 from road.data.check import check
 from road.data.formats import describe, find_dataset
@@ -52,6 +53,6 @@ def check_dataset(args):
         if frame.calib:
             try:
                 read_calibration(frame.calib)
-            except InputError as error:
-                faults.append(str(error))
+            except (InputError, OSError) as error:
+                faults.append(errors.describe(error, {}))
     return faults

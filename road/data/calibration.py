@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from road.errors import InputError, reason
+from road.errors import InputError
 
 SHAPES = {'P2': (3, 4), 'R0_rect': (3, 3), 'Tr_cam_to_road': (3, 4)}
 SINGULAR = 1e12  # condition number; that of KITTI's camera matrices is 1.3e3
-CURE = "copy the file again from KITTI's data_road.zip"
 
 
 class Calibration(NamedTuple):
@@ -21,13 +20,10 @@ class Calibration(NamedTuple):
 def read_calibration(path):
     """Calibration from a KITTI calibration file: lines of `key: numbers`, of which three are used.
 
-    Raises InputError: names the file and the key that is missing or damaged.
+    Raises InputError, which names the file and the key that is missing or damaged, or OSError.
     """
-    try:
-        with open(path, encoding='utf-8') as file:
-            lines = dict(line.partition(':')[::2] for line in file)
-    except (OSError, ValueError) as error:
-        raise InputError(f'{path}: cannot be read as text ({reason(error)}); {CURE}') from error
+    with open(path, encoding='utf-8', errors='replace') as file:
+        lines = dict(line.partition(':')[::2] for line in file)
     matrices = {}
     for key, shape in SHAPES.items():
         try:
@@ -35,7 +31,8 @@ def read_calibration(path):
             if not (np.isfinite(matrix).all() and np.linalg.cond(matrix[:, :3]) < SINGULAR):
                 raise ValueError('the matrix has no inverse')
         except ValueError as error:
-            raise InputError(f'{path}: expected a line {key} of {shape[0]}x{shape[1]} numbers '
-                             f'({error}); {CURE}') from error
+            raise InputError(
+                f'{path}: expected a line {key} of {shape[0]}x{shape[1]} numbers ({error}); copy '
+                "the file again from KITTI's data_road.zip") from error
         matrices[key] = matrix
     return Calibration(**matrices)
