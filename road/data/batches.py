@@ -121,18 +121,13 @@ class Batches:
         return [sample.frame.name for sample in samples]
 
 
-class PlainBatches:
+class PlainBatches(Batches):
     """The same for any function that yields (image, label) pairs: it knows no frames."""
 
     def __init__(self, get_batches_fn):
-        self.get_batches_fn, self.epoch = get_batches_fn, 0
-
-    def __len__(self):
-        return 0
+        super().__init__([], read=None)
+        self.get_batches_fn = get_batches_fn
 
     def __call__(self, batch_size):
         self.epoch += 1
         return self.get_batches_fn(batch_size)
-
-    def names(self, step, batch_size):
-        return []

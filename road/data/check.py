@@ -102,11 +102,11 @@ def check(data, checked_path=None, trust=False):
     notes, pixels = _notes(data, splits, infos), {}
     for split, part in splits.items():
         values = [infos[frame.label].values for frame in part if frame.label in infos]
-        if values:
-            known, _ = data.rule.count(*values)
-            pixels[split] = [known[i] for i in (*range(len(data.classes)), IGNORE_LABEL)]
-    for split, counts in pixels.items():
-        absent = [each.name for each, count in zip(data.classes, counts) if not count]
+        if not values:
+            continue
+        known, _ = data.rule.count(*values)
+        pixels[split] = [known[i] for i in (*range(len(data.classes)), IGNORE_LABEL)]
+        absent = [each.name for i, each in enumerate(data.classes) if not known[i]]
         if wrong_values or not absent:
             continue  # what follows from other faults is not told
         line = f'{data.folder}: no {split} label has a pixel of {", ".join(absent)}'

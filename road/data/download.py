@@ -44,9 +44,7 @@ def download_kitti(kitti_dir):
 def fetch(url, folder, use, *, md5=None):
     """Download `url` into `folder`, verify it, call use(path), and remove it.
 
-    Args:
-        use: raises Damaged if the file is not what it should be.
-        md5: its published MD5, if there is one.
+    md5: published for it, if any. `use` raises Damaged if the file is not what it should be.
     Raises InputError if the download failed or is not the file expected, and whatever `use` raises.
     """
     path = os.path.join(folder, os.path.basename(url))

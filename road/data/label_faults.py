@@ -46,9 +46,8 @@ def _conflict(path, info, data, meanings):
     """(what is wrong, cure) if ids mean something else than elsewhere, or than a palette shows.
 
     Each palette file has a palette of its own, and programs that optimise files sort palettes, or
-    make one of grey levels, or one bit of 0 and 255.
-
-    meanings: what has one meaning => that, and the first file that shows it; grows.
+    make one of grey levels, or one bit of 0 and 255. `meanings` collects what has one meaning, with
+    that and the first file that shows it.
     """
     if data.rule.by_colour:
         return None
