@@ -52,8 +52,7 @@ def draw_augmentation(rng, augment):
     width = min(height * np.exp(rng.uniform(-ASPECT, ASPECT)), 1)
     left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
     drawn = {'rotation': rotation, 'crop': (left, top, left + width, top + height),
-             'mirror': rng.random() < 0.5,
-             'contrast': rng.uniform(1 - CONTRAST, 1 + CONTRAST),
+             'mirror': rng.random() < 0.5, 'contrast': rng.uniform(1 - CONTRAST, 1 + CONTRAST),
              'brightness': rng.uniform(-BRIGHTNESS, BRIGHTNESS),
              'gamma': np.exp(rng.uniform(-GAMMA, GAMMA)),
              'colour': tuple(rng.uniform(1 - COLOUR, 1 + COLOUR, 3))}

@@ -208,8 +208,8 @@ def _infer_classes(path, masks, labels, checked_path):
     return make_classes(
         by_colour, {background: 'background', target: 'target'}, {background: 0},
         f'masks are {rule.show(background)} for background and {rule.show(target)} for target; '
-        f'for other values write {path}, a line VALUE NAME for each (several may have one name, '
-        f'and {IGNORE} marks ignored pixels)')
+        f'for other values write {path}, a line VALUE NAME for each value '
+        f'(several may have one name, and {IGNORE} marks ignored pixels)')
 
 
 def _plainness(colour):
