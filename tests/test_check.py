@@ -113,10 +113,10 @@ def test_check_without_data(tmp_path, capsys):
         (tmp_path / 'data_road').mkdir(exist_ok=True)
 
 
-@pytest.mark.parametrize('size, noted', [('320x96', True), ('96x320', False)])
-def test_mixed_up_height_and_width_is_noted(copied_scenes, capsys, size, noted):
-    open_data(copied_scenes, '--image-size', size)
-    assert ('320x96 is taller than wide' in capsys.readouterr().out) == noted
+def test_mixed_up_height_and_width_is_noted(copied_scenes, capsys):
+    for size in ('320x96', '96x320'):
+        open_data(copied_scenes, '--image-size', size)
+        assert ('320x96 is taller than wide' in capsys.readouterr().out) == (size == '320x96')
 
 
 def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch):

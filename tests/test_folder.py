@@ -258,9 +258,6 @@ def test_images_of_any_format_and_masks_pair_by_stem(tmp_path):
     assert faults_of(tmp_path) == []
 
 
-# ---------------------------------------------------------------------------------------- splits
-
-
 def names_of(data):
     return [[frame.name for frame in part]
             for part in (data.training, data.validation, data.testing)]
@@ -348,9 +345,6 @@ def test_validation_list(mine):
     assert data.faults == () == find(mine, 0).faults
     with pytest.raises(InputError, match='--val-frames 2: .* has validation images of its own'):
         find(mine, 2)
-
-
-# ---------------------------------------------------------------------------------------- faults
 
 
 def touch(path, text=''):

@@ -215,9 +215,8 @@ def with_validation(data, val_frames=None):
     training, validation = [], []
     for category in sorted({frame.category for frame in data.training}):
         frames = [frame for frame in data.training if frame.category == category]
-        count = val_frames
-        if count is None:
-            count = 16 if category else max(1, round(0.15 * len(frames)))
+        usual = 16 if category else max(1, round(0.15 * len(frames)))
+        count = usual if val_frames is None else val_frames
         if len(frames) <= count:
             raise InputError(f'--val-frames {count}: there are only {len(frames)} labelled images '
                              f'{category and f"of {category}"}, so none is left to train on; give '
