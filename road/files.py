@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
+from road.errors import InputError
+
 HOST = f'{zlib.crc32(platform.node().encode()):08x}'  # two machines may share a folder
 _LEFTOVER = re.compile(r'\.road-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}-.*', re.DOTALL)
 DAY = 24 * 3600  # seconds
@@ -127,8 +129,9 @@ def read_json(path):
 
 
 @contextmanager
-def lock(path):
-    """Hold the lock for making `path`; wait, and say so, while another process holds it.
+def lock(path, wait=True):
+    """Hold the lock for making `path`; while another process holds it, wait and say so, or, with
+    wait=False, raise InputError.
 
     The operating system locks `.NAME.lock` beside `path`: a killed process leaves no lock behind.
     Where the file system cannot lock, warn once and go on.
@@ -138,7 +141,10 @@ def lock(path):
     file_lock = FileLock(os.path.join(folder, f'.{name}.lock'), fallback_to_soft=False)
     try:
         file_lock.acquire(blocking=False)
-    except Timeout:
+    except Timeout as error:
+        if not wait:
+            raise InputError(f'{folder}: another process is using this folder; wait until it ends, '
+                             'or end it') from error
         print(f'Another process is making {path}; waiting for it')
         file_lock.acquire()
     except OSError as error:

@@ -40,11 +40,10 @@ def test_run_of_the_same_name_is_refused(trained_run):
         run_folder.resumed_settings(args)
 
 
-@pytest.mark.skipif(os.name == 'nt', reason='Windows has no fcntl: run folders are not locked')
 def test_run_in_use_is_refused(tmp_path):
     with Log() as first, Log() as second:
         first.attach(str(tmp_path))
-        with pytest.raises(InputError, match='another process is using this run folder'):
+        with pytest.raises(InputError, match='another process is using this folder'):
             second.attach(str(tmp_path))
 
 

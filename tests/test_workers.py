@@ -46,7 +46,7 @@ JOB = {'SLURM_JOB_ID': '20077', 'SLURM_NTASKS': '5', 'SLURM_PROCID': '0'}
 
 @pytest.mark.parametrize('environment, expected', [
     (config(1, 'a:1', 'b:2'), (['a:1', 'b:2'], 1)), ({}, ([], 0)), (config(0, 'a:1'), ([], 0)),
-    (JOB, ([], 0))])  # in a job of Slurm, but not started by srun
+    ({'TF_CONFIG': '{}'}, ([], 0)), (JOB, ([], 0))])  # in a job of Slurm, but not started by srun
 def test_cluster_from_tf_config(environment, expected):
     assert read_cluster(environment) == expected
 

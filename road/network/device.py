@@ -6,21 +6,20 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from typing import NamedTuple
 
 import numpy as np
 
 from road.network.tf1 import tf
 
-NVIDIA = ('/proc/driver/nvidia', '/dev/nvidia0')  # there if the driver of a GPU is loaded
+NVIDIA = '/proc/driver/nvidia'  # exists while the driver is loaded
 
 
 class Device(NamedTuple):
     """What a run is computed with."""
     config: tf.ConfigProto  # of the training session
     encoder_config: tf.ConfigProto  # of the session that runs the frozen encoder
-    name: str  # GPU (NVIDIA H100) or CPU (2 cores)
+    name: str  # as in 'GPU, NVIDIA H100' or 'CPU, 2 cores'
     precision: str  # of the encoder: float32, bfloat16 or float16; all else is float32
 
 
@@ -36,10 +35,10 @@ def find_device(precision='auto', train_encoder='none'):
             same precision.
     """
     gpus = tf.config.list_physical_devices('GPU')
-    name = f'CPU ({os.cpu_count()} cores)'
+    name = f'CPU, {os.cpu_count()} cores'
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
-        name = f'GPU ({details.get("device_name", gpus[0].name)})'
+        name = f'GPU, {details.get("device_name", gpus[0].name)}'
     if precision == 'auto':
         precision = 'bfloat16' if not gpus and cpu_has_bfloat16() else 'float32'
     if precision == ('bfloat16' if gpus else 'float16'):
@@ -60,33 +59,12 @@ def find_device(precision='auto', train_encoder='none'):
         # Folding would turn shapes of what is fed in the middle of the encoder into constants that
         # wait for the tensor that is fed over, whose image is not there.
         config.graph_options.rewrite_options.constant_folding = rewrite.OFF
-    print(f'TensorFlow {tf.version.VERSION} on {name}, encoder in {precision}')
-    if not gpus:
-        print('Warning: no GPU found; the encoder takes tens of times longer on a CPU')
-        for line in missing_gpu_reasons():
-            print(f'    TensorFlow: {line}')
+    print(f'Computing on the {name}, {precision}')
+    hidden = os.environ.get('CUDA_VISIBLE_DEVICES') in ('', '-1')
+    if not gpus and not hidden and os.path.exists(NVIDIA):
+        print('Warning: there is an NVIDIA driver, but TensorFlow finds no GPU; install '
+              'tensorflow[and-cuda]. TF_CPP_MIN_LOG_LEVEL=0 shows what it misses')
     return Device(config, encoder_config, name, precision)
-
-
-def missing_gpu_reasons():
-    """What TensorFlow says about the GPU that it does not find, a list of lines.
-
-    Empty without an NVIDIA driver, if the GPU is hidden on purpose, or if TensorFlow has no CUDA.
-    """
-    if (not any(map(os.path.exists, NVIDIA)) or not tf.test.is_built_with_cuda()
-            or os.environ.get('CUDA_VISIBLE_DEVICES') in ('', '-1')):
-        return []
-    # In another process, because this one has silenced TensorFlow: see road.network.tf1.
-    code = 'import tensorflow; tensorflow.config.list_physical_devices("GPU")'
-    try:
-        text = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                              errors='replace', timeout=120,
-                              env={**os.environ, 'TF_CPP_MIN_LOG_LEVEL': '0'}).stderr
-    except (OSError, subprocess.SubprocessError):
-        return []
-    about_gpus = r'\.cc:\d+\] (.*(?:cuda|cuInit|cuDNN|dlopen|dlerror|driver|GPU).*)'
-    lines = re.findall(about_gpus, text, re.IGNORECASE)
-    return [line for line in dict.fromkeys(lines) if 'register' not in line]  # those are harmless
 
 
 def enable_determinism():
@@ -101,14 +79,16 @@ def enable_determinism():
 
 def cpu_has_bfloat16():
     """Whether the processor multiplies bfloat16 natively; False where that is not known."""
-    return re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', _cpuinfo()) is not None
+    return bool(re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', _cpuinfo()))
 
 
 def environment(device):
     """What scores may depend on besides settings and data: a dict for JSON."""
+    processor = re.search(r'model name\s*:\s*(.*)', _cpuinfo())
     return {**git_state(), 'python': platform.python_version(), 'tensorflow': tf.version.VERSION,
             'cuda': tf.sysconfig.get_build_info().get('cuda_version'), 'numpy': np.__version__,
-            'device': device.name, 'precision': device.precision, 'processor': processor(),
+            'device': device.name, 'precision': device.precision,
+            'processor': processor[1] if processor else platform.processor(),
             'system': platform.platform()}
 
 
@@ -122,12 +102,6 @@ def git_state():
         return {'commit': git('rev-parse', 'HEAD'), 'dirty': bool(git('status', '--porcelain'))}
     except (OSError, subprocess.SubprocessError):
         return {'commit': None, 'dirty': None}
-
-
-def processor():
-    """The processor's name."""
-    found = re.search(r'model name\s*:\s*(.*)', _cpuinfo())
-    return found[1] if found else platform.processor()
 
 
 def _cpuinfo():

@@ -37,16 +37,16 @@ def read_weights(path):
     Raises:
         InputError: there is no such file; Damaged: it cannot be read, or is not VGG16.
     """
-    ending, is_folder = os.path.splitext(path)[1].lower(), os.path.isdir(path)
     if not os.path.exists(path):
         raise InputError(f'{path}: no such file; {KINDS}')
-    if not is_folder and ending not in ('.h5', '.npz'):
+    readers = {'.h5': _read_keras, '.npz': _read_npz}
+    read = readers.get(os.path.splitext(path)[1].lower())
+    if os.path.isdir(path):
+        read = _read_saved_model
+    if not read:
         raise InputError(f'{path}: is no file of VGG16 weights; {KINDS}')
     try:
-        if is_folder:
-            weights = _read_saved_model(path)
-        else:
-            weights = _read_keras(path) if ending == '.h5' else _read_npz(path)
+        weights = read(path)
         _check(weights)
     except MemoryError:
         raise

@@ -7,7 +7,6 @@ import sys
 import time
 import zlib
 from concurrent import futures
-from contextlib import suppress
 from functools import partial
 
 from road.errors import InputError
@@ -22,7 +21,7 @@ OWN_SETTINGS = ('data_dir', 'dataset_dir', 'vgg_dir', 'vgg_weights', 'runs_dir',
 def read_cluster(environ=os.environ):
     """(addresses, rank) of the processes in TF_CONFIG or in Slurm's step; ([], 0) if alone."""
     addresses, rank = [], 0
-    if environ.get('TF_CONFIG'):
+    if environ.get('TF_CONFIG', '').strip() not in ('', '{}'):
         try:
             config = json.loads(environ['TF_CONFIG'])
             (addresses,), rank = config['cluster'].values(), config['task']['index']
@@ -46,13 +45,6 @@ def read_timeout(environ=os.environ, default=1800):
     if not text.isdigit() or not int(text):
         raise InputError(f'ROAD_TIMEOUT={text}: is not a whole number of seconds; correct it')
     return int(text)
-
-
-def answers(address):
-    """Whether a process listens at HOST:PORT."""
-    with suppress(OSError), socket.create_connection(address.rsplit(':', 1), timeout=5):
-        return True
-    return False
 
 
 def settings_checksum(run, precision):
@@ -208,8 +200,14 @@ class Workers:
             raise self._lost() from error
 
     def _silent(self):
-        silent = [address for address in self.addresses if not answers(address)]
-        self.alive.update(set(self.addresses).difference(silent))  # these have begun
+        """Addresses at which no process listens; the others have begun and are alive."""
+        silent = []
+        for address in self.addresses:
+            try:
+                socket.create_connection(address.rsplit(':', 1), timeout=5).close()
+                self.alive.add(address)
+            except OSError:
+                silent.append(address)
         return silent
 
     def _lost(self):

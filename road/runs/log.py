@@ -9,13 +9,9 @@ import signal
 import sys
 import threading
 
-from road.errors import InputError, describe, writing
+from road.errors import describe, writing
+from road.files import lock
 from road.runs import checkpoints
-
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None
 
 
 class Terminated(KeyboardInterrupt):
@@ -89,10 +85,10 @@ class Log(io.TextIOBase):
         self.is_chief = is_chief
         self.screen = sys.stdout if is_chief else None
         self.copy, self.folder = io.StringIO(), None
-        self.redirection = contextlib.redirect_stdout(self)
+        self.entered = contextlib.ExitStack()
 
     def __enter__(self):
-        self.redirection.__enter__()
+        self.entered.enter_context(contextlib.redirect_stdout(self))
         return self
 
     def attach(self, folder):
@@ -105,8 +101,8 @@ class Log(io.TextIOBase):
             return
         path = os.path.join(folder, 'log.txt')
         with writing(path):
+            self.entered.enter_context(lock(path, wait=False))
             file = open(path, 'a', encoding='utf-8', errors='replace', buffering=1)
-            _lock(file, folder)
             file.write(self.copy.getvalue())
             with open(os.path.join(folder, 'command.txt'), 'a', encoding='utf-8',
                       errors='surrogateescape') as commands:
@@ -127,7 +123,7 @@ class Log(io.TextIOBase):
                 self.screen.flush()
 
     def __exit__(self, kind, error, trace):
-        with contextlib.suppress(OSError):  # the error may be a full disk
+        with self.entered, contextlib.suppress(OSError):  # the error may be a full disk
             if isinstance(error, Exception):
                 self.copy.write(f'Error: {describe(error, {}) or kind.__name__}\n')
             if self.folder and isinstance(error, (KeyboardInterrupt, OSError)):
@@ -136,19 +132,3 @@ class Log(io.TextIOBase):
                 print(f'{kept} To continue: python main.py --resume {shlex.quote(self.folder)}',
                       flush=True)
             self.copy.close()
-        self.redirection.__exit__(kind, error, trace)
-
-
-def _lock(file, folder):
-    """Lock the open log of a run folder for this process; it is unlocked when it is closed."""
-    if not fcntl:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise InputError(f'{folder}: another process is using this run folder; wait until it ends, '
-                         'or end it') from error
-    except OSError as error:  # Lustre, some NFS and FUSE mounts
-        print(f'Warning: {folder}: files cannot be locked there ({error.strerror}); do not resume '
-              'this run while this process runs')
