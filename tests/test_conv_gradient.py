@@ -3,57 +3,42 @@
 import numpy as np
 import pytest
 
-from road.network import conv_gradient
+from road.network import conv_gradient, vgg16
 from road.network.tf1 import tf
 
 
-def assert_same(build, **shapes):
-    """The two functions give equal gradients of the scalar build(variables).
+@pytest.mark.parametrize('fc_width, layer, without', [
+    (4, 'layer7_out:0', 0), (None, 'layer4_out:0', 6)])
+def test_gradients_are_those_of_tensorflow(fc_width, layer, without):
+    """For all variables of VGG16; those after the layer that the loss needs have none."""
+    weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
+    image = np.random.default_rng(0).uniform(0, 255, (2, 37, 70, 3))
+    with tf.Graph().as_default() as graph, tf.Session() as sess:
+        variables = list(vgg16.build_graph(weights).values())
+        for variable in variables:
+            variable.load(weights[variable.op.name], sess)
+        loss = tf.reduce_mean(graph.get_tensor_by_name(layer) ** 2)
+        exact = tf.gradients(loss, variables)
+        ours = conv_gradient.gradients_with_matmul(loss, variables)
+        assert [a is None for a in exact] == [b is None for b in ours]
+        assert exact.count(None) == without
+        pairs = [(a, b) for a, b in zip(exact, ours) if a is not None]
+        for a, b in sess.run(pairs, {'image_input:0': image, 'keep_prob:0': 1.0}):
+            assert a.any()
+            np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-4 * np.abs(a).max(), strict=True)
 
-    The variables have these shapes and random values.
-    """
+
+@pytest.mark.parametrize('shape', [(1, 1, 1), (2, 4, 7)])
+@pytest.mark.parametrize('size', [3, 7])
+def test_kernel_gradient_to_many_digits(shape, size):
     rng = np.random.default_rng(0)
     with tf.Graph().as_default(), tf.Session() as sess:
-        variables = {name: tf.get_variable(name, initializer=rng.normal(size=shape))
-                     for name, shape in shapes.items()}
-        loss, nothing = build(variables), tf.constant(0.0)
-        for_all = [function(loss, list(variables.values()))
-                   for function in (tf.gradients, conv_gradient.gradients_with_matmul)]
-        sess.run(tf.global_variables_initializer())
-        exact, ours = sess.run([[nothing if gradient is None else gradient for gradient in found]
-                                for found in for_all])
-    for a, b in zip(exact, ours):
-        np.testing.assert_allclose(b, a, rtol=1e-10, atol=1e-10, strict=True)
-
-
-PLAIN = {'strides': 1, 'padding': 'SAME'}
-
-
-@pytest.mark.parametrize('image, size, options', [
-    *((image, (size, size), PLAIN) for size in (3, 5) for image in ((1, 1, 1), (2, 4, 7))),
-    # the others stay with TensorFlow
-    ((2, 5, 6), (3, 3), {**PLAIN, 'strides': 2}),
-    ((2, 5, 6), (3, 3), {**PLAIN, 'padding': 'VALID'}),
-    ((2, 5, 6), (2, 2), PLAIN), ((2, 5, 6), (1, 3), PLAIN), ((2, 5, 6), (1, 1), PLAIN)])
-def test_gradients_of_any_convolution(image, size, options):
-    def loss(v):
-        return tf.reduce_sum(tf.tanh(tf.nn.conv2d(v['x'], v['kernel'], **options)))
-
-    assert_same(loss, x=(*image, 4), kernel=(*size, 4, 6))
-
-
-def test_several_convolutions():
-    """With L2 terms; kernel b is used twice, and the loss does not need c, nor d's convolution."""
-    def loss(v):
-        x = v['x']
-        for name in 'abb':
-            x = tf.tanh(tf.nn.conv2d(x, v[name], **PLAIN))
-        for name in 'cd':
-            tf.nn.conv2d(x, v[name], **PLAIN)
-        return tf.reduce_sum(x ** 2) + sum(tf.nn.l2_loss(v[name]) for name in 'abd')
-
-    shapes = dict.fromkeys('bcd', (3, 3, 4, 4))
-    assert_same(loss, x=(2, 5, 6, 3), a=(3, 3, 3, 4), **shapes)
+        x, upstream, kernel = (tf.constant(rng.normal(size=each)) for each in (
+            (*shape, 4), (*shape, 6), (size, size, 4, 6)))
+        loss = tf.reduce_sum(upstream * tf.nn.conv2d(x, kernel, strides=1, padding='SAME'))
+        ours = conv_gradient.kernel_gradient(x, upstream, kernel.shape)
+        exact, ours = sess.run([tf.gradients(loss, kernel)[0], ours])
+    np.testing.assert_allclose(ours, exact, rtol=1e-10, atol=1e-10, strict=True)
 
 
 @pytest.mark.parametrize('gpus, bfloat16, expected', [

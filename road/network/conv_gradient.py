@@ -2,6 +2,7 @@
 
 from road.network.device import cpu_has_bfloat16
 from road.network.tf1 import tf
+from road.network.vgg16 import CONVS
 
 
 def gradients(loss, variables):
@@ -16,21 +17,17 @@ def gradients(loss, variables):
 
 
 def gradients_with_matmul(loss, variables):
-    """As tf.gradients, but the gradients of convolutions' kernels are a few matrix products."""
-    convolutions = _convolutions(loss.graph)
-    kernels = [v for v in variables if v.op.name in convolutions]
-    outputs = [convolutions[v.op.name].outputs[0] for v in kernels]
-    # Besides its convolution, a kernel may have an L2 term in the loss.
-    others = tf.gradients(loss, kernels, stop_gradients=outputs) if kernels else []
-    rest = [v for v in variables if v.op.name not in convolutions]
-    found = tf.gradients(loss, outputs + rest)
-    by_name = {v.op.name: gradient for v, gradient in zip(rest, found[len(outputs):])}
-    for kernel, output, gradient, other in zip(kernels, outputs, found, others):
-        if gradient is not None:
-            gradient = kernel_gradient(output.op.inputs[0], gradient, kernel.shape)
-        terms = [term for term in (gradient, other) if term is not None]
-        by_name[kernel.op.name] = tf.add_n(terms) if terms else None
-    return [by_name[v.op.name] for v in variables]
+    """As tf.gradients, but the gradients of VGG16's kernels are a few matrix products.
+
+    The loss must need these kernels for their convolutions alone: none may have an L2 term.
+    """
+    convolutions = [_convolution(v) for v in variables]
+    found = tf.gradients(loss, [op.outputs[0] if op else v
+                                for op, v in zip(convolutions, variables)])
+    for i, op in enumerate(convolutions):
+        if op and found[i] is not None:
+            found[i] = kernel_gradient(op.inputs[0], found[i], variables[i].shape)
+    return found
 
 
 def kernel_gradient(x, gradient, shape):
@@ -56,21 +53,10 @@ def kernel_gradient(x, gradient, shape):
                                  transpose_a=True) for i in range(size)], shape)
 
 
-def _convolutions(graph):
-    """Name of a kernel's variable => its convolution, where kernel_gradient holds for it."""
-    found = {}
-    for op in graph.get_operations():
-        if op.type == 'Conv2D':
-            kernel = op.inputs[1].op
-            while kernel.type in ('Identity', 'ReadVariableOp'):
-                kernel = kernel.inputs[0].op
-            found.setdefault(kernel.name, []).append(op)
-    return {name: ops[0] for name, ops in found.items() if len(ops) == 1 and _is_plain(ops[0])}
-
-
-def _is_plain(op):
-    height, width = op.inputs[1].shape[:2]
-    # TensorFlow's own operation is good enough for 1x1.
-    return (height == width and height % 2 == 1 and height > 1
-            and op.get_attr('padding') == b'SAME' and op.get_attr('data_format') == b'NHWC'
-            and {*op.get_attr('strides'), *op.get_attr('dilations')} == {1})
+def _convolution(variable):
+    """The convolution of a kernel in the graph of road.network.vgg16; None for other variables."""
+    layer, _, kind = variable.op.name.partition('/')
+    # TensorFlow's own operation is good enough for the 1x1 of fc7.
+    if layer in (*CONVS, 'fc6') and kind in ('filter', 'weights'):
+        return variable.graph.get_operation_by_name(f'{layer}/Conv2D')
+    return None

@@ -5,7 +5,7 @@ import re
 from road.network.tf1 import tf
 from road.network.vgg16 import DROPOUTS, FROZEN_FEATURES
 
-FIRST_TRAINED_BLOCK = {'none': None, 'conv5': 5, 'conv4': 4, 'conv3': 3, 'all': 1}
+FIRST_TRAINED_BLOCK = {'none': 9, 'conv5': 5, 'conv4': 4, 'conv3': 3, 'all': 1}
 
 
 def initialize_missing(sess):
@@ -24,10 +24,10 @@ def freeze_below(train_encoder):
     Args:
         train_encoder: one of road.settings.TRAIN_ENCODER.
     """
-    first, trained = FIRST_TRAINED_BLOCK[train_encoder], []
-    for variable in tf.global_variables() if first else ():
+    trained = []
+    for variable in tf.global_variables():
         found = re.match(r'(?:conv(\d)_\d|fc[67])/', variable.op.name)
-        if found and int(found[1] or 6) >= first:
+        if found and int(found[1] or 6) >= FIRST_TRAINED_BLOCK[train_encoder]:
             trained.append(variable)
     tf.get_collection_ref(tf.GraphKeys.TRAINABLE_VARIABLES)[:] = trained
     return trained

@@ -1,10 +1,10 @@
 """Pictures of a complete run: curves.png, contact_sheet.png and, with test images, road.gif."""
 
-import glob
 import math
 import os
 import warnings
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
@@ -33,11 +33,9 @@ def draw(run, rows, outputs):
     """
     save_figure(plot_curves(rows, os.path.basename(run.folder)),
                 os.path.join(run.folder, 'curves.png'))
-    folder = os.path.join(run.folder, 'images')
-    pattern = os.path.join(glob.escape(folder), '**', '*.png')
-    paths = filter(os.path.isfile, sorted(glob.glob(pattern, recursive=True)))
-    # a name is the path below `folder` without its ending
-    images = {os.path.relpath(path, folder).removesuffix('.png'): path for path in paths}
+    folder = Path(run.folder, 'images')
+    paths = [path for path in sorted(folder.rglob('*.png')) if path.is_file()]
+    images = {str(path.relative_to(folder).with_suffix('')): str(path) for path in paths}
     draw_contact_sheet(os.path.join(run.folder, 'contact_sheet.png'),
                        best_and_worst(outputs, run.classes), images, run.classes)
     if images:
@@ -50,7 +48,8 @@ def best_and_worst(outputs, classes):
 
     By the IoU of road or, of more than two classes, the mean IoU over those in the frame.
     """
-    ranked, name = [], 'mean_IoU' if len(classes) > 2 else 'IoU'
+    name = 'mean_IoU' if len(classes) > 2 else 'IoU'
+    ranked = []
     for output in outputs:
         scorer = make_scorer(classes)
         scorer.add([output])
