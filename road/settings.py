@@ -75,14 +75,11 @@ def parse(argv):
     if command == 'train':
         return command, _parse_training(parser, words)
     args = parser.parse_args(words)
-    if hasattr(args, 'run'):
-        args.run = _find_run(args.run)
     if command == 'predict' and not args.inputs:
         parser.error(f'{args.run}: nothing to paint; give a run and then images, folders or '
                      'videos, as in main.py predict runs/NAME holiday.jpg')
     if getattr(args, 'output', '') is None:
-        folder = 'predictions' if command == 'predict' else 'export'
-        args.output = os.path.join(args.run, folder)
+        args.output = os.path.join(args.run, 'predictions' if command == 'predict' else 'export')
     return command, args
 
 
@@ -100,12 +97,6 @@ class _Parser(argparse.ArgumentParser):
 def _did_you_mean(word, known):
     near = difflib.get_close_matches(word, known, 1)
     return f'; did you mean {near[0]}?' if near else ''
-
-
-def _find_run(name, runs_dir='runs'):
-    """A run's folder, which may be given by its name alone."""
-    folder = os.path.join(runs_dir, name)
-    return folder if os.path.isdir(folder) and not os.path.exists(name) else name
 
 
 def parse_training(argv):
@@ -205,7 +196,7 @@ def _add_training(parser):
         help='do not cache if it would take more than this')
     add = parser.add_argument_group('output').add_argument
     add('--runs-dir', type=folder, default='runs', metavar='DIR', help='folder of the runs')
-    add('--name', type=run_name, default=argparse.SUPPRESS,
+    add('--name', type=run_name, metavar='NAME',
         help='name of the run (default: fcn8s-YYYYMMDD-HHMMSS)')
     add('--resume', type=folder, metavar='RUN',
         help='resume a stopped run with its own settings; paths and cache may differ, --epochs may '
@@ -228,51 +219,49 @@ def _parse_training(parser, argv):
     parsed = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(defaults, unset)))
     given = {name: value for name, value in vars(parsed).items() if value is not unset}
     if 'resume' in given:
-        folder = _find_run(given['resume'], given.get('runs_dir', defaults['runs_dir']))
-        return argparse.Namespace(**{'debug': False, **given, 'resume': folder})
-    sample, preset = 'sample' in given, given.get('preset')
-    if sample and preset:
-        parser.error(f'--sample has its own settings; leave out --preset {preset}')
-    chosen = SAMPLE_DEFAULTS if sample else PRESETS.get(preset, {})
+        run = find_run(given['resume'], given.get('runs_dir', defaults['runs_dir']))
+        return argparse.Namespace(**{'debug': False, **given, 'resume': run})
+    chosen = SAMPLE_DEFAULTS if 'sample' in given else PRESETS.get(given.get('preset'), {})
     args = argparse.Namespace(**{**defaults, **chosen, **given})
     _refuse_unused(parser, args, given)
-    inputs = os.path.join(args.data_dir, 'sample') if sample else args.data_dir
+    inputs = os.path.join(args.data_dir, 'sample' if args.sample else '')
     derived = {'dataset_dir': os.path.join(inputs, 'data_road'),
                'dataset': None if 'dataset_dir' in given else 'kitti',
-               'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES, 'name': None}
-    settings = argparse.Namespace(**derived | vars(args))
-    if not settings.augment:
-        settings.copies = 1
-    return settings
+               'vgg_dir': os.path.join(inputs, 'vgg'), 'copies': COPIES}
+    args = argparse.Namespace(**derived | vars(args))
+    if not args.augment:
+        args.copies = 1
+    return args
 
 
 def _refuse_unused(parser, args, given):
     """Exit with 2 if a given option would do nothing beside the others."""
-    copies = given.get('copies', 1)
-    if not args.augment and copies != 1:
-        parser.error(f'--copies {copies} needs --augment: without it all copies are the same')
-    if given.get('augment') and given.get('copies') == 1:
-        parser.error('--copies 1 with --augment: the first copy of an image is the image itself, '
-                     'so nothing would change; give 0, 2 or more copies')
-    if 'encoder_learning_rate' in given and args.train_encoder == 'none':
-        parser.error('--encoder-learning-rate needs --train-encoder: a frozen encoder has no '
-                     'learning rate')
-    if 'cache_limit' in given and not args.cache:
-        parser.error('--cache-limit does nothing with --no-cache; leave one of them out')
-    if args.download_kitti and given.get('dataset', 'kitti') != 'kitti':
-        parser.error(f'--download-kitti downloads KITTI Road, not {args.dataset}; leave one of '
-                     'them out')
-    if args.sample:
-        for option in ('dataset_dir', 'dataset', 'target', 'download_kitti', 'vgg_dir',
-                       'vgg_weights'):
-            if option in given:
-                parser.error(f'--sample makes its own data; leave out {option_text(option, "")[0]}')
+    copies, dataset = given.get('copies', 1), given.get('dataset', 'kitti')
+    for unused, fault in (
+            (args.sample and args.preset,
+             f'--sample has its own settings; leave out --preset {args.preset}'),
+            (not args.augment and copies != 1,
+             f'--copies {copies} needs --augment: without it all copies are the same'),
+            (given.get('augment') and given.get('copies') == 1,
+             '--copies 1 with --augment: the first copy of an image is the image itself, so '
+             'nothing would change; give 0, 2 or more copies'),
+            ('encoder_learning_rate' in given and args.train_encoder == 'none',
+             '--encoder-learning-rate needs --train-encoder: a frozen encoder has no learning rate'),
+            ('cache_limit' in given and not args.cache,
+             '--cache-limit does nothing with --no-cache; leave one of them out'),
+            (args.download_kitti and dataset != 'kitti',
+             f'--download-kitti downloads KITTI Road, not {dataset}; leave one of them out')):
+        if unused:
+            parser.error(fault)
+    for name in ('dataset_dir', 'dataset', 'target', 'download_kitti', 'vgg_dir', 'vgg_weights'):
+        if args.sample and name in given:
+            parser.error(f'--sample makes its own data; leave out {option_text(name, "")[0]}')
 
 
 def show(args):
     """Print the settings in force; those that are not the default are marked."""
-    preset = ['--sample'] if args.sample else ['--preset', args.preset] if args.preset else []
-    defaults = vars(parse_training(preset))
+    preset = ['--preset', args.preset] if args.preset else []
+    defaults = vars(parse_training(['--sample'] if args.sample else preset))
     print('Settings (* = not the default)')
     for name, value in vars(args).items():
         if value is None or value is False and name != 'cache':
@@ -296,7 +285,7 @@ def _add_other(parser, name):
         add('--vgg-dir', type=folder, metavar='DIR',
             help='VGG16 graph (default: <data-dir>/vgg, if it exists)')
     else:
-        add('run', type=folder, metavar='RUN', help='a trained run, a folder under runs/')
+        add('run', type=find_run, metavar='RUN', help='a trained run, a folder under runs/')
         add('--vgg-dir', type=folder, metavar='DIR',
             help='the VGG16 graph, if it has moved since the training')
     if name in ('evaluate', 'submit'):
@@ -329,17 +318,15 @@ def _add_other(parser, name):
 
 def option_text(name, value):
     """A setting as it is typed: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
+    option = name.replace('_', '-')
     if value is False:  # --no-cache is the only option of its kind
-        return f'--no-{name.replace("_", "-")}', ''
-    if name == 'target':
-        text = ','.join(value)
-    elif value is True:
-        text = ''
-    elif name == 'augment':
-        text = 'all' if tuple(value) == AUGMENTATIONS else ','.join(value) or 'none'
-    else:
-        text = 'x'.join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-    return f'--{name.replace("_", "-")}', text
+        return f'--no-{option}', ''
+    text = '' if value is True else str(value)
+    if name == 'image_size':
+        text = '{}x{}'.format(*value)
+    elif name in ('target', 'augment'):
+        text = 'all' if value == AUGMENTATIONS else ','.join(value)
+    return f'--{option}', text or ('none' if name == 'augment' else '')
 
 
 def _option_line(values):
@@ -366,6 +353,12 @@ def folder(text):
         raise ArgumentTypeError(f'{path!r} is no UTF-8, which TensorFlow needs; rename the folder, '
                                 'or name another one') from None
     return text
+
+
+def find_run(text, runs_dir='runs'):
+    """An argparse type: a run's folder, which may be given by its name alone."""
+    path = folder(os.path.join(runs_dir, text))
+    return path if os.path.isdir(path) and not os.path.exists(text) else text
 
 
 def image_size(text):
