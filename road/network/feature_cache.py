@@ -4,16 +4,15 @@
     cache.fill('data/cache', samples, limit, encoder='fingerprint bfloat16')
     (pool3, pool4, pool5), labels = cache.read(samples[:4])
 
-An epoch then costs the decoder alone. Every sample (a frame in one of its augmented copies) has a
-file of its own, `<folder>/<key>/<sample>.bin`: the features one after the other, the label, and
-their CRC-32. The folder's name stands for what all samples share (encoder, precision, image size,
-label rule), the file's name for the bytes of image and label and the augmentation, so a file is
-never out of date. float16 rounds values by at most 0.05 %, and ends at 65,504; pool3 reaches 20,000
-on KITTI. Files are open only while they are read: a process may not have one open per sample.
+Every sample (a frame in one of its augmented copies) has a file, `<folder>/<key>/<sample>.bin`: the
+features one after the other, the label, and their CRC-32. The key stands for what all samples share
+(encoder, precision, image size, label rule), the file's name for the bytes of image and label and
+the augmentation, so a file is never out of date. float16 rounds values by at most 0.05 %, and ends
+at 65,504; pool3 reaches 20,000 on KITTI. A file is open only while it is read.
 
-Any number of processes may fill one cache folder: they share the work. Each takes the samples in an
-order of its own and skips what has appeared meanwhile. The bytes are those of one process: on CPUs
-the features of an image do not depend on the other images of its batch (measured).
+Any number of processes may fill one cache folder: each takes the samples in an order of its own and
+skips what has appeared meanwhile. The bytes are those of one process: on CPUs the features of an
+image do not depend on the other images of its batch (measured).
 """
 
 import functools
@@ -48,15 +47,13 @@ class FeatureCache:
         encoder: road.network.encoder.Encoder.
         image_shape: (height, width) the images are resized to, times a sample's augmentation.scale.
         data: road.data.dataset.Dataset with the digests of all files.
-    Attributes:
-        folder: of the files; None before fill or find.
-        cached: the set of samples that are read from disk.
     """
 
     def __init__(self, encoder, image_shape, data):
         self.encoder, self.image_shape, self.data = encoder, image_shape, data
-        self.folder = None
-        self.cached, self._verified = set(), set()
+        self.folder = None  # of the files
+        self.cached = set()  # samples that are read from disk
+        self._verified = set()
         self._print_once = functools.cache(tqdm.write)
 
     def read(self, samples):
@@ -109,9 +106,9 @@ class FeatureCache:
                 with suppress(OSError):
                     os.remove(path)
             print(f'Features are not cached: {text}: {reason(error)}')
-            return
-        self.cached = set(samples)
-        print(f'Features: {len(sizes)} samples, {text}; {len(written)} computed now')
+        else:
+            self.cached = set(samples)
+            print(f'Features: {len(sizes)} samples, {text}; {len(written)} computed now')
 
     def _layout(self, sample):
         """The file of a sample as a NumPy dtype: float16 features, uint8 label, CRC-32."""
@@ -142,14 +139,19 @@ class FeatureCache:
         except OSError as error:
             why = reason(error)
         self._print_once(f'Features in {self.folder} cannot be read ({why}): computed again')
-        (path, content), = self._encode([sample], *self._read_images([sample]))
+        content, = self._encode([sample], *self._read_images([sample]))
         with suppress(OSError):  # then the next epoch computes it again too
             os.makedirs(self.folder, exist_ok=True)
-            _write(path, content)
+            self._write(sample, content)
         return content
 
     def _read_images(self, samples):
         return read_images(samples, self.image_shape, self.data.read_label)
+
+    def _write(self, sample, content):
+        # not tofile(), whose error does not say that the disk is full
+        with atomic_path(self._path(sample)) as temporary, open(temporary, 'wb') as file:
+            file.write(content.tobytes())
 
     def _compute(self, samples, written):
         """Compute what no other process computes meanwhile; append the paths to `written`."""
@@ -165,13 +167,13 @@ class FeatureCache:
                   disable=not samples) as bar:
             for group, (missing, arrays) in zip(groups, prefetch(read, groups, depth=2)):
                 if self._missing(missing):  # still
-                    for path, content in self._encode(missing, *arrays):
-                        _write(path, content)
-                        written.append(path)
+                    for sample, content in zip(missing, self._encode(missing, *arrays)):
+                        self._write(sample, content)
+                        written.append(self._path(sample))
                 bar.update(len(group))
 
     def _encode(self, samples, images, labels):
-        """Yield (path, content) of the files of samples, which have one shape."""
+        """Yield the content of the files of samples, which have one shape."""
         if len(images) == 1:
             images = np.repeat(images, 2, axis=0)  # oneDNN adds up in another order for one image
         for sample, label, *features in zip(samples, labels, *self.encoder(images)):
@@ -181,13 +183,7 @@ class FeatureCache:
                                  'cannot hold; use --precision float32 or --no-cache')
             content = np.array((*features, label, 0), self._layout(sample))
             content['crc'] = zlib.crc32(content.tobytes()[:-4])
-            yield self._path(sample), content[()]
-
-
-def _write(path, content):
-    # not tofile(), whose error does not say that the disk is full
-    with atomic_path(path) as temporary, open(temporary, 'wb') as file:
-        file.write(content.tobytes())
+            yield content[()]
 
 
 def _digest(*values):
