@@ -90,7 +90,6 @@ def test_every_layout_keras_writes(keras, tmp_path, layout, name, kind):
 
 @pytest.mark.parametrize('name, count, complaint', [
     ('conv2d_{}', 16, 'it holds 16 convolutions, expected 13'),  # VGG19
-    ('{}/other', 13, 'the names of its layers have no numbers that tell their order'),
     ('conv2d_{}', 13, None)])  # a second model in Keras: conv2d_9 comes before conv2d_10
 def test_convolutions_are_taken_in_the_order_of_their_numbers(tmp_path, name, count, complaint):
     with h5py.File(tmp_path / 'a.h5', 'w') as file:

@@ -60,12 +60,8 @@ def _prepare_environment():
     if 'keras' not in sys.modules:  # TensorFlow imports Keras, which nothing here uses
         os.environ['KERAS_BACKEND'] = 'tensorflow'
     # A program started from a notebook inherits the notebook's backend of matplotlib.
-    backend = os.environ.get('MPLBACKEND', '')
-    if backend.startswith('module://'):
-        try:
-            importlib.import_module(backend.removeprefix('module://'))
-        except ImportError:
-            os.environ['MPLBACKEND'] = 'agg'
+    if os.environ.get('MPLBACKEND', '').startswith('module:') and 'ipykernel' not in sys.modules:
+        os.environ['MPLBACKEND'] = 'agg'
 
 
 tf = _LazyModule()

@@ -112,9 +112,7 @@ def save(weights, vgg_dir, source='random weights'):
     config = tf.ConfigProto(device_count={'GPU': 0})
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
         for name, variable in vgg16.build_graph(weights).items():
-            # Fed, not constants: twice the weights would not fit into a graph's 2 GB.
-            value = tf.placeholder(tf.float32, variable.shape)
-            sess.run(tf.assign(variable, value), {value: weights[name]})
+            variable.load(weights[name], sess)
         with writing(vgg_dir), atomic_folder(vgg_dir) as folder:
             builder = tf.saved_model.Builder(folder)
             builder.add_meta_graph_and_variables(sess, [vgg16.TAG])

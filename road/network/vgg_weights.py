@@ -3,7 +3,6 @@
 import math
 import os
 import re
-from itertools import pairwise
 
 import numpy as np
 
@@ -129,8 +128,6 @@ def _read_keras(path):
                        key=numbers)
         if len(convs) != len(CONVS):
             raise ValueError(f'it holds {len(convs)} convolutions, expected {len(CONVS)}')
-        if any(numbers(one) == numbers(other) for one, other in pairwise(convs)):
-            raise ValueError('the names of its layers have no numbers that tell their order')
         weights = {}
         for name, layer in zip(CONVS, convs):
             weights[f'{name}/filter'] = np.asarray(layers[layer][4], np.float32)
