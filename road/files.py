@@ -24,11 +24,30 @@ NO_LOCKS = errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS  # Lustre
 _print_once = functools.cache(print)
 
 
+@contextmanager
 def _temporary(path):
-    """A new hidden path beside `path`, with its ending; shorter than the 255 bytes a name has."""
+    """Yield a new hidden path beside `path`, which is removed at the end. An OSError names `path`.
+
+    It has the ending of `path` and is shorter than the 255 bytes that a name may have.
+    """
     folder, name = os.path.split(os.path.abspath(path))
     own = f'.road-{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{name[-40:]}'
-    return os.path.join(folder, own)
+    temporary = os.path.join(folder, own)
+    try:
+        yield temporary
+    except OSError as error:
+        named = str(error.filename or temporary)  # a failed write names nothing
+        if named.startswith(temporary):
+            error.filename = f'{path}{named.removeprefix(temporary)}'
+        raise
+    finally:
+        _remove(temporary)
+
+
+def _remove(path):
+    shutil.rmtree(path, ignore_errors=True)  # a folder
+    with suppress(OSError):  # a file
+        os.remove(path)
 
 
 def remove_leftovers(folder):
@@ -37,9 +56,7 @@ def remove_leftovers(folder):
         for name in os.listdir(folder):
             match, path = _LEFTOVER.fullmatch(name), os.path.join(folder, name)
             if match and _has_ended(match[1], int(match[2]), path):
-                shutil.rmtree(path, ignore_errors=True)  # a folder
-                with suppress(OSError):  # a file
-                    os.remove(path)
+                _remove(path)
 
 
 def _has_ended(host, process, path):
@@ -54,29 +71,15 @@ def _has_ended(host, process, path):
     return False
 
 
-def _rename(error, temporary, path):
-    """Let an OSError name `path`, which the user knows, in place of the temporary path."""
-    named = str(error.filename or temporary)  # a failed write names nothing
-    if named.startswith(temporary):
-        error.filename = f'{path}{named.removeprefix(temporary)}'
-
-
 @contextmanager
 def atomic_path(path):
     """Yield a temporary path beside `path`, which replaces `path` unless an exception is raised.
 
     An OSError names `path`.
     """
-    temporary = _temporary(path)
-    try:
+    with _temporary(path) as temporary:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        _rename(error, temporary, path)
-        raise
-    finally:
-        with suppress(OSError):
-            os.remove(temporary)
 
 
 @contextmanager
@@ -86,8 +89,7 @@ def atomic_folder(folder, replace=True):
     A folder that exists is replaced, or, with replace=False, an error. After an exception the
     temporary folder is removed and `folder` is as it was. An OSError names `folder`.
     """
-    temporary, former = _temporary(folder), _temporary(folder)
-    try:
+    with _temporary(folder) as temporary, _temporary(folder) as former:
         os.makedirs(temporary)
         yield temporary
         if replace:
@@ -99,12 +101,6 @@ def atomic_folder(folder, replace=True):
             with suppress(FileNotFoundError):
                 os.rename(former, folder)
             raise
-        shutil.rmtree(former, ignore_errors=True)
-    except OSError as error:
-        _rename(error, temporary, folder)
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path, text):

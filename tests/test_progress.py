@@ -8,7 +8,7 @@ from road import progress
 def test_a_file_gets_few_lines_and_no_carriage_return(monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(progress.sys, 'stderr', screen)
-    with progress.tqdm(total=1000, unit='image', desc='work', file=screen) as bar:
+    with progress.tqdm(total=1000, unit='image', desc='work') as bar:
         for i in range(1000):
             bar.set_postfix(loss=i, refresh=False)
             bar.update(1)
