@@ -9,7 +9,7 @@
 
 import os
 import sys
-from functools import wraps
+from contextlib import contextmanager
 from unittest import mock
 
 import numpy as np
@@ -18,13 +18,11 @@ from road.data import kitti
 from road.network.tf1 import tf
 
 
-def in_own_graph(test):
+@contextmanager
+def own_graph():
     """Run a check in a graph of its own."""
-    @wraps(test)
-    def wrapped(*args, **kwargs):
-        with tf.Graph().as_default():
-            test(*args, **kwargs)
-    return wrapped
+    with tf.Graph().as_default():
+        yield
 
 
 def assert_shape(tensor, shape, name):
@@ -32,7 +30,7 @@ def assert_shape(tensor, shape, name):
     assert found == shape, f'{name} has shape {found}, expected {shape}'
 
 
-@in_own_graph
+@own_graph()
 def test_load_vgg(load_vgg, tf_module):
     """load_vgg loads tag 'vgg16' with tf_module's loader and returns five tensors, in order."""
     names = ('image_input', 'keep_prob', 'layer3_out', 'layer4_out', 'layer7_out')
@@ -47,7 +45,7 @@ def test_load_vgg(load_vgg, tf_module):
         assert got is tensor, f'{name} is not the tensor {name}:0 of the graph'
 
 
-@in_own_graph
+@own_graph()
 def test_layers(layers):
     """layers gives logits of shape [batch, height, width, num_classes] for images of any size."""
     inputs = [tf.placeholder(tf.float32, [None, None, None, size]) for size in (256, 512, 4096)]
@@ -61,7 +59,7 @@ def test_layers(layers):
     assert logits.shape == (1, 64, 96, 2), f'an image of 64x96 gives logits of {logits.shape}'
 
 
-@in_own_graph
+@own_graph()
 def test_optimize(optimize):
     """optimize flattens the logits, and its train_op changes the variable."""
     shape = [2, 3, 4, 2]
@@ -79,7 +77,7 @@ def test_optimize(optimize):
     assert np.isfinite(loss_value), f'the loss is {loss_value}'
 
 
-@in_own_graph
+@own_graph()
 def test_train_nn(train_nn):
     """train_nn runs with a constant as train_op and no variables, on what get_batches_fn gives."""
     asked = []

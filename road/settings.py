@@ -246,7 +246,7 @@ def _refuse_unused(parser, args, given):
              '--copies 1 with --augment: the first copy of an image is the image itself, so '
              'nothing would change; give 0, 2 or more copies'),
             ('encoder_learning_rate' in given and args.train_encoder == 'none',
-             '--encoder-learning-rate needs --train-encoder: a frozen encoder has no learning rate'),
+             '--encoder-learning-rate needs --train-encoder: a frozen encoder learns nothing'),
             ('cache_limit' in given and not args.cache,
              '--cache-limit does nothing with --no-cache; leave one of them out'),
             (args.download_kitti and dataset != 'kitti',

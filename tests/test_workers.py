@@ -19,16 +19,11 @@ import pytest
 import main
 from road.data import kitti
 from road.errors import InputError
+from road.network import workers
 from road.network.device import find_device
 from road.network.tf1 import tf
-from road.network.workers import (
-    ALONE,
-    Workers,
-    find_workers,
-    read_cluster,
-    read_timeout,
-    settings_checksum,
-)
+from road.network.workers import Workers, find_workers, read_cluster, read_timeout
+from road.runs import checkpoints
 from road.runs.run_folder import Run
 from tests.results import results
 from tools import launch
@@ -74,7 +69,7 @@ def test_processes_must_agree_on_all_but_paths():
     def checksum(precision='float32', frames=('a', 'b'), **settings):
         settings = {'schedule': 'cosine', 'l2': 0.1, 'data_dir': 'x'} | settings
         run = Run('folder', settings, 'encoder', *frames, kitti.CLASSES, {}, 0.2)
-        return settings_checksum(run, precision)
+        return workers.settings_checksum(run, precision)
 
     assert 0 < checksum() == checksum(data_dir='y') < 2**24  # sent as float32
     assert len({checksum(), checksum('bfloat16'), checksum(frames='ac'), checksum(l2=0.2)}) == 4
@@ -97,7 +92,7 @@ def test_time_limit_is_a_number_of_seconds():
 
 
 def test_frozen_encoder_is_refused_with_the_reason(monkeypatch):
-    assert find_workers() is ALONE
+    assert find_workers() is workers.ALONE
     monkeypatch.setenv('TF_CONFIG', config(0, 'a:1', 'b:2')['TF_CONFIG'])
     with pytest.raises(InputError, match='the decoder takes less time than the exchange'):
         find_workers().start(SimpleNamespace(train_encoder='none'), None)
@@ -108,13 +103,13 @@ def test_only_what_waits_for_others_ends_with_them():
     """After its last step process 0 goes on alone: an image may take it longer than 5 seconds."""
     addresses = json.loads(launch.environments(2, {})[0]['TF_CONFIG'])['cluster']['worker']
     args = SimpleNamespace(runs_dir='none', name=None, train_encoder='all')
-    workers = Workers(addresses, 0)
-    workers.start(args, find_device('float32'))
-    workers.alive.add(addresses[1])  # where nobody listens now
-    with tf.Graph().as_default(), workers.session() as sess:
+    chief = Workers(addresses, 0)
+    chief.start(args, find_device('float32'))
+    chief.alive.add(addresses[1])  # where nobody listens now
+    with tf.Graph().as_default(), chief.session() as sess:
         last = tf.py_func(lambda: np.float32(time.sleep(8) or 1), [], tf.float32)
         assert sess.run([last]) == [1]
-        workers.waiting.add(last.name)
+        chief.waiting.add(last.name)
         with pytest.raises(InputError, match=f'{addresses[1]}: ended, .* with --resume RUN if'):
             sess.run([tf.constant(1), [last]])
 
@@ -174,9 +169,8 @@ class Group(ExitStack):
 
 def variables(folder):
     """{name: value} of all variables in the last checkpoint, the optimizers' included."""
-    prefix, = (path[:-6] for path in glob.glob(f'{folder}/checkpoints/last/*.index'))
-    return {name: tf.train.load_variable(prefix, name)
-            for name, _ in tf.train.list_variables(prefix)}
+    reader = tf.train.load_checkpoint(checkpoints.read(f'{folder}/checkpoints/last')[0])
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def difference(folder, other):
@@ -234,10 +228,9 @@ def test_other_precisions(place, precision):
 
 
 @slow
-@pytest.mark.parametrize('option, values', [
-    ('--batch-size', '43'), ('--train-encoder', ('conv4', 'conv5'))])
-def test_processes_that_differ_are_refused(place, option, values):
-    with Group(place, 2, f'differing{option}', own=[(option, value) for value in values]) as group:
+def test_processes_that_differ_are_refused(place):
+    own = [('--train-encoder', block) for block in ('conv4', 'conv5')]
+    with Group(place, 2, 'differing', own=own) as group:
         assert group.codes() == [2, 2]
         assert all('Error: the processes differ in' in group.output(i) for i in (0, 1))
 
