@@ -10,10 +10,9 @@ from road import settings
 
 
 @pytest.mark.parametrize('argv, complaint', [
-    (['--image-size', '160x0'], "'160x0' is not HxW"),
-    (['--epochs', 'x'], "'x' is not a whole number from 1"), (['--name', '..'], 'is not a name'),
+    (['--image-size', '160x0'], "'160x0' is not HxW"), (['--name', '..'], "'..' is not a name"),
+    (['--epochs', 'x'], "'x' is not a whole number from 1"), (['--name', '../x'], 'is not a name'),
     (['--learning-rate', 'nan'], "'nan' is not a number from 1e-09 to 1"),
-    (['--name', '../x'], "'../x' is not a name"),
     (['--sample', '--vgg-dir', 'x'], 'leave out --vgg-dir'),
     (['--augment', 'mirror,blur'], "'blur' is none of mirror, brightness"),
     *((['predict', 'r', 'x', '--share', share], f'{share!r} is not I/N with I from 1 to N')

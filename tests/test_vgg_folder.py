@@ -92,12 +92,6 @@ def test_weights_are_compared_by_their_bytes_and_not_by_the_name_of_their_file(t
         find_vgg(folder, str(tmp_path / 'mistyped.npz'))
 
 
-def test_keras_file_is_verified_also_if_it_was_downloaded_by_hand(tmp_path):
-    write_weights(tmp_path / 'weights.npz', seed=2)
-    with pytest.raises(InputError, match="its MD5 is not that of Keras' file"):
-        find_vgg(str(tmp_path / 'new'), str(tmp_path / 'weights.npz'))
-
-
 def test_classic_graph_is_converted_and_never_run(tmp_path, monkeypatch):
     folder, weights = tmp_path / 'vgg', vgg16.random_weights(fc_width=16, seed=3)
     write_classic(folder, weights)

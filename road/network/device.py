@@ -28,11 +28,9 @@ def find_device(precision='auto', train_encoder='none'):
 
     Args:
         precision: of road.settings.PRECISIONS; 'auto' is bfloat16 on a processor with instructions
-            for it and float32 elsewhere (on recent GPUs TensorFlow then multiplies in TF32).
-            TensorFlow's rewriter for bfloat16 changes CPU nodes only, the one for float16 GPU nodes
-            only; elsewhere they are float32.
-        train_encoder: if it is not 'none', the training session runs blocks of the encoder, in the
-            same precision.
+            for it and float32 elsewhere (TF32 on recent GPUs). TensorFlow's rewriter for bfloat16
+            changes CPU nodes only, the one for float16 GPU nodes only.
+        train_encoder: if it is not 'none', the training session runs blocks of the encoder too.
     """
     gpus = tf.config.list_physical_devices('GPU')
     name = f'CPU, {os.cpu_count()} cores'

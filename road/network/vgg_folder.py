@@ -126,12 +126,9 @@ def _build(vgg_dir, weights):
     if os.path.lexists(vgg_dir):
         _convert(vgg_dir)
     elif weights:
-        name, arrays = os.path.basename(weights), read_weights(weights)
-        if name == os.path.basename(KERAS_URL) and file_digest(weights) != KERAS_MD5:
-            raise InputError(f"{weights}: its MD5 is not that of Keras' file, {KERAS_MD5}; "
-                             'download it again')
+        arrays = read_weights(weights)
         print(f'Building the VGG16 graph in {vgg_dir} from {weights}')
-        save(arrays, vgg_dir, name)
+        save(arrays, vgg_dir, os.path.basename(weights))
     else:
         _download(vgg_dir)
 

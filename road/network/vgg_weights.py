@@ -20,19 +20,18 @@ BLUE_MINUS_RED = {1: 2.9, 5: 2.8, 9: 1.8, 13: 1.8, 16: -2.2, 19: -2.3, 22: 3.0, 
 
 
 def read_weights(path):
-    """Read VGG16 weights from a file or folder into the graph's variable names.
+    """Read VGG16 weights from a file or folder: a dict of float32 arrays.
+
+    Its names are `conv1_1/filter` [3, 3, 3, 64], `conv1_1/biases` [64] and so on; with a top also
+    `fc6/weights` [7, 7, 512, 4096], `fc6/biases`, `fc7/weights` [1, 1, 4096, 4096], `fc7/biases`.
+    The numbers of channels may be others.
 
     Args:
         path: `.h5` of Keras' VGG16 (ImageNet download, `model.save` or `model.save_weights`; with
             or without the fully connected top, perhaps as a layer of another model); `.npz` with
-            the 13 convolutions under `conv1_1_W` [3, 3, in, out] (HWIO) and `conv1_1_b` [out] to
+            the 13 convolutions under `conv1_1_W` [3, 3, in, out] and `conv1_1_b` [out] to
             `conv5_3_b`; or a SavedModel with the variable names of the classic download. All for
-            BGR input with the mean subtracted; the published weights in RGB order are recognised
-            and reordered.
-    Returns:
-        dict of float32 arrays: `conv1_1/filter` [3, 3, 3, 64], `conv1_1/biases` [64] and so on;
-        with a top also `fc6/weights` [7, 7, 512, 4096], `fc6/biases`, `fc7/weights`
-        [1, 1, 4096, 4096], `fc7/biases`. The numbers of channels may be others.
+            BGR input with the mean subtracted; the published weights in RGB order are reordered.
     Raises:
         InputError: there is no such file; Damaged: it cannot be read, or is not VGG16.
     """
@@ -75,8 +74,8 @@ def _check(weights):
 def is_rgb(kernel):
     """Whether a conv1_1 kernel [3, 3, 3, 64] surely is the published one with RGB input.
 
-    The cosine with BLUE_MINUS_RED is 1 for the published weights, -1 for them in RGB order, and
-    near 0 for random ones. Fine-tuning changes it little.
+    The cosine with BLUE_MINUS_RED is then -1, in BGR order 1, and near 0 for random kernels.
+    Fine-tuning changes it little.
     """
     filters, known = list(BLUE_MINUS_RED), np.array(list(BLUE_MINUS_RED.values()))
     if kernel.shape[3] <= max(filters):
@@ -108,8 +107,8 @@ def _read_keras(path):
     """Take the convolutions in the order of the numbers in their layers' names.
 
     They are block1_conv1 to block5_conv3, or conv2d, conv2d_1 to conv2d_12. Keras itself loads a
-    nested model by the order of its weights, trained ones first, and so mixes up layers of equal
-    shape if only some of them are frozen. The file may hold other layers too.
+    nested model by the order of its weights, and so mixes up layers of equal shape if only some of
+    them are frozen. The file may hold other layers too.
     """
     import h5py  # here, because it is slow and few starts need it
 

@@ -131,13 +131,10 @@ class Workers:
         return sess
 
     def all_reduce_mean(self, cross_entropy, gradients, count):
-        """Loss and gradients of the whole batch, from those of this process's part of it.
+        """(cross_entropy, gradients) over the pixels of all processes, from those of this process.
 
-        Args:
-            cross_entropy: scalar Tensor, the mean over `count` pixels.
-            gradients: list of Tensors and None.
-            count: scalar Tensor, the pixels of this process that are not ignored.
-        Returns (cross_entropy, gradients), the same means over the pixels of all processes.
+        Args: cross_entropy, scalar Tensor, the mean over `count` pixels; gradients, list of Tensors
+        and None; count, scalar Tensor, the pixels of this process that are not ignored.
         """
         # Not a mean of means. Without any such pixel the L2 terms still have a gradient.
         count = tf.maximum(count, 1e-20)
