@@ -357,7 +357,7 @@ def folder(text):
 
 def find_run(text, runs_dir='runs'):
     """An argparse type: a run's folder, which may be given by its name alone."""
-    path = folder(os.path.join(runs_dir, text))
+    path = os.path.join(runs_dir, folder(text))
     return path if os.path.isdir(path) and not os.path.exists(text) else text
 
 
