@@ -20,6 +20,7 @@ class Terminated(KeyboardInterrupt):
 
 class _Screen:
     """A standard stream; what is printed after its reader has ended, as head does, is dropped."""
+    dropped = errno.EPIPE, errno.EIO  # errors; EIO: a terminal that was closed
 
     def __init__(self, stream):
         self.stream = stream
@@ -39,7 +40,7 @@ class _Screen:
         try:
             return getattr(self.stream, method)(*args)
         except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO):  # EIO: a terminal that was closed
+            if error.errno not in self.dropped:
                 raise
             # not the stream alone: Python writes what waits in it once more at the end
             with open(os.devnull, 'w') as nowhere:
@@ -71,7 +72,7 @@ def stoppable():
             signal.signal(number, handler)
 
 
-class Log(io.TextIOBase):
+class Log(_Screen):
     """Copies what is printed within: to memory at first, to <folder>/log.txt once it is attached.
 
     Progress bars go to stderr and are not copied. After an error the last line of the log is the
@@ -80,10 +81,11 @@ class Log(io.TextIOBase):
     Args:
         is_chief: False prints and writes nothing: of processes that train as one, the chief does.
     """
+    dropped = tuple(errno.errorcode)  # all: the log has the text too
 
     def __init__(self, is_chief=True):
+        super().__init__(sys.stdout if is_chief and sys.stdout else io.StringIO())
         self.is_chief = is_chief
-        self.screen = sys.stdout if is_chief else None
         self.copy, self.folder = io.StringIO(), None
         self.entered = contextlib.ExitStack()
 
@@ -110,17 +112,10 @@ class Log(io.TextIOBase):
         self.copy, self.folder = file, folder
 
     def write(self, text):
-        if self.screen:
-            with contextlib.suppress(OSError):  # the log has it too
-                self.screen.write(text)
+        super().write(text)
         with writing(getattr(self.copy, 'name', None)):
             self.copy.write(text)
         return len(text)
-
-    def flush(self):
-        if self.screen:
-            with contextlib.suppress(OSError):
-                self.screen.flush()
 
     def __exit__(self, kind, error, trace):
         with self.entered, contextlib.suppress(OSError):  # the error may be a full disk
