@@ -25,8 +25,7 @@ def test_weights_are_complete_small_and_suit_the_decoder(tmp_path, monkeypatch, 
     assert os.path.getsize(prepare.WEIGHTS) <= 150_000
     images, _ = training.draw(4)
     with tf.Graph().as_default(), tf.Session() as sess:
-        for name, variable in vgg16.build_graph(weights).items():
-            variable.load(weights[name], sess)
+        vgg16.build_graph(sess, weights)
         pools = sess.run(['layer3_out:0', 'layer4_out:0', 'layer7_out:0'],
                          {'image_input:0': images, 'keep_prob:0': 1.0})
     sizes = [np.sqrt(np.mean(pool ** 2)) for pool in pools]

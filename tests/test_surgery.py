@@ -7,14 +7,6 @@ from road.network import surgery, vgg16
 from road.network.tf1 import tf
 
 
-def load(weights):
-    """Build the graph and give it these weights: a session."""
-    sess = tf.Session()
-    for name, variable in vgg16.build_graph(weights).items():
-        variable.load(weights[name], sess)
-    return sess
-
-
 def test_numbers_of_the_published_network():
     assert sum(np.prod(shape) for shape in vgg16.shapes(with_top=True).values()) == 134_260_544
     assert len(vgg16.shapes(with_top=True)) == 30
@@ -32,7 +24,8 @@ def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
     """Fed in place of the image they give the same layers; and no trained block is before them."""
     weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
     image = np.random.default_rng(0).integers(256, size=(2, 37, 70, 3))
-    with tf.Graph().as_default() as graph, load(weights) as sess:
+    with tf.Graph().as_default() as graph, tf.Session() as sess:
+        vgg16.build_graph(sess, weights)
         features = surgery.frozen_features(graph, train_encoder)
         feed = {'keep_prob:0': 1.0}
         layers = vgg16.TENSORS[2:]
@@ -49,7 +42,8 @@ def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
 def test_dropout_keeps_what_its_noise_says_and_is_left_out_of_the_frozen_network(fc_width, count):
     weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
     image = np.random.default_rng(0).integers(256, size=(1, 64, 96, 3))
-    with tf.Graph().as_default() as graph, load(weights) as sess:
+    with tf.Graph().as_default() as graph, tf.Session() as sess:
+        vgg16.build_graph(sess, weights)
         noise = surgery.dropout_noise(graph)
         assert len(noise) == count
         feed = {'image_input:0': image, 'keep_prob:0': 0.75}

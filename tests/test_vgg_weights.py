@@ -43,8 +43,7 @@ def test_conversion_gives_what_keras_gives(keras, tmp_path):
     expected = keras.Model(model.input, outputs)(inputs)
     weights = read_weights(str(tmp_path / 'vgg.weights.h5'))
     with tf.Graph().as_default(), tf.Session() as sess:
-        for name, variable in vgg16.build_graph(weights).items():
-            variable.load(weights[name], sess)
+        vgg16.build_graph(sess, weights)
         fed = {'image_input:0': image, 'keep_prob:0': 1.0}
         pool4, fc7 = sess.run(['layer4_out:0', 'layer7_out:0'], fed)
     assert fc7.shape == (1, 7, 7, vgg16.FC_WIDTH)

@@ -65,18 +65,13 @@ def random_weights(widths=NARROW_WIDTHS, fc_width=None, seed=0):
     return weights
 
 
-def build_graph(weights):
-    """Add the VGG16 graph to the default graph; the shapes are those of `weights`.
-
-    Returns:
-        dict of the variables by name. The variables start as zeros: assign them, or restore them.
-    """
-    variables = {}
-
+def build_graph(sess, weights):
+    """Add VGG16 to the default graph, that of the session; its variables get the weights."""
     def variable(name):
-        variables[name] = tf.get_variable(name, weights[name].shape,
-                                          initializer=tf.zeros_initializer())
-        return variables[name]
+        # Not constants, which would take 0.5 of the 2 GB that a graph may have.
+        made = tf.get_variable(name, weights[name].shape, initializer=tf.zeros_initializer())
+        made.load(weights[name], sess)
+        return made
 
     def conv(x, name, kernel):
         with tf.name_scope(name):
@@ -107,4 +102,3 @@ def build_graph(weights):
         x = dropout(x, DROPOUTS[0])
     for name, tensor in (('layer3_out', pools[2]), ('layer4_out', pools[3]), ('layer7_out', x)):
         tf.identity(tensor, name=name)
-    return variables

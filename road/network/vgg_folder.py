@@ -111,8 +111,7 @@ def save(weights, vgg_dir, source='random weights'):
     """
     config = tf.ConfigProto(device_count={'GPU': 0})
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        for name, variable in vgg16.build_graph(weights).items():
-            variable.load(weights[name], sess)
+        vgg16.build_graph(sess, weights)
         with writing(vgg_dir), atomic_folder(vgg_dir) as folder:
             builder = tf.saved_model.Builder(folder)
             builder.add_meta_graph_and_variables(sess, [vgg16.TAG])
