@@ -55,8 +55,8 @@ def test_run_is_found_by_its_name(tmp_path, monkeypatch):
 
 def test_derived_defaults():
     assert all(settings.parse([*word, '--seed', '3'])[0] == 'train' for word in ([], ['train']))
-    args = settings.parse_training(['--augment', 'crop', '--data-dir', 'd', '--vgg-dir', 'v'])
-    assert (args.dataset_dir, args.vgg_dir, args.copies) == ('d/data_road', 'v', settings.COPIES)
+    args = settings.parse_training(['--data-dir', 'd', '--vgg-dir', 'v'])
+    assert (args.dataset_dir, args.vgg_dir) == ('d/data_road', 'v')
     assert settings.parse_training(['--preset', 'laptop', '--augment', 'none']).copies == 1
     assert settings.parse_training(['--sample', '--augment', 'all', '--copies', '0']).copies == 0
     assert settings.parse(['export', 'r'])[1].output == 'r/export'
