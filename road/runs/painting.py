@@ -85,7 +85,8 @@ def font(size, text):
     import matplotlib.ft2font  # here, because --help must not wait for it
     path = os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')
     known = matplotlib.ft2font.FT2Font(path).get_charmap()
-    missing = ''.join(sorted(letter for letter in {*text} if ord(letter) not in known))
+    missing = ''.join(sorted(letter for letter in {*text}
+                             if letter.isprintable() and ord(letter) not in known))
     if missing:
         _print_once(f'Note: the font of the pictures lacks {missing}; boxes stand for it')
     return ImageFont.truetype(path, size)
