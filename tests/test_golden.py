@@ -24,7 +24,7 @@ def compare(folder, expected):
     """expected: metrics.csv without epochs, times, and the threshold, which one pixel can move."""
     rows = read_json(f'{folder}/checkpoints/last/state.json')['rows']
     found = [[value for name, value in row.items()
-              if name not in ('epoch', 'seconds', 'images_per_s', 'val_threshold')] for row in rows]
+              if name not in ('epoch', 'seconds', 'images_per_s', 'threshold')] for row in rows]
     np.testing.assert_allclose(found, expected, rtol=5e-4, atol=1e-6, err_msg=f'found {found}')
 
 

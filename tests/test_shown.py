@@ -97,7 +97,7 @@ def check_events(folder):
 
 
 @pytest.mark.parametrize('kind, header', [
-    ('trained_run', 'train_MaxF,train_IoU,val_MaxF,val_threshold,val_AP,val_IoU'),
+    ('trained_run', 'train_MaxF,train_IoU,val_MaxF,threshold,val_AP,val_IoU'),
     ('classes_run', 'train_mean_IoU,val_mean_IoU,val_accuracy')])
 def test_metrics_have_these_columns_and_are_the_events(request, kind, header):
     folder = request.getfixturevalue(kind)

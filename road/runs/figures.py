@@ -71,8 +71,7 @@ def plot_curves(rows, title):
     """Losses and scores (in per cent) over epochs as Figure."""
     from matplotlib.figure import Figure  # imported here, because it takes seconds
     epochs, best = [row['epoch'] for row in rows], best_of(rows)['epoch']
-    scored = [name for name in rows[0] if name.startswith(('val_', 'train_'))
-              and name != 'val_threshold']
+    scored = [name for name in rows[0] if name.startswith(('val_', 'train_'))]
     figure = Figure(figsize=(11, 4.5), layout='constrained')
     figure.suptitle(title, parse_math=False)  # a name may have dollar signs
     left, right = figure.subplots(1, 2)

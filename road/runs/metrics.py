@@ -20,13 +20,13 @@ except ImportError:  # not on Windows
 
 # The columns of metrics.csv and of the screen, and their formats. Scores are in per cent; train_*
 # are of a few training frames, val_* of the validation frames. IoU is at a probability of 0.5;
-# val_threshold is the probability at which MaxF is reached.
-TWO_CLASSES = ('train_MaxF', 'train_IoU', 'val_MaxF', 'val_threshold', 'val_AP', 'val_IoU')
+# threshold is the probability at which MaxF is reached.
+TWO_CLASSES = ('train_MaxF', 'train_IoU', 'val_MaxF', 'threshold', 'val_AP', 'val_IoU')
 MULTICLASS = ('train_mean_IoU', 'val_mean_IoU', 'val_accuracy')
 FORMATS = {
     'epoch': 'd', 'cross_entropy': '.6f', 'l2': '.6f',
     **dict.fromkeys(TWO_CLASSES + MULTICLASS, '.2f'),
-    'val_threshold': '.4g', 'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
+    'threshold': '.4g', 'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
 TIMES = ('seconds', 'images_per_s')  # columns that differ between two runs of the same seed
 PICTURE_EPOCHS, PICTURES = 10, 3  # pictures for TensorBoard: every so many epochs, so many frames
 
@@ -44,7 +44,7 @@ def fields(row):
 
 def _line(cells):
     """{name of a column: text} as a line of the table on the screen."""
-    return '  '.join(f'{text:>{max(6, len(name))}s}' for name, text in cells.items())
+    return ' '.join(f'{text:>{max(6, len(name))}s}' for name, text in cells.items())
 
 
 def format_scores(row):
@@ -53,7 +53,7 @@ def format_scores(row):
     if 'val_MaxF' not in row:
         return 'epoch {epoch}, mean IoU {val_mean_IoU} %, accuracy {val_accuracy} %'.format(**cells)
     iou = row['val_MaxF'] / (2 - row['val_MaxF'] / 100)  # IoU = F / (2 - F) at any threshold
-    return ('epoch {epoch}, MaxF {val_MaxF} % and IoU {iou:.2f} % at threshold {val_threshold} '
+    return ('epoch {epoch}, MaxF {val_MaxF} % and IoU {iou:.2f} % at threshold {threshold} '
             '(IoU {val_IoU} % at 0.5), AP {val_AP} %').format(**cells, iou=iou)
 
 

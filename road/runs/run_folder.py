@@ -77,7 +77,7 @@ class Run(NamedTuple):
     def best(self):
         """The best epoch, its threshold, and an MD5 that stands for its weights: a dict."""
         prefix, state = self.read_checkpoint('best', verify=False)
-        threshold = state['rows'][-1].get('val_threshold', math.nan)
+        threshold = state['rows'][-1].get('threshold', math.nan)
         # TensorFlow's index has the names, shapes and checksums of all variables
         return {'epoch': state['epoch'], 'checkpoint': files.file_digest(f'{prefix}.index'),
                 'threshold': 0.5 if math.isnan(threshold) else threshold}

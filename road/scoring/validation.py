@@ -21,13 +21,16 @@ class Validation:
         self.labels = dict(zip(data.scored, labels))
 
     def scores(self):
-        """Scores in per cent, and thresholds: {'train_MaxF': ..., 'val_threshold': ..., ...}."""
+        """Scores in per cent {'train_MaxF': ..., ...}, and of two classes the threshold of MaxF."""
         found = {}
         for split, frames in ('train', self.data.scored_training), ('val', self.data.validation):
             scorer = make_scorer(self.data.classes)
             scorer.add(self.outputs(frames))
             for name, value in scorer.scores().items():
-                found[f'{split}_{name}'] = value if name == 'threshold' else 100 * value
+                if name == 'threshold':
+                    found[name] = value  # in the end that of the validation frames
+                else:
+                    found[f'{split}_{name}'] = 100 * value
         return found
 
     def outputs(self, frames):
