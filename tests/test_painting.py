@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from road.data import camvid, kitti
 from road.data.dataset import Class
@@ -75,3 +76,27 @@ def test_letters_that_the_font_lacks_are_named_once(capsys, name, missing):
 def test_class_colours_are_black_where_pixels_are_ignored():
     found = painting.class_colours(np.uint8([[0, 2, 255]]), CLASSES)
     assert found.tolist() == [[[0, 0, 200], [0, 200, 0], [0, 0, 0]]]
+
+
+@pytest.mark.parametrize('label_values, values', [
+    ({'0': 'sky', '7': 'road', '8': 'road', '26': 'grass', '255': 'ignored'}, [0, 7, 26]),
+    ({'#0000c8': 'sky', '#c80000': 'road', '#00c800': 'grass'}, [0, 1, 2]),
+    ({'0': 'sky', '7': 'road', '300': 'grass'}, [0, 1, 2])])
+def test_maps_have_the_values_of_the_masks_in_the_colours_of_the_classes(
+        tmp_path, label_values, values):
+    path = str(tmp_path / 'a.png')
+    found = painting.map_values(CLASSES, label_values)
+    bands = np.eye(3, dtype=np.float32)[np.newaxis]
+    painting.write_map(path, bands, (2, 6), CLASSES, found)
+    with Image.open(path) as written:
+        assert written.mode == 'P'
+        assert np.asarray(written).tolist() == [np.repeat(values, 2).tolist()] * 2
+        assert np.asarray(written.convert('RGB'))[0, ::2].tolist() == [
+            list(each.colour) for each in CLASSES]
+
+
+def test_maps_of_two_classes_are_the_probability_in_16_bits(tmp_path):
+    path = str(tmp_path / 'a.png')
+    painting.write_map(path, of_road([[0, 0.1234, 0.5, 1]]), (1, 4), CLASSES[:2], None)
+    with Image.open(path) as written:
+        assert np.asarray(written).tolist() == [[0, 8087, 32768, 65535]]

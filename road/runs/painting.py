@@ -4,10 +4,10 @@ import functools
 import os
 import zlib
 
-import imageio.v3 as iio
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from road.data.images import resize_confidence
 from road.files import atomic_path
 from road.progress import tqdm
 from road.scoring.confusion import predicted
@@ -119,9 +119,46 @@ def add_legend(picture, classes):
     return np.concatenate([picture, legend(classes, picture.shape[1])])
 
 
+def map_values(classes, label_values):
+    """The pixel value of each class in a map of more than two classes: a list of int, 0 to 255.
+
+    It is the class's own (first) value in the masks, or, where masks have colours or values above
+    255, the index of the class. label_values: of road.runs.run_folder.Run.
+    """
+    own = {name: value for value, name in reversed(label_values.items())}
+    values = [own.get(each.name, '') for each in classes]
+    if all(value.isdecimal() and int(value) < 256 for value in values):
+        return [int(value) for value in values]
+    return list(range(len(classes)))
+
+
+def write_map(path, probabilities, shape, classes, values):
+    """Write what a network found as PNG, complete or not at all. Raises OSError.
+
+    Of two classes, 16-bit grey levels: 65535 times the probability of the second. Of more, the
+    values of the most probable classes, with a palette of their colours.
+
+    Args:
+        probabilities: float32 [h, w, classes], resized to `shape`, (height, width).
+        values: of map_values; of two classes not used.
+    """
+    if len(classes) == 2:
+        road = resize_confidence(probabilities[..., 1], shape)
+        image = Image.fromarray(np.rint(65535 * road).astype(np.uint16))
+    else:
+        image = Image.fromarray(np.uint8(values)[predicted(probabilities, shape)])
+        palette = np.zeros((256, 3), np.uint8)
+        palette[values] = [each.colour for each in classes]
+        image.putpalette(palette.tobytes())
+    write_png(path, image)
+
+
 def write_png(path, image):
-    """Write a uint8 [h, w, 3] or [h, w] array as PNG, complete or not at all. Raises OSError."""
+    """Write a uint8 array [h, w, 3] or [h, w], or a PIL.Image, as PNG, complete or not at all.
+
+    Raises OSError.
+    """
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     with atomic_path(path) as temporary:
         # a quarter of the time of the default settings, for a file of the same size
-        iio.imwrite(temporary, image, plugin='pillow', extension='.png', compress_level=1,
-                    compress_type=zlib.Z_RLE)
+        image.save(temporary, 'PNG', compress_level=1, compress_type=zlib.Z_RLE)
