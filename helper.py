@@ -9,7 +9,7 @@ import time
 from road.data import kitti
 from road.data.batches import Batches, read_images
 from road.data.images import read_frames
-from road.network.predictor import Predictor, prefetch_depth
+from road.network.predictor import Predictor, output_bytes
 from road.network.vgg_folder import find_vgg
 from road.prefetch import prefetch
 from road.progress import tqdm
@@ -45,19 +45,21 @@ def gen_test_output(sess, logits, keep_prob, image_pl, data_folder, image_shape)
     return paint_frames(predictor, kitti.testing_frames(data_folder))
 
 
-def paint_frames(predictor, frames, classes=kitti.CLASSES):
+def paint_frames(predictor, frames, classes=kitti.CLASSES, use=lambda name, image: (name, image)):
     """Yield (file name, painted image uint8 [h, w, 3]) for road.data.dataset.Frame.
 
     Args:
         classes: road.data.dataset.Class of what the predictor finds; more than two have a legend.
+        use: yield what this function makes of them, in a thread.
     """
     def painted(output):
         frame, image, confidence = output
-        return f'{frame.name}.png', add_legend(paint(image, confidence, classes=classes), classes)
+        image = paint(image, confidence, classes=classes)
+        return use(f'{frame.name}.png', add_legend(image, classes))
 
     # painted in a thread while the session works on the next batch
     outputs = predictor.predict(read_frames(frames))
-    yield from prefetch(painted, outputs, depth=prefetch_depth(len(classes)))
+    yield from prefetch(painted, outputs, size=output_bytes)
 
 
 def save_inference_samples(runs_dir, data_dir, sess, image_shape, logits, keep_prob, input_image):
@@ -75,12 +77,11 @@ def save_inference_samples(runs_dir, data_dir, sess, image_shape, logits, keep_p
 
 def write_test_images(predictor, frames, folder, classes=kitti.CLASSES):
     """Write the images of frames, painted by paint_frames, into a folder."""
-    def write(painted):
-        name, image = painted
+    def write(name, image):
         path = os.path.join(folder, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)  # names may have folders in them
         write_png(path, image)
 
-    written = prefetch(write, paint_frames(predictor, frames, classes))
+    written = paint_frames(predictor, frames, classes, write)
     for _ in tqdm(written, total=len(frames), desc='test images', unit='image'):
         pass

@@ -3,12 +3,15 @@
 import os
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
 
 THREADS = min(8, os.cpu_count() or 1)
+MEMORY = 128e6  # bytes; see prefetch
+STOP_SECONDS = 10  # after which a stopped program ends, whatever its threads are waiting for
 
 
-def prefetch(function, items, depth=2 * THREADS, pool=None):
+def prefetch(function, items, depth=2 * THREADS, threads=THREADS, size=None):
     """Yield function(item) in order, computed in threads at most `depth` items ahead.
 
     Image decoders and encoders release the interpreter's lock, so threads run side by side. An
@@ -16,18 +19,35 @@ def prefetch(function, items, depth=2 * THREADS, pool=None):
     started is then dropped.
 
     Args:
-        pool: the threads, a ThreadPoolExecutor; shut down at the end.
+        size: function of an item that gives the bytes it takes. Items that take more than MEMORY
+            together are not worked on at the same time.
     """
-    pool, waiting = pool or ThreadPoolExecutor(THREADS), deque()
+    tasks, waiting = SimpleQueue(), deque()
+
+    def work():
+        for future, item in iter(tasks.get, None):
+            if future.set_running_or_notify_cancel():
+                _set_result(future, function, item)
+            del future, item  # they may be large
+
+    workers = [start_thread(work) for _ in range(threads)]
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            taken = size(item) if size else 0
+            while waiting and taken + sum(each for _, each in waiting) > MEMORY:
+                yield waiting.popleft()[0].result()
+            waiting.append((Future(), taken))
+            tasks.put((waiting[-1][0], item))
             if len(waiting) > depth:
-                yield waiting.popleft().result()
+                yield waiting.popleft()[0].result()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        for future, _ in waiting:
+            future.cancel()
+        for _ in workers:
+            tasks.put(None)
+        wait(workers, STOP_SECONDS)  # reading a file may never end
 
 
 def batched(items, size):
@@ -45,12 +65,13 @@ def batched(items, size):
 def start_thread(function):
     """The Future of function() in a thread of its own, for which the end of the program does not
     wait."""
-    def work():
-        try:
-            future.set_result(function())
-        except BaseException as error:
-            future.set_exception(error)
-
     future = Future()
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=_set_result, args=(future, function), daemon=True).start()
     return future
+
+
+def _set_result(future, function, *args):
+    try:
+        future.set_result(function(*args))
+    except BaseException as error:
+        future.set_exception(error)

@@ -295,16 +295,20 @@ def _add_other(parser, name):
             help='which frames; test: for data sets whose test images have labels')
         add('--open', action='store_true', help='open the page of the frames in a browser')
     if name == 'predict':
-        add('inputs', metavar='INPUT', nargs='*', help='an image, a video, or a folder of them')
+        add('inputs', metavar='INPUT', nargs='*',
+            help='an image, a video, or a folder of them, with the folders in it')
         add('--output', metavar='DIR',
-            help='folder of the results; same names are overwritten (default: RUN/predictions)')
+            help='folder of the results; only earlier results of the same inputs are overwritten '
+            '(default: RUN/predictions)')
         add('--overlay', choices=OVERLAYS, default='both',
             help='show the road by a tint as strong as the confidence, by an outline at confidence '
             '0.5, by both, or as a black and white mask; more than two classes in their colours')
         add('--confidence', action='store_true',
-            help='also write 8-bit maps of images, to DIR/confidence: of confidences, or of ids of '
-            'more than two classes')
+            help='also write a map per image to DIR/confidence, described in README.txt there: '
+            '16-bit probabilities, or the values of more than two classes')
         add('--full-size', action='store_true', help='run on images at their own size; slow')
+        add('--skip-done', action='store_true',
+            help='skip inputs that are painted already by the same run and options')
         add('--share', type=share, metavar='I/N',
             help='paint every N-th input file only, from the I-th on, to divide the work among '
             'N processes')

@@ -68,8 +68,11 @@ def test_a_quarter_of_the_frames_is_darker_than_low_light(tmp_path, count):
 
 def test_confidence_stays_in_range_and_keeps_its_size():
     confidence = np.random.default_rng(0).random((10, 20), np.float32)
-    assert images.resize_confidence(confidence, (10, 20)) is confidence
+    assert np.shares_memory(images.resize_confidence(confidence, (10, 20)), confidence)
     large = images.resize_confidence(confidence, (35, 70))
+    parts = [images.resize_confidence(confidence, (35, 70), rows)
+             for rows in (slice(0, 9), slice(9, 35))]
+    np.testing.assert_allclose(np.concatenate(parts), large, atol=1e-6)
     assert large.shape == (35, 70) and 0 <= large.min() and large.max() <= 1
     classes = images.resize_confidence(np.dstack([confidence, 1 - confidence]), (35, 70))
     np.testing.assert_allclose(classes[..., 0], large)
@@ -174,6 +177,6 @@ def test_unreadable_images_are_named(tmp_path, data, complaint, name):
 
 def test_an_image_that_memory_cannot_hold_is_not_called_damaged(tmp_path, monkeypatch):
     RGB.save(tmp_path / 'a.png')
-    monkeypatch.setattr(Image.Image, 'copy', Mock(side_effect=MemoryError))
+    monkeypatch.setattr(Image.Image, 'load', Mock(side_effect=MemoryError))
     with pytest.raises(InputError, match='a.png: there is not enough memory to read it'):
         images.read_image(str(tmp_path / 'a.png'))

@@ -3,6 +3,8 @@
 import os
 import re
 from contextlib import nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import av
@@ -29,13 +31,17 @@ def network(pairs, full_size=False):
         yield key, image, of_road(image[..., 0] / 255)
 
 
-def run(*inputs, output, options=('--overlay', 'mask'), network=network, classes=kitti.CLASSES,
-        bits=16):
+def run(*inputs, output, options=('--overlay', 'mask'), network=network, weights='',
+        **recorded):
     """Run the command with the stand-in network."""
     words = ['predict', 'run', *map(str, inputs), '--output', str(output), *options]
-    opened = SimpleNamespace(predictor=SimpleNamespace(predict=network),
-                             run=SimpleNamespace(classes=classes, bits=bits))
-    predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
+    recorded = {'classes': kitti.CLASSES, 'bits': 16, 'label_values': {}, **recorded}
+    with TemporaryDirectory() as folder:
+        Path(folder, 'epoch-1.index').write_text(weights)
+        opened = SimpleNamespace(
+            predictor=SimpleNamespace(predict=network),
+            run=SimpleNamespace(best_checkpoint=f'{folder}/epoch-1', **recorded))
+        predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
 
 
 @pytest.mark.usefixtures('opened_run')
@@ -52,14 +58,14 @@ def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
         for name, (width, height) in sizes.items():
             maps[out.name, name] = map_ = iio.imread(out / 'confidence' / name)
             assert map_.shape == (height, width)
-            road = np.repeat(map_[..., np.newaxis] >= 128, 3, axis=2)
+            road = np.repeat(map_[..., np.newaxis] >= 2**15, 3, axis=2)
             np.testing.assert_array_equal(iio.imread(out / name), 255 * road)
     np.testing.assert_array_equal(maps['small', 'same.png'], maps['full', 'same.png'])
     assert (maps['small', 'large.png'] != maps['full', 'large.png']).any()
 
 
 @pytest.mark.parametrize('overlay', settings.OVERLAYS)
-def test_classes_are_painted_with_a_legend_and_written_as_ids(tmp_path, overlay):
+def test_classes_are_painted_with_a_legend_and_written_as_values_of_the_masks(tmp_path, overlay):
     """Masks have no legend, and videos keep their size."""
     classes = (Class('red', (255, 0, 0)), Class('green', (0, 255, 0)), Class('blue', (0, 0, 255)))
 
@@ -70,9 +76,12 @@ def test_classes_are_painted_with_a_legend_and_written_as_ids(tmp_path, overlay)
     write_png(str(tmp_path / 'a.png'), scene())
     clip, out = make_clip(tmp_path / 'b.mp4', seconds=0.5, size=(80, 48)), tmp_path / 'out'
     run(tmp_path / 'a.png', clip, output=out, options=['--overlay', overlay, '--confidence'],
-        network=brightest_channel, classes=classes)
-    assert os.listdir(out / 'confidence') == ['a.png']
-    np.testing.assert_array_equal(iio.imread(out / 'confidence/a.png'), scene().argmax(axis=2))
+        network=brightest_channel, classes=classes,
+        label_values={'0': 'red', '7': 'green', '255': 'blue'})
+    assert sorted(os.listdir(out / 'confidence')) == ['README.txt', 'a.png']
+    with Image.open(out / 'confidence/a.png') as map_:
+        np.testing.assert_array_equal(map_, np.uint8([0, 7, 255])[scene().argmax(axis=2)])
+    assert '\n7 green #00ff00\n' in (out / 'confidence/README.txt').read_text()
     expected = paint(scene(), scene() / np.float32(765), overlay, classes)
     if overlay != 'mask':
         expected = np.concatenate([expected, legend(classes, 90)])
@@ -94,7 +103,7 @@ def test_trained_run_paints_video(trained_run, tmp_path):
 
 def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
     mixed, nothing, out = tmp_path / 'mixed', tmp_path / 'nothing', tmp_path / 'out'
-    for folder in (mixed, nothing, mixed / 'inside.png', out / 'd.png'):
+    for folder in (mixed, nothing, mixed / 'inside.png', out):
         folder.mkdir(parents=True)
     (nothing / 'notes.txt').write_text('no picture')
     long = 250 * 'n'
@@ -102,35 +111,90 @@ def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
         write_png(str(mixed / name), scene())
     for name in ('c.png', 'f.heic', 'g.mp4', 'notes.txt', 'notes.pdf', '.hidden'):
         (mixed / name).write_text('text')
+    os.mkfifo(mixed / 'pipe.png')
     too_long = make_clip(tmp_path / f'{252 * "n"}.ts', seconds=0.5)
     with pytest.raises(InputError) as last:
-        run(mixed, nothing, tmp_path / 'none', too_long, output=out)
+        run(mixed, nothing, tmp_path / 'none', too_long, mixed / 'notes.txt', mixed / 'pipe.png',
+            output=out)
     captured = capsys.readouterr()
     errors = f'{captured.err}Error: {last.value}'
-    assert sorted(os.listdir(out)) == ['a.png', 'd.png', 'e.png', f'{long}.png']
-    assert f'3 of 8 files are painted, in {out}' in captured.out
-    assert f'{mixed}: files that are no images or videos and are skipped: 2\n' in captured.out
+    assert sorted(os.listdir(out)) == ['.predict.jsonl', 'a.png', 'd.png', 'e.png', f'{long}.png']
+    assert f'4 of 9 files are painted, in {out}' in captured.out
+    assert f'{mixed}: files that are no images or videos and are skipped: 3\n' in captured.out
     for line in ('nothing: .*holds no image', 'none: no such file or folder', 'f.heic: ',
                  'c.png: not a readable image', 'g.mp4: not a readable video',
-                 'd.png: .*move it away', 'n.mp4: .*choose a shorter name'):
+                 'notes.txt: is no image or video', 'pipe.png: is a pipe',
+                 'n.mp4: .*choose a shorter name'):
         assert len(re.findall(f'^Error: .*{line}', errors, re.MULTILINE)) == 1
-    assert errors.count('Error: ') == 7
+    assert errors.count('Error: ') == 8
 
 
 def test_names_do_not_collide_and_inputs_are_never_overwritten(tmp_path):
-    for name in ('x/a.png', 'y/A.png', 'y/a.jpg', 'y/a.mp4', 'y/a.nef', 'y/a.pcd'):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    """Folders in a folder are kept; hidden ones and the output are left out."""
+    for name in ('x/a.png', 'y/A.png', 'y/a.jpg', 'y/a.mp4', 'y/a.nef', 'y/a.pcd', 'y/b/a.png',
+                 'y/b/c/d.png', 'y/.b/a.png', 'y/out/a.png', 'y/confidence/e.png', 'y/e.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b'')
-    jobs, failures = predict.plan([str(tmp_path / 'x'), str(tmp_path / 'y')], 'out')
-    names = ['out/a.png', 'out/A-2.png', 'out/a-3.png', 'out/a.mp4']
-    assert [target for _, target in jobs] == names and not failures
+    out = str(tmp_path / 'y/out')
+    jobs, failures = predict.plan([str(tmp_path / 'x'), str(tmp_path / 'y')], out)
+    names = [os.path.relpath(target, out) for _, target in jobs]
+    assert names == ['a.png', 'A-2.png', 'a-3.png', 'a.mp4', 'b/a.png', 'b/c/d.png',
+                     'confidence/e.png', 'e-2.png']
+    assert not failures
     with pytest.raises(InputError, match='is an input and would be overwritten; name another'):
         predict.plan([str(tmp_path / 'x' / 'a.png')], str(tmp_path / 'y' / '..' / 'x'))
 
 
-def test_images_of_few_bits_in_16_are_read_by_the_range_of_the_run(tmp_path):
+def test_only_own_results_of_the_same_input_are_overwritten(tmp_path):
+    first, second, out = tmp_path / 'cam0/a.png', tmp_path / 'cam1/a.png', tmp_path / 'out'
+    for path in (first, second):
+        path.parent.mkdir()
+        write_png(str(path), scene())
+    run(first, output=out)
+    write_png(str(first), scene()[::-1])
+    run(first, output=out)
+    result, options = (out / 'a.png').read_bytes(), ['--confidence']
+    with pytest.raises(InputError, match=f'a.png: is the result of {first}; name another folder'):
+        run(second, output=out)
+    (out / 'confidence').mkdir()
+    write_png(str(out / 'confidence/a.png'), scene())
+    with pytest.raises(InputError, match='confidence/a.png: is there .* did not write it'):
+        run(first, output=out, options=options)
+    assert (out / 'a.png').read_bytes() == result
+    (out / 'confidence/a.png').unlink()
+    run(first, output=out, options=options)
+    write_png(str(out / 'a.png'), scene())
+    with pytest.raises(InputError, match='out/a.png: is there .* or it was changed since'):
+        run(first, output=out)
+
+
+def test_what_is_done_already_is_skipped_on_request(tmp_path, capsys):
+    for name in ('a.png', 'b.png', 'c.png'):
+        write_png(str(tmp_path / name), scene())
+    inputs, out = [tmp_path / name for name in ('a.png', 'b.png', 'c.png')], tmp_path / 'out'
+    run(*inputs[:2], output=out)
+
+    def painted(*options, **others):
+        run(*inputs, output=out, options=['--overlay', 'mask', '--skip-done', *options], **others)
+        return int(re.search('already\n(.) of', capsys.readouterr().out)[1])
+
+    assert painted() == 1
+    write_png(str(tmp_path / 'a.png'), scene()[::-1])
+    (out / 'b.png').unlink()
+    assert [painted(), painted()] == [2, 0]
+    assert [painted('--confidence'), painted('--confidence')] == [3, 0]
+    assert [painted(weights='others'), painted('--overlay', 'tint', weights='others')] == [3, 3]
+
+
+def test_a_run_that_is_none_leaves_no_folder(tmp_path):
+    write_png(str(tmp_path / 'a.png'), scene())
+    assert main.main(['predict', str(tmp_path / 'smple'), str(tmp_path / 'a.png')]) == 2
+    assert not (tmp_path / 'smple').exists()
+
+
+def test_images_of_few_bits_in_16_are_read_by_the_range_of_the_run_or_their_own(tmp_path):
     Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(tmp_path / 'a.png')
-    for bits, road in ((12, 255), (16, 0)):
+    for bits, road in ((12, 255), (14, 0), (16, 255)):  # 16: of 8-bit images
         run(tmp_path / 'a.png', output=tmp_path / 'out', bits=bits)
         assert (iio.imread(tmp_path / 'out/a.png') == road).all()
 
@@ -144,10 +208,10 @@ def test_shares_paint_each_file_once_under_its_own_name(tmp_path, capsys):
     run(*inputs, output=whole, options=[])
     with pytest.raises(InputError, match='none: no such file'):
         run(*inputs, tmp_path / 'none', output=parts, options=['--share', '1/2'])
-    assert sorted(os.listdir(parts)) == ['a-2.png', 'a.png', 'd.png']
+    assert sorted(os.listdir(parts)) == ['.predict.jsonl', 'a-2.png', 'a.png', 'd.png']
     run(*inputs, tmp_path / 'none', output=parts, options=['--share', '2/2'])
     assert '2 of 2 files are painted' in capsys.readouterr().out
-    painted, expected = ({path.name: path.read_bytes() for path in folder.iterdir()}
+    painted, expected = ({path.name: path.read_bytes() for path in folder.glob('*.png')}
                          for folder in (parts, whole))
     assert painted == expected
     run(*inputs, output=parts, options=['--share', '9/9'])  # nothing is left for it
@@ -157,6 +221,6 @@ def test_shares_paint_each_file_once_under_its_own_name(tmp_path, capsys):
 def test_output_that_is_no_folder_is_named(tmp_path, output):
     write_png(str(tmp_path / 'file'), scene())
     with pytest.raises(OSError) as raised:
-        run(tmp_path / 'file', output=tmp_path / output)
+        run(tmp_path / 'file', output=tmp_path / output, options=[])
     assert re.match(f'{tmp_path / output}: .*name another', describe(raised.value, {}))
     assert (iio.imread(tmp_path / 'file') == scene()).all()

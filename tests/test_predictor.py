@@ -42,7 +42,8 @@ def test_images_of_any_shape_give_their_own_softmax_in_order(brightness, full_si
     assert [key for key, *_ in outputs] == list(range(9))
     for (key, image), (_, same, confidence) in zip(pairs, outputs):
         assert same is image
-        assert confidence.shape == (*image.shape[:2], 2)
+        shape = image.shape[:2] if full_size else images.fit_shape(image.shape[:2], (64, 96))
+        assert confidence.shape == (*images.network_shape(shape), 2)
         expected = 1 / (1 + np.exp(4 - max(levels[key], 66) / 32))
         np.testing.assert_allclose(confidence[..., 1], expected, rtol=1e-4)
         np.testing.assert_allclose(confidence[..., 0], 1 - expected, rtol=1e-4)
@@ -65,7 +66,7 @@ def test_more_than_two_classes_give_all_probabilities():
         outputs = list(predictor.predict(pairs))
         assert predictor.confidences(np.zeros([2, 64, 96, 3])).shape == (2, 64, 96, 3)
     for (key, image), (_, _, probabilities) in zip(pairs, outputs):
-        assert probabilities.shape == image.shape
+        assert probabilities.shape == (*images.fit_shape(image.shape[:2], (64, 96)), 3)
         assert probabilities.dtype == np.float32
         expected = np.exp(np.divide((160, 100 + 20 * key, 200), 64))
         np.testing.assert_allclose(probabilities[5, 7], expected / expected.sum(), rtol=1e-4)

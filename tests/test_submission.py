@@ -31,8 +31,8 @@ def test_submission_is_confidence_maps_from_above(trained_run, opened_run, scene
             calibration = frame_calibration(frame, image.shape[:2])
             with Image.open(io.BytesIO(archive.read(name))) as found:
                 assert (found.mode, found.format, found.size) == ('L', 'PNG', (400, 800))
-                np.testing.assert_array_equal(found, to_birdseye(to_grey(probabilities),
-                                                                 calibration))
+                large = images.resize_confidence(probabilities, image.shape[:2])
+                np.testing.assert_array_equal(found, to_birdseye(to_grey(large), calibration))
 
 
 @pytest.mark.parametrize('changes, complaint', [({'calib': None}, 'has no calibration file'),

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from road.data.batches import Sample
 from road.data.formats import target_line
-from road.data.images import fit_shape, network_shape, read_image
+from road.data.images import fit_shape, image_bytes, network_shape, read_image
 from road.errors import InputError
 from road.files import atomic_folder, file_digest, write_json
 from road.network.feature_cache import FeatureCache
-from road.network.predictor import BATCH, prefetch_depth
+from road.network.predictor import BATCH
 from road.prefetch import batched, prefetch
 from road.progress import tqdm
 from road.runs import run_folder
@@ -38,8 +38,7 @@ def run(args, open_run):
                              mask_threshold=best['threshold'])
         page = Page(folder, run.classes)
         outputs = page.draw(predict(opened, data, frames))
-        scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'),
-                   depth=prefetch_depth(len(run.classes)))
+        scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'))
         print('\n'.join([title, target_line(run), scorer.format_scores()]))
         write_json(f'{path}.json', {
             'run': run.folder, **best, 'labels': labels, 'split': args.split,
@@ -88,7 +87,8 @@ def predict(opened, data, frames):
         return frame, image, label, fits and samples[frame] in features.cached
 
     count = 0
-    for is_cached, items in groupby(prefetch(read, frames), key=lambda item: item[-1]):
+    read_ahead = prefetch(read, frames, size=lambda frame: image_bytes(frame.image))
+    for is_cached, items in groupby(read_ahead, key=lambda item: item[-1]):
         for batch in batched(items, BATCH):
             if is_cached:
                 inputs, _ = features.read([samples[frame] for frame, *_ in batch])

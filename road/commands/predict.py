@@ -8,19 +8,20 @@ and a video an .mp4 (see road.runs.video). Inputs that fail are listed at the en
 
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from tempfile import TemporaryFile
 
-from road.data.dataset import UNREADABLE, comparable, image_endings
-from road.data.images import read_image
+from road.data.dataset import UNREADABLE, comparable, image_endings, walk
+from road.data.images import image_bytes, read_image
 from road.errors import InputError, describe, reason
-from road.network.predictor import prefetch_depth
+from road.files import file_digest, remove_leftovers, write_text
+from road.network.predictor import output_bytes
 from road.prefetch import prefetch
 from road.progress import tqdm
-from road.runs.painting import add_legend, paint, write_png
+from road.runs.painting import add_legend, map_values, paint, write_map, write_png
 from road.runs.video import convert
-from road.scoring.confusion import predicted
-from road.scoring.scores import to_grey
+from road.runs.written import Written, file_state
 
 # A file is a video by its ending, and an image by any other.
 VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts',
@@ -29,121 +30,199 @@ VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts
 
 def run(args, open_run):
     """`main.py predict`: paint all inputs; print the failures and raise InputError for the last."""
-    jobs, failures = plan(args.inputs, args.output)
+    jobs, failures = plan(args.inputs, args.output, args.overlay)
     first, step = args.share or (1, 1)
     jobs = jobs[first - 1::step]
     failures = failures if first == 1 else []  # of inputs, which every process sees
-    maps = os.path.join(args.output, 'confidence') if args.confidence else None
-    try:
-        os.makedirs(maps or args.output, exist_ok=True)
-        TemporaryFile(dir=args.output).close()  # what forbids writing shows before the long work
-    except OSError as error:
-        error.filename = args.output
-        raise
-    faults = []
+    painted = 0
     if jobs:
-        with open_run(args.run, args.vgg_dir) as opened:
+        with open_run(args.run, args.vgg_dir) as opened:  # a mistyped run leaves no folder behind
+            weights = file_digest(f'{opened.run.best_checkpoint}.index')  # it has checksums
+            written = Written(args.output, [weights, args.overlay, args.full_size, args.no_sound])
+            maps = {target: _map_path(target, args.output) for _, target in jobs
+                    if args.confidence and target.endswith('.png')}
+            # of all, because what is not to be overwritten must show before the work
+            done = [{written.is_done(source, path) for path in (target, maps.get(target, target))}
+                    for source, target in jobs]
+            if args.skip_done:
+                jobs = [job for job, is_done in zip(jobs, done) if is_done != {True}]
+                print(f'{len(done) - len(jobs)} of {len(done)} files are done already')
+            _make_folders([os.path.join(args.output, ''), *maps.values(),
+                           *(target for _, target in jobs)])
             predict = partial(opened.predictor.predict, full_size=args.full_size)
-            classes = opened.run.classes
-            faults = paint_images(jobs, predict, args.overlay, classes, maps, opened.run.bits)
-            faults += paint_videos(jobs, predict, args.overlay, classes, not args.no_sound)
-    failures += faults
-    print(f'{len(jobs) - len(faults)} of {len(jobs)} files are painted, in {args.output}')
+            if maps:
+                notes = os.path.join(args.output, 'confidence', 'README.txt')
+                _describe_maps(opened.run, notes, written)
+            failures += paint_images(jobs, predict, args.overlay, opened.run, maps, written)
+            for source, target in jobs:
+                if not target.endswith('.png'):
+                    before = file_state(target)
+                    faults = paint_videos([(source, target)], predict, args.overlay,
+                                          opened.run.classes, not args.no_sound)
+                    failures += faults
+                    if file_state(target) != before:  # a part of a damaged video is written too
+                        written.add(source, target, whole=not faults)
+            painted = len(written.added.intersection(target for _, target in jobs))
+    print(f'{painted} of {len(jobs)} files are painted, in {args.output}')
     for line in failures[:-1]:
         print(f'Error: {line}', file=sys.stderr)
     if failures:
         raise InputError(failures[-1])
 
 
-def plan(inputs, folder):
-    """Find images and videos, also directly inside folders, and name the results in `folder`.
+def plan(inputs, folder, overlay='both'):
+    """Find images and videos, also in folders and the folders in them, and name the results.
 
-    Returns (jobs, failures): a list of (source, target), the target a .png or .mp4 with the name of
-    the source, where a second `a` becomes `a-2`; and a line for each input that is missing or holds
-    nothing. Raises InputError if an input would be overwritten.
+    Returns (jobs, failures): a list of (source, target), the target in `folder` with the name of
+    the source, below an input folder with the folders before it; a second `a` becomes `a-2`. And a
+    line for each input that is missing or holds nothing. Raises InputError if an input would be
+    overwritten.
     """
-    sources, failures = [], []
+    sources, failures = {}, []
     for path in inputs:
         try:
-            sources += _files(path)
+            root = path if os.path.isdir(path) else os.path.dirname(path) or '.'
+            for source in _files(path, folder, failures):
+                stem = os.path.splitext(os.path.relpath(source, root))[0]
+                sources.setdefault(os.path.realpath(source), (source, stem))
         except InputError as error:
             failures.append(str(error))
-    jobs, taken, protected = [], set(), {os.path.realpath(source) for source in sources}
-    for source in sources:
-        stem = os.path.splitext(os.path.basename(source))[0]
-        ending = '.mp4' if source.lower().endswith(VIDEOS) else '.png'
+    jobs, taken = [], set()
+    for source, stem in sources.values():
+        ending = target_ending(source, overlay)
         name, number = stem + ending, 1
-        while comparable(name) in taken:
+        while taken.intersection(_same_names(name)):
             number += 1
             name = f'{stem}-{number}{ending}'
-        taken.add(comparable(name))
-        for target in (os.path.join(folder, 'confidence', name), os.path.join(folder, name)):
-            if os.path.realpath(target) in protected:
-                raise InputError(f'{target}: is an input and would be overwritten; name another '
+        taken.update(_same_names(name))
+        target = os.path.join(folder, name)
+        for path in (target, _map_path(target, folder)):
+            if os.path.realpath(path) in sources:
+                raise InputError(f'{path}: is an input and would be overwritten; name another '
                                  'folder with --output')
         jobs.append((source, target))
     return jobs, failures
 
 
-def _files(path):
-    """A file itself, or the images and videos in a folder, sorted by name."""
+def _map_path(target, folder):
+    return os.path.join(folder, 'confidence', os.path.relpath(target, folder))
+
+
+def _same_names(name):
+    """A result's name and that of its map, as file systems may compare them."""
+    return {comparable(name), comparable(os.path.join('confidence', name))}
+
+
+def _files(path, output, failures):
+    """A file itself, or the images and videos in a folder and the folders in it, sorted by name.
+
+    Hidden files and folders are left out, and so is the folder `output` in it. A line for each
+    folder that cannot be read is added to `failures`.
+    """
     if not os.path.exists(path):
         raise InputError(f'{path}: no such file or folder')
-    if not os.path.isdir(path):
+    if os.path.isfile(path):
         return [path]
+    if not os.path.isdir(path):  # reading a pipe may never end
+        raise InputError(f'{path}: is a pipe or a device; save its content as a file')
+    unreadable, files = {}, []
+    own, output = (os.path.join(os.path.realpath(each), '') for each in (path, output))
+    for folder, names in walk(path, lambda error: unreadable.update({error.filename: error})):
+        real = os.path.join(os.path.realpath(folder), '')
+        if own.startswith(output) or not real.startswith(output):
+            files += [os.path.join(folder, name) for name in names if name[0] != '.']
+    failures += [f'{error.filename}: cannot be read ({reason(error)}); give permission'
+                 for error in unreadable.values()]
     endings = (*VIDEOS, *image_endings())
-    try:
-        files = [entry.path for entry in os.scandir(path)
-                 if not entry.name.startswith('.') and not entry.is_dir()]
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read ({reason(error)}); give permission') from error
-    found = sorted(file for file in files if file.lower().endswith(endings))
+    found = sorted(file for file in files
+                   if file.lower().endswith(endings) and os.path.isfile(file))
     # cameras write a photo as a JPEG too
     stems = {os.path.splitext(file)[0] for file in found
              if not file.lower().endswith(UNREADABLE + VIDEOS)}
     found = [file for file in found if not file.lower().endswith(UNREADABLE)
              or os.path.splitext(file)[0] not in stems]
-    if not found:
-        raise InputError(f'{path}: the folder holds no image and no video; folders inside it must '
-                         'be named themselves')
+    if not found and not unreadable:
+        raise InputError(f'{path}: the folder holds no image and no video')
     if len(found) < len(files):
         print(f'{path}: files that are no images or videos and are skipped: '
               f'{len(files) - len(found)}')
     return found
 
 
-def paint_images(jobs, predict, overlay, classes, maps=None, bits=16):
+def _make_folders(paths):
+    """Make the folders of files; raises OSError also where they exist, but cannot be written."""
+    for folder in sorted({os.path.dirname(path) for path in paths}):
+        os.makedirs(folder, exist_ok=True)
+        remove_leftovers(folder)
+        try:
+            TemporaryFile(dir=folder).close()  # now, not after the long work
+        except OSError as error:
+            error.filename = folder
+            raise
+
+
+def _describe_maps(run, path, written):
+    """Write a text file about what the values of the maps are; InputError if another is there."""
+    if len(run.classes) == 2:
+        text = ('Grey levels of 16 bits: 65535 times the probability of '
+                f'{run.classes[1].name}.\nprobability = level / 65535\n')
+    else:
+        values = map_values(run.classes, run.label_values)
+        lines = ['Value, name and colour of the most probable class:', *(
+            '{} {} #{:02x}{:02x}{:02x}'.format(value, each.name, *each.colour)
+            for value, each in zip(values, run.classes))]
+        if any(run.label_values.get(str(value)) != each.name
+               for value, each in zip(values, run.classes)):
+            lines.append('Values are in the order of the classes, because those of the masks are '
+                         'colours or above 255.')
+        text = '\n'.join([*lines, ''])
+    with suppress(OSError), open(path, encoding='utf-8') as file:
+        if file.read() == text:
+            return
+    written.is_done(path, path)
+    write_text(path, text)
+    written.add(path, path)
+
+
+def paint_images(jobs, predict, overlay, run, maps, written):
     """Paint each (source, target) that is an image; return a line for each failure.
 
-    `predict` is as road.network.predictor.Predictor.predict. `maps` is a folder for 8-bit maps, or
-    None: of confidences, or of the indices of more than two classes in the order of the legend.
-    `bits` is that of 16-bit images, see road.data.images.read_image.
+    `predict` is as road.network.predictor.Predictor.predict; `maps` has the path of the map of a
+    target, if there is to be one. Of 16-bit images as many bits are used as `run` has found in its
+    own images, or, if those have 8 bits (or use all 16), as the image itself uses.
     """
     jobs, failures = [job for job in jobs if job[1].endswith('.png')], []
+    bits = None if run.bits == 16 else run.bits
+    values = map_values(run.classes, run.label_values)
 
     def read(job):
-        source, target = job
         try:
-            return target, read_image(source, bits)
+            return job, read_image(job[0], bits)
         except InputError as error:
             failures.append(str(error))
 
     def write(output):
-        target, image, confidence = output
+        (source, target), image, confidence = output
         try:
-            painted = paint(image, confidence, overlay, classes)
-            write_png(target, painted if overlay == 'mask' else add_legend(painted, classes))
-            if maps:
-                map_ = to_grey(confidence) if len(classes) == 2 else predicted(confidence)
-                write_png(os.path.join(maps, os.path.basename(target)), map_)
+            painted = paint(image, confidence, overlay, run.classes)
+            write_png(target, painted if overlay == 'mask' else add_legend(painted, run.classes))
+            written.add(source, target)
+            if target in maps:
+                write_map(maps[target], confidence, image.shape[:2], run.classes, values)
+                written.add(source, maps[target])
         except OSError as error:
             failures.append(describe(error, {}))
 
-    images = filter(None, prefetch(read, jobs, depth=8))
-    written = prefetch(write, predict(images), depth=prefetch_depth(len(classes)))
-    for _ in tqdm(written, total=len(jobs), desc='images', unit='image', disable=not jobs):
+    images = filter(None, prefetch(read, jobs, depth=8, size=lambda job: image_bytes(job[0])))
+    done = prefetch(write, predict(images), depth=8, size=output_bytes)
+    for _ in tqdm(done, total=len(jobs), desc='images', unit='image', disable=not jobs):
         pass
     return failures
+
+
+def target_ending(source, overlay):
+    """How the name of the result ends."""
+    return '.mp4' if source.lower().endswith(VIDEOS) else '.png'
 
 
 def paint_videos(jobs, predict, overlay, classes, sound=True):
@@ -152,7 +231,7 @@ def paint_videos(jobs, predict, overlay, classes, sound=True):
 
     def painted(frames, total):
         outputs = prefetch(lambda output: (output[0], paint(*output[1:], overlay, classes)),
-                           predict(frames), depth=prefetch_depth(len(classes)))
+                           predict(frames), depth=8, size=output_bytes)
         yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
 
     for source, target in jobs:

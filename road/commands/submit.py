@@ -43,7 +43,8 @@ def encode_map(output):
     """
     frame, image, probabilities = output
     calibration = birdseye.frame_calibration(frame, image.shape[:2])
-    from_above = birdseye.to_birdseye(scores.to_grey(probabilities), calibration)
+    grey = scores.to_grey(images.resize_confidence(probabilities, image.shape[:2]))
+    from_above = birdseye.to_birdseye(grey, calibration)
     if not from_above.any():
         raise InputError(f'{frame.image}: its map is black throughout, so it holds no road; check '
                          f'{frame.calib} and the painted image')

@@ -10,7 +10,6 @@ copies themselves depend on the frame alone, so that runs of several seeds share
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -87,8 +86,7 @@ class Batches:
             return inputs, labels if self.rank < len(batch) else np.zeros_like(labels)
 
         # Noise for fc6 and fc7 takes long enough to hold up a GPU. One thread keeps its order.
-        yield from prefetch(add_noise, zip(whole, prefetch(self._read, parts)), depth=1,
-                            pool=ThreadPoolExecutor(1))
+        yield from prefetch(add_noise, zip(whole, prefetch(self._read, parts)), depth=1, threads=1)
 
     def _shard(self, batch):
         return slice(self.rank, None, self.processes) if self.rank < len(batch) else slice(1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from road import files
 from road.data import IGNORE_LABEL, kitti
-from road.data.images import inspect_image
+from road.data.images import inspect_image, used_bits
 from road.data.label_faults import value_faults
 from road.data.labels import count_values
 from road.errors import InputError, describe
@@ -183,7 +183,7 @@ def significant_bits(data, infos):
     """How many bits the 16-bit images to train on and validate use: 8, 10, 12, 14 or 16."""
     level = max((infos[frame.image].level for frame in data.training + data.validation
                  if frame.image in infos), default=0)
-    return max(8, level.bit_length() + 1 & ~1) if level else 16
+    return used_bits(level) if level else 16
 
 
 def usual_shape(shapes):

@@ -127,7 +127,7 @@ def list_images(folder, pattern=ANY):
     with a dot. Raises InputError where two names are equal, or differ in the case of letters alone.
     """
     found, paths, endings = {}, {}, image_endings()
-    for root, files in _walk(folder):
+    for root, files in walk(folder):
         # UNREADABLE last: cameras write a photo as a JPEG too
         for file in sorted(files, key=lambda file: (file.lower().endswith(UNREADABLE), file)):
             stem, ending = os.path.splitext(file)
@@ -145,11 +145,14 @@ def list_images(folder, pattern=ANY):
     return dict(sorted(found.items()))
 
 
-def _walk(folder):
-    """Yield (path, names of its files) of a folder and all folders in it, each real folder once."""
+def walk(folder, onerror=None):
+    """Yield (path, names of its files) of a folder and all folders in it, each real folder once.
+
+    onerror: called with the OSError for a folder that cannot be read.
+    """
     seen = set(map(str, Path(folder).resolve().parents))  # a link to these leads out of `folder`
     for follow in (False, True):  # links last, so that folders in `folder` have their own path
-        for path, folders, files in os.walk(folder, followlinks=follow):
+        for path, folders, files in os.walk(folder, onerror=onerror, followlinks=follow):
             real = os.path.realpath(path)
             if real in seen and os.path.islink(path) and path != folder:
                 folders.clear()

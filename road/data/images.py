@@ -1,6 +1,7 @@
 """Images: read from files of any kind, resized to what VGG16 can halve five times."""
 
 import logging
+import os
 import struct
 import warnings
 import zlib
@@ -14,6 +15,7 @@ from road.prefetch import prefetch
 from road.settings import MAX_SIDE
 
 STRIDE = 32  # VGG16 halves the image five times
+BAND = 2**20  # pixels, see bands
 # what Pillow raises on damaged bytes is not documented as one type
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
            IndexError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError,
@@ -36,6 +38,8 @@ def open_image(path):
     ('kind'), whether EXIF data 'turned' it, and whether the file has 16 bits ('deep'). Raises
     InputError if it cannot be read, or has levels that 16 bits do not hold.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe may keep its reader waiting
+        raise InputError(f'{path}: is no file but a folder, pipe or device; name an image file')
     try:
         if path.lower().endswith(RAW):
             raise UnidentifiedImageError
@@ -47,7 +51,7 @@ def open_image(path):
             turned = _turn(file) is not None
             file.load()  # this already turns a TIFF
             turn = _turn(file)
-            image = file.copy() if turn is None else file.transpose(turn)
+            image = file if turn is None else file.transpose(turn)
     except (*DAMAGED, MemoryError) as error:
         raise InputError(f'{path}: {why_unreadable(path, error)}') from error
     if image.mode == 'I' and np.min(image) >= 0 and np.max(image) < 2**16:  # signed, or 32 bits
@@ -55,6 +59,7 @@ def open_image(path):
     if image.mode in ('I', 'F', 'LAB'):
         raise InputError(f'{path}: has negative or fractional levels, or more than 16 bits; save '
                          'it with 8 or 16 bits, grey or RGB')
+    deep = deep or image.mode.startswith('I;16')
     image.info |= {'kind': kind, 'turned': turned, 'deep': deep}
     return image
 
@@ -72,34 +77,70 @@ def read_image(path, bits=16):
     """Read an image of any mode as uint8 RGB [h, w, 3]; raises InputError as open_image.
 
     Grey is repeated, alpha is left out, and 16-bit levels are divided by 2**(bits - 8): cameras
-    store 10, 12 or 14 bits in 16. See Dataset.with_bits.
+    store 10, 12 or 14 bits in 16. See Dataset.with_bits. bits=None: those of the image itself.
     """
     return _to_rgb(open_image(path), bits)
+
+
+def image_bytes(path):
+    """The bytes of an image as read_image gives it, by its header; 0 if that cannot be read."""
+    try:
+        with Image.open(path) as file:
+            return 3 * file.width * file.height
+    except (*DAMAGED, MemoryError):
+        return 0
 
 
 def inspect_image(path):
     """As road.data.check.FileInfo has it: (height, width), no kind and values, level, turned."""
     image = open_image(path)
-    rgb, deep = _to_rgb(image), image.info['deep']
-    level = np.max(image) if image.mode.startswith('I;16') else 256 * deep * int(rgb.max())
-    return rgb.shape[:2], '', [], int(level), image.info['turned']
+    shape, level = (image.height, image.width), _level(image) if image.info['deep'] else 0
+    return shape, '', [], level, image.info['turned']
+
+
+def _level(image):
+    """The largest of 16 bits; of colours Pillow has kept the upper 8 bits alone."""
+    if image.mode.startswith('I;16'):
+        return int(np.max(image))
+    return 256 * int(_to_rgb(image).max())
+
+
+def used_bits(level):
+    """How many of 16 bits are used, if this is the largest level: 8, 10, 12, 14 or 16."""
+    return max(8, level.bit_length() + 1 & ~1)
 
 
 def _to_rgb(image, bits=16):
+    deep = image.info['deep']
+    if deep and bits is None:
+        bits = used_bits(_level(image))
     if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
         levels = np.minimum(np.asarray(image) >> bits - 8, 255).astype(np.uint8)
         return np.repeat(levels[..., np.newaxis], 3, axis=2)
-    if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
-        image = image.convert('RGBA')
-    rgb = np.asarray(image.convert('RGB'))
-    if bits < 16 and image.info['deep']:  # Pillow has kept the upper 8 bits of each colour alone
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    for rows in bands(rgb.shape):
+        part = image.crop((0, rows.start, image.width, rows.stop))
+        if part.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
+            part = part.convert('RGBA')
+        rgb[rows] = part if part.mode == 'RGB' else part.convert('RGB')
+    if deep and bits < 16:
         rgb = np.minimum(rgb.astype(np.uint16) << 16 - bits, 255).astype(np.uint8)
     return rgb
 
 
+def bands(shape):
+    """Slices of the rows of an image, of about a megapixel, to work on one after another.
+
+    What is needed on the way is then small, however large the image is.
+    """
+    count = max(1, BAND // shape[1])
+    return [slice(top, min(top + count, shape[0])) for top in range(0, shape[0], count)]
+
+
 def read_frames(frames):
     """Yield (frame, uint8 image [h, w, 3]) for each frame, decoded ahead in threads."""
-    return prefetch(lambda frame: (frame, read_image(frame.image, frame.bits)), frames)
+    return prefetch(lambda frame: (frame, read_image(frame.image, frame.bits)), frames,
+                    size=lambda frame: image_bytes(frame.image))
 
 
 def why_unreadable(path, error):
@@ -123,6 +164,8 @@ def why_unreadable(path, error):
     if foreign:
         return ('is of a kind that is not read here, as HEIC, raw photos and TIFF with 64 bits; '
                 'convert it to JPEG or PNG')
+    if os.path.splitext(path)[1].lower() not in Image.registered_extensions():
+        return 'is no image or video; name images, videos or folders of them'
     return 'not a readable image, or cut short; copy or unpack it again'
 
 
@@ -211,14 +254,18 @@ def resize_label(label, shape, augmentation=PLAIN):
     return resize(label, size, augmentation, Image.Resampling.NEAREST)
 
 
-def resize_confidence(confidence, shape):
-    """Resize probabilities: float32 [h, w] or [h, w, classes] => [*shape, ...], bilinear."""
+def resize_confidence(confidence, shape, rows=None):
+    """Resize probabilities: float32 [h, w] or [h, w, classes] => [*shape, ...], bilinear.
+
+    rows: a slice with start and stop: these rows of the result alone.
+    """
+    top, bottom = (rows.start, rows.stop) if rows else (0, shape[0])
     if confidence.shape[:2] == tuple(shape):
-        return confidence
+        return confidence[top:bottom]
     if confidence.ndim == 3:
         planes = np.moveaxis(confidence, -1, 0)
-        return np.stack([resize_confidence(np.ascontiguousarray(plane), shape)
-                         for plane in planes], axis=-1)
-    height, width = shape
-    image = Image.fromarray(confidence).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image).clip(0, 1)
+        return np.stack([resize_confidence(plane, shape, rows) for plane in planes], axis=-1)
+    (height, width), own = shape, confidence.shape
+    box = 0, top * own[0] / height, own[1], bottom * own[0] / height
+    return np.asarray(Image.fromarray(confidence).resize(
+        (width, bottom - top), Image.Resampling.BILINEAR, box))

@@ -4,15 +4,16 @@ from itertools import groupby
 
 import numpy as np
 
-from road.data.images import fit_shape, network_shape, resize_confidence, resize_image
-from road.prefetch import batched, prefetch
+from road.data.images import fit_shape, network_shape, resize_image
+from road.prefetch import MEMORY, batched, prefetch
 
 BATCH = 4  # images in one pass of the network
 
 
-def prefetch_depth(num_classes):
-    """How many outputs of `predict` may wait for a thread; those of many classes are large."""
-    return 8 if num_classes == 2 else 1
+def output_bytes(output):
+    """The bytes of an output of `predict`, for prefetch."""
+    _, image, confidence = output
+    return image.nbytes + confidence.nbytes
 
 
 class Predictor:
@@ -44,33 +45,45 @@ class Predictor:
         Args:
             shape: (height, width) that the images were resized to; by default image_shape.
         """
-        from scipy.special import softmax  # here, because --help must not wait for SciPy
         shape = network_shape(shape or self.image_shape)
         flat = self.sess.run(self.logits, {self.inputs: values, self.keep_prob: 1.0})
-        # The softmax is taken outside the graph, to which nothing is added for an image.
-        return softmax(flat, axis=-1).reshape(-1, *shape, flat.shape[-1])
+        # The softmax is taken outside the graph, to which nothing is added for an image, and class
+        # by class, because NumPy is slow along a last axis that is short.
+        planes = np.ascontiguousarray(flat.T)
+        planes -= planes.max(axis=0)
+        np.exp(planes, out=planes)
+        planes /= planes.sum(axis=0)
+        return np.moveaxis(planes.reshape(len(planes), -1, *shape), 0, -1)
 
     def predict(self, pairs, full_size=False):
         """Yield (key, image, confidence), in order.
 
-        confidence is float32 [h, w, classes], as `confidences`, of the image's size.
+        confidence is float32 [h, w, classes], as `confidences`, of the size that the image was
+        resized to: road.data.images.resize_confidence gives it the image's.
 
         Args:
             pairs: yields (key, image uint8 [h, w, 3] of any size).
             full_size: run the network on images at their own size; by default they are resized,
                 see road.data.images.fit_shape.
         """
-        def resized(pair):
-            key, image = pair
-            shape = image.shape[:2]
-            shape = shape if full_size else fit_shape(shape, self.image_shape)
-            return key, image, shape, resize_image(image, shape, light=self.light)
+        def kind(pair):  # of such pairs a batch may be made
+            image = pair[1]
+            shape = image.shape[:2] if full_size else fit_shape(image.shape[:2], self.image_shape)
+            return shape, full_size or image.nbytes > MEMORY / BATCH
 
-        items = prefetch(resized, pairs, depth=2 * BATCH)
-        for shape, group in groupby(items, key=lambda item: item[2]):
-            # At their own size images may be so large that one at a time is enough.
-            for batch in batched(group, 1 if full_size else BATCH):
-                values = np.stack([small for *_, small in batch])
-                found = self.confidences(self.encode(values) if self.encode else values, shape)
-                for (key, image, *_), confidence in zip(batch, found):
-                    yield key, image, resize_confidence(confidence, image.shape[:2])
+        def batches():
+            for (shape, is_large), group in groupby(pairs, kind):
+                for batch in batched(group, 1 if is_large else BATCH):
+                    yield shape, batch
+
+        def encode(item):
+            shape, batch = item
+            values = np.stack([resize_image(image, shape, light=self.light) for _, image in batch])
+            return shape, batch, self.encode(values) if self.encode else values
+
+        # The next batch is encoded while this one is decoded, unless both may be too large.
+        for shape, batch, inputs in prefetch(
+                encode, batches(), depth=0 if full_size else 1, threads=1,
+                size=lambda item: sum(image.nbytes for _, image in item[1])):
+            for (key, image), confidence in zip(batch, self.confidences(inputs, shape)):
+                yield key, image, confidence

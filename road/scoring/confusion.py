@@ -5,22 +5,25 @@ import numpy as np
 from road.data.images import resize_confidence
 
 
-def predicted(probabilities, shape=None):
+def predicted(probabilities, shape=None, rows=None):
     """The most probable class: float32 [h, w, classes] => uint8 [h, w].
 
     The first of equals; of two classes the second, which KITTI finds at a probability of 0.5.
 
     Args:
         shape: (height, width) to resize the probabilities to before; by default theirs.
+        rows: a slice with start and stop: these rows of the result alone.
     """
-    if probabilities.shape[-1] == 2:
-        return (probabilities[..., 1] >= probabilities[..., 0]).astype(np.uint8)
-    if shape in (None, probabilities.shape[:2]):
-        return probabilities.argmax(axis=-1).astype(np.uint8)
-    highest, prediction = np.float32(-1), np.zeros(shape, np.uint8)
-    for i in range(probabilities.shape[-1]):  # to save memory, one class at a time is at full size
-        plane = resize_confidence(np.ascontiguousarray(probabilities[..., i]), shape)
-        prediction[plane > highest] = i
+    shape = shape or probabilities.shape[:2]
+    classes = range(probabilities.shape[-1])
+    # to save memory, one class at a time is at full size
+    planes = (resize_confidence(probabilities[..., i], shape, rows) for i in classes)
+    if len(classes) == 2:
+        return (next(planes) <= next(planes)).astype(np.uint8)
+    highest = next(planes)
+    prediction = np.zeros(highest.shape, np.uint8)
+    for i, plane in enumerate(planes, 1):
+        np.putmask(prediction, plane > highest, np.uint8(i))
         highest = np.maximum(plane, highest)
     return prediction
 
