@@ -1,5 +1,6 @@
 """Images of every kind are read, and resized."""
 
+import os
 import struct
 import zlib
 from unittest.mock import Mock
@@ -150,6 +151,7 @@ def test_levels_of_few_bits_in_16_fill_the_range(tmp_path, mode, bits):
     assert level.bit_length() == bits and image.dtype == np.uint8 and not turned
     np.testing.assert_array_equal(
         image, np.asarray(RGB.convert(mode).convert('RGB')) // step * step)
+    np.testing.assert_array_equal(image, images.read_image(str(tmp_path / 'a.png'), None))
 
 
 def tiff(kind, bits):
@@ -161,7 +163,8 @@ def tiff(kind, bits):
 
 @pytest.mark.parametrize('data, complaint, name', [(*case, 'a.png')[:3] for case in [
     (b'not a picture', 'not a readable image'), (b'', 'not a readable image'),
-    (None, 'No such file'), (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC, .* convert it to JPEG'),
+    (None, 'No such file'), (b'a.png', 'is no image or video', 'list.txt'),
+    (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC, .* convert it to JPEG'),
     (b'P6 99999 99999 255\n', '179 million pixels.*; make it smaller'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\n', 'run `git lfs pull`'),
     (tiff(3, 64), 'TIFF with 64 bits; convert'), (tiff(3, 64)[:40], 'or cut short'),
@@ -173,6 +176,12 @@ def test_unreadable_images_are_named(tmp_path, data, complaint, name):
         path.write_bytes(data)
     with pytest.raises(InputError, match=f'^{path}: .*{complaint}'):
         images.read_image(str(path))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'a.png')
+    with pytest.raises(InputError, match='a.png: is no file but .*pipe'):
+        images.read_image(str(tmp_path / 'a.png'))
 
 
 def test_an_image_that_memory_cannot_hold_is_not_called_damaged(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from road.data import camvid, kitti
+from road.data import camvid, images, kitti
 from road.data.dataset import Class
 from road.runs import painting
 from tests.results import of_road
@@ -100,3 +100,16 @@ def test_maps_of_two_classes_are_the_probability_in_16_bits(tmp_path):
     painting.write_map(path, of_road([[0, 0.1234, 0.5, 1]]), (1, 4), CLASSES[:2], None)
     with Image.open(path) as written:
         assert np.asarray(written).tolist() == [[0, 8087, 32768, 65535]]
+
+
+def test_bands_of_large_pictures_join_without_a_seam(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    image, network = rng.integers(0, 256, (900, 40, 3), np.uint8), rng.random((45, 4), np.float32)
+    for classes, found in ((kitti.CLASSES, of_road(network)),
+                           (CLASSES, np.dstack([network, network[::-1], network[:, ::-1]]) / 3)):
+        whole = painting.paint(image, found, 'both', classes)
+        monkeypatch.setattr(images, 'BAND', 40 * 7)
+        np.testing.assert_array_equal(painting.paint(image, found, 'both', classes), whole)
+        painting.write_png(str(tmp_path / 'a.png'), whole)
+        monkeypatch.undo()
+        np.testing.assert_array_equal(Image.open(tmp_path / 'a.png'), whole)

@@ -158,13 +158,13 @@ def test_only_own_results_of_the_same_input_are_overwritten(tmp_path):
         run(second, output=out)
     (out / 'confidence').mkdir()
     write_png(str(out / 'confidence/a.png'), scene())
-    with pytest.raises(InputError, match='confidence/a.png: is there .* did not write it'):
+    with pytest.raises(InputError, match='confidence/a.png: was not written by predict'):
         run(first, output=out, options=options)
     assert (out / 'a.png').read_bytes() == result
     (out / 'confidence/a.png').unlink()
     run(first, output=out, options=options)
     write_png(str(out / 'a.png'), scene())
-    with pytest.raises(InputError, match='out/a.png: is there .* or it was changed since'):
+    with pytest.raises(InputError, match='out/a.png: .* was changed since; move it'):
         run(first, output=out)
 
 

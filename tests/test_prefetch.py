@@ -1,10 +1,16 @@
 """Work done ahead: in order, in threads; errors arrive where their results would stand."""
 
 import operator
+import os
+import signal
+import sys
+import threading
+import time
+from subprocess import DEVNULL, PIPE, Popen
 
 import pytest
 
-from road.prefetch import prefetch
+from road.prefetch import MEMORY, prefetch
 
 
 def test_results_come_in_order_and_an_error_where_its_result_would_stand():
@@ -22,3 +28,34 @@ def test_no_more_than_depth_is_done_ahead():
     for done, _ in enumerate(prefetch(abs, items, depth=3)):
         assert len(begun) - done <= 4
     assert len(begun) == 50
+
+
+@pytest.mark.parametrize('size, most', [(MEMORY / 5, 5), (0.6 * MEMORY, 1), (3 * MEMORY, 1)])
+def test_items_worked_on_fit_into_the_memory(size, most):
+    at_work, lock = set(), threading.Lock()
+
+    def work(item):
+        with lock:
+            at_work.add(item)
+            seen.append(len(at_work))
+        time.sleep(0.005)
+        with lock:
+            at_work.remove(item)
+        return item
+
+    seen = []
+    found = prefetch(work, range(12), depth=9, threads=9, size=lambda item: size)
+    assert list(found) == [*range(12)]
+    assert max(seen) <= most
+
+
+def test_a_stop_ends_the_process_although_a_thread_waits(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    code = ('import signal; from road import prefetch; prefetch.STOP_SECONDS = 0.1; '
+            'signal.signal(signal.SIGINT, signal.default_int_handler); print(flush=True); '
+            f'list(prefetch.prefetch(open, ["{tmp_path}/pipe"]))')
+    with Popen([sys.executable, '-c', code], stdout=PIPE, stderr=DEVNULL) as process:
+        process.stdout.readline()
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20)

@@ -150,32 +150,29 @@ def _files(path, output, failures):
 
 
 def _make_folders(paths):
-    """Make the folders of files; raises OSError also where they exist, but cannot be written."""
+    """Make the folders of files, and try to write there: what forbids it shows before the work."""
     for folder in sorted({os.path.dirname(path) for path in paths}):
-        os.makedirs(folder, exist_ok=True)
-        remove_leftovers(folder)
         try:
-            TemporaryFile(dir=folder).close()  # now, not after the long work
+            os.makedirs(folder, exist_ok=True)
+            TemporaryFile(dir=folder).close()
         except OSError as error:
             error.filename = folder
             raise
+        remove_leftovers(folder)
 
 
 def _describe_maps(run, path, written):
     """Write a text file about what the values of the maps are; InputError if another is there."""
+    values = map_values(run.classes, run.label_values)
+    lines = ['value, class, colour', *(
+        '{} {} #{:02x}{:02x}{:02x}'.format(value, each.name, *each.colour)
+        for value, each in zip(values, run.classes))]
     if len(run.classes) == 2:
-        text = ('Grey levels of 16 bits: 65535 times the probability of '
-                f'{run.classes[1].name}.\nprobability = level / 65535\n')
-    else:
-        values = map_values(run.classes, run.label_values)
-        lines = ['Value, name and colour of the most probable class:', *(
-            '{} {} #{:02x}{:02x}{:02x}'.format(value, each.name, *each.colour)
-            for value, each in zip(values, run.classes))]
-        if any(run.label_values.get(str(value)) != each.name
-               for value, each in zip(values, run.classes)):
-            lines.append('Values are in the order of the classes, because those of the masks are '
-                         'colours or above 255.')
-        text = '\n'.join([*lines, ''])
+        lines = [f'Grey level / 65535 is the probability of {run.classes[1].name}.']
+    elif any(run.label_values.get(str(value)) != each.name
+             for value, each in zip(values, run.classes)):
+        lines.append('(the masks have colours, or values above 255, so these are indices)')
+    text = '\n'.join([*lines, ''])
     with suppress(OSError), open(path, encoding='utf-8') as file:
         if file.read() == text:
             return

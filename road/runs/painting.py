@@ -134,15 +134,14 @@ def add_legend(picture, classes):
 
 
 def map_values(classes, label_values):
-    """The pixel value of each class in a map of more than two classes: a list of int, 0 to 255.
+    """The pixel value of each class in a map of more than two, a list: its (first) value in masks.
 
-    It is the class's own (first) value in the masks, or, where masks have colours or values above
-    255, the index of the class. label_values: of road.runs.run_folder.Run.
+    It is the class's index if masks have colours or values above 255. label_values: Run's.
     """
     own = {name: value for value, name in reversed(label_values.items())}
     values = [own.get(each.name, '') for each in classes]
     if all(value.isdecimal() and int(value) < 256 for value in values):
-        return [int(value) for value in values]
+        return list(map(int, values))
     return list(range(len(classes)))
 
 
@@ -166,9 +165,7 @@ def write_map(path, probabilities, shape, classes, values):
 
 
 def write_png(path, image, palette=None):
-    """Write an array as PNG, complete or not at all. Raises OSError.
-
-    Pillow takes twice the time, because it tries several filters on each row.
+    """Write an array as PNG, complete or not at all; Pillow takes twice as long. Raises OSError.
 
     Args:
         image: uint8 [h, w, 3] or [h, w], or uint16 [h, w].
@@ -178,20 +175,20 @@ def write_png(path, image, palette=None):
         file.write(struct.pack('>I', len(data)) + name + data)
         file.write(struct.pack('>I', zlib.crc32(name + data)))
 
-    pixel = image.itemsize * image[0, 0].size  # bytes
-    colour = 3 if palette is not None else 2 if image.ndim == 3 else 0
+    height, width, *colours = image.shape
+    pixel = image.itemsize * max(colours, default=1)  # bytes
+    kind = 3 if palette is not None else 2 if colours else 0
     deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
     with atomic_path(path) as temporary, open(temporary, 'wb') as file:
         file.write(b'\x89PNG\r\n\x1a\n')
-        write_chunk(b'IHDR', struct.pack('>IIBBBBB', image.shape[1], image.shape[0],
-                                         8 * image.itemsize, colour, 0, 0, 0))
+        write_chunk(b'IHDR', struct.pack('>2I5B', width, height, 8 * image.itemsize, kind, 0, 0, 0))
         if palette is not None:
             write_chunk(b'PLTE', palette.tobytes())
         for rows in bands(image.shape):
             values = image[rows].astype(image.dtype.newbyteorder('>'))
             values = values.reshape(len(values), -1).view(np.uint8)
-            lines = np.ones((len(values), 1 + values.shape[1]), np.uint8)  # filter 1 is "Sub":
-            lines[:, 1:] = values  # each byte less that of the pixel to its left
+            lines = np.ones((len(values), 1 + values.shape[1]), np.uint8)  # 1: filter "Sub",
+            lines[:, 1:] = values  # by which each byte is less that of the pixel on its left
             lines[:, 1 + pixel:] -= values[:, :-pixel]
             write_chunk(b'IDAT', deflate.compress(lines))
         write_chunk(b'IDAT', deflate.flush())

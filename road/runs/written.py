@@ -1,8 +1,7 @@
 """Which files of a folder `predict` wrote: it replaces its own results, and no other files.
 
-`.predict.jsonl` in the folder has a line for each file, with its size and time: a file that is not
-as recorded is somebody's own. Lines are appended, so that several processes can write to a folder,
-and what a killed process wrote is known.
+`.predict.jsonl` in the folder has a line for each, with its size and time: a file that is not as
+recorded is somebody's own. Lines are appended: several processes may write, and may be killed.
 """
 
 import json
@@ -20,16 +19,12 @@ def file_state(path):
 
 
 class Written:
-    """The record of a folder.
+    """The record of a folder; `options` is what results depend on beside their sources."""
 
-    Args:
-        how: on what results depend beside their sources, for JSON.
-    """
-
-    def __init__(self, folder, how):
-        self.folder, self.how, self.added = folder, how, set()
-        self.entries, self.sources = {}, {}
+    def __init__(self, folder, options):
+        self.folder, self.options, self.added = folder, options, set()
         self.path = os.path.join(folder, '.predict.jsonl')
+        self.entries, self.sources = {}, {}
         with suppress(OSError), open(self.path, encoding='utf-8') as file:
             for line in file:
                 with suppress(ValueError):  # cut short
@@ -37,28 +32,24 @@ class Written:
                     self.entries[(name, *state)] = entry
 
     def is_done(self, source, path):
-        """Whether a file is the whole result of a source, which is as it was, by the same `how`.
+        """Whether a file is the whole result of a source as it is now, by the same options.
 
         Raises InputError if the file is there, but is not a result of this source.
         """
         real, state = os.path.realpath(source), file_state(path)
-        self.sources[source] = [real, file_state(real)]  # before it is read
+        self.sources[source] = real, file_state(real)  # before it is read
         if not state:
             return False
-        (name, *was), *how = self.entries.get((self._name(path), *state)) or [[None]]
-        if not name:
-            raise InputError(f'{path}: is there already, and predict did not write it, or it was '
-                             'changed since; move it away, or name another folder with --output')
-        if name != real:
-            raise InputError(f'{path}: is the result of {name}; name another folder with --output')
-        return [[name, *was], *how] == [self.sources[source], self.how, True]
+        entry = self.entries.get((os.path.relpath(path, self.folder), *state))
+        if not entry or entry[0] != real:
+            why = (f'is the result of {entry[0]};' if entry else
+                   'was not written by predict, or was changed since; move it away, or')
+            raise InputError(f'{path}: {why} name another folder with --output')
+        return entry == [*self.sources[source], self.options, True]
 
     def add(self, source, path, whole=True):
-        """Record that a file was written; whole: from all of its source. Raises OSError."""
-        entry = self._name(path), file_state(path), self.sources[source], self.how, whole
+        """Record a file; whole: it was made from all of its source. Raises OSError."""
+        entry = file_state(path), *self.sources[source], self.options, whole
         with open(self.path, 'a', encoding='utf-8') as file:
-            file.write(json.dumps(entry) + '\n')
+            file.write(json.dumps([os.path.relpath(path, self.folder), *entry]) + '\n')
         self.added.add(path)
-
-    def _name(self, path):
-        return os.path.relpath(path, self.folder)
