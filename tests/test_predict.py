@@ -3,8 +3,6 @@
 import os
 import re
 from contextlib import nullcontext
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import av
@@ -36,12 +34,10 @@ def run(*inputs, output, options=('--overlay', 'mask'), network=network, weights
     """Run the command with the stand-in network."""
     words = ['predict', 'run', *map(str, inputs), '--output', str(output), *options]
     recorded = {'classes': kitti.CLASSES, 'bits': 16, 'label_values': {}, **recorded}
-    with TemporaryDirectory() as folder:
-        Path(folder, 'epoch-1.index').write_text(weights)
-        opened = SimpleNamespace(
-            predictor=SimpleNamespace(predict=network),
-            run=SimpleNamespace(best_checkpoint=f'{folder}/epoch-1', **recorded))
-        predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
+    opened = SimpleNamespace(
+        predictor=SimpleNamespace(predict=network),
+        run=SimpleNamespace(best=lambda: {'checkpoint': weights}, **recorded))
+    predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
 
 
 @pytest.mark.usefixtures('opened_run')

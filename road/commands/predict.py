@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from road.data.dataset import UNREADABLE, comparable, image_endings, walk
 from road.data.images import image_bytes, read_image
 from road.errors import InputError, describe, reason
-from road.files import file_digest, remove_leftovers, write_text
+from road.files import remove_leftovers, write_text
 from road.network.predictor import output_bytes
 from road.prefetch import prefetch
 from road.progress import tqdm
@@ -37,8 +37,8 @@ def run(args, open_run):
     painted = 0
     if jobs:
         with open_run(args.run, args.vgg_dir) as opened:  # a mistyped run leaves no folder behind
-            weights = file_digest(f'{opened.run.best_checkpoint}.index')  # it has checksums
-            written = Written(args.output, [weights, args.overlay, args.full_size, args.no_sound])
+            written = Written(args.output, [opened.run.best()['checkpoint'], args.overlay,
+                                            args.full_size, args.no_sound])
             maps = {target: _map_path(target, args.output) for _, target in jobs
                     if args.confidence and target.endswith('.png')}
             # of all, because what is not to be overwritten must show before the work

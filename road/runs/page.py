@@ -14,7 +14,6 @@ from PIL import Image
 from road.data import IGNORE_LABEL
 from road.data.images import read_image, resize_confidence
 from road.files import write_text
-from road.network.predictor import prefetch_depth
 from road.prefetch import prefetch
 from road.scoring import scores
 from road.scoring.confusion import confusion, predicted
@@ -31,8 +30,7 @@ class Page:
 
     def draw(self, outputs):
         """Write the pictures of outputs, as a scorer takes them, in threads; yield the outputs."""
-        depth = prefetch_depth(len(self.classes))
-        for output, frame in prefetch(self._draw, enumerate(outputs), depth):
+        for output, frame in prefetch(self._draw, enumerate(outputs), depth=8):
             self.frames.append(frame)
             yield output
 
