@@ -163,16 +163,16 @@ def _make_folders(paths):
 
 def _describe_maps(run, path, written):
     """Write a text file about what the values of the maps are; InputError if another is there."""
-    values = map_values(run.classes, run.label_values)
-    lines = ['value, class, colour', *(
-        '{} {} #{:02x}{:02x}{:02x}'.format(value, each.name, *each.colour)
-        for value, each in zip(values, run.classes))]
     if len(run.classes) == 2:
-        lines = [f'Grey level / 65535 is the probability of {run.classes[1].name}.']
-    elif any(run.label_values.get(str(value)) != each.name
-             for value, each in zip(values, run.classes)):
-        lines.append('(the masks have colours, or values above 255, so these are indices)')
-    text = '\n'.join([*lines, ''])
+        text = f'Grey level / 65535 = probability of {run.classes[1].name}\n'
+    else:
+        values = map_values(run.classes, run.label_values)
+        text = 'value, class, colour\n' + ''.join(
+            '{} {} #{:02x}{:02x}{:02x}\n'.format(value, each.name, *each.colour)
+            for value, each in zip(values, run.classes))
+        if any(run.label_values.get(str(value)) != each.name
+               for value, each in zip(values, run.classes)):
+            text += 'Values are indices, because masks have colours or values above 255.\n'
     with suppress(OSError), open(path, encoding='utf-8') as file:
         if file.read() == text:
             return

@@ -51,7 +51,11 @@ def paint(image, probabilities, overlay='both', classes=()):
             blend += (1 - TINT_STRENGTH) * image[rows]
             painted[rows] = np.rint(blend)
     if overlay in ('outline', 'both'):
-        _draw_outline(painted, found, None if two else classes)
+        edge = _edge(found)
+        if two:
+            painted[edge & (found == 1)] = OUTLINE_COLOUR
+        else:
+            painted[edge] = class_colours(found[edge], classes)
     return painted
 
 
@@ -68,22 +72,10 @@ def class_colours(indices, classes):
     return colours[indices]
 
 
-def _draw_outline(painted, found, classes):
-    """Draw the edges of all classes in their colours; with classes=None, of class 1 alone."""
-    width = max(1, round(min(found.shape) / OUTLINE_SHARE))
-    for rows in bands(found.shape):
-        top = max(rows.start - width, 0)
-        edge = _edge(found[top:rows.stop + width], width)[rows.start - top:rows.stop - top]
-        if classes:
-            painted[rows][edge] = class_colours(found[rows][edge], classes)
-        else:
-            painted[rows][edge & (found[rows] == 1)] = OUTLINE_COLOUR
-
-
-def _edge(values, width):
-    """The pixels of an [h, w] that another value is near to, bool; a border is no edge."""
+def _edge(values):
+    """The pixels of an [h, w] next to another value, bool; the border of the image is no edge."""
     inner = _equals_neighbours(values)
-    for _ in range(width - 1):
+    for _ in range(max(1, round(min(values.shape) / OUTLINE_SHARE)) - 1):
         inner = inner & _equals_neighbours(inner)
     return ~inner
 
@@ -140,9 +132,8 @@ def map_values(classes, label_values):
     """
     own = {name: value for value, name in reversed(label_values.items())}
     values = [own.get(each.name, '') for each in classes]
-    if all(value.isdecimal() and int(value) < 256 for value in values):
-        return list(map(int, values))
-    return list(range(len(classes)))
+    are_levels = all(value.isdecimal() and int(value) < 256 for value in values)
+    return [int(value) for value in values] if are_levels else list(range(len(classes)))
 
 
 def write_map(path, probabilities, shape, classes, values):
