@@ -146,13 +146,17 @@ def write_map(path, probabilities, shape, classes, values):
         probabilities: float32 [h, w, classes], resized to `shape`, (height, width).
         values: of map_values; of two classes not used.
     """
-    if len(classes) == 2:
-        road = resize_confidence(probabilities[..., 1], shape)
-        write_png(path, np.rint(65535 * road).astype(np.uint16))
-    else:
+    two, palette = len(classes) == 2, None
+    image = np.empty(shape, np.uint16 if two else np.uint8)
+    for rows in bands(shape):
+        if two:
+            image[rows] = np.rint(65535 * resize_confidence(probabilities[..., 1], shape, rows))
+        else:
+            image[rows] = np.take(values, predicted(probabilities, shape, rows))
+    if not two:
         palette = np.zeros((256, 3), np.uint8)
         palette[values] = [each.colour for each in classes]
-        write_png(path, np.uint8(values)[predicted(probabilities, shape)], palette)
+    write_png(path, image, palette)
 
 
 def write_png(path, image, palette=None):
