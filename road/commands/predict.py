@@ -84,10 +84,10 @@ def plan(inputs, folder, overlay='both'):
             root = path if os.path.isdir(path) else os.path.dirname(path) or '.'
             for source in _files(path, folder, failures):
                 stem = os.path.splitext(os.path.relpath(source, root))[0]
-                sources.setdefault(os.path.realpath(source), (source, stem))
+                sources.setdefault(os.path.abspath(source), (source, stem))
         except InputError as error:
             failures.append(str(error))
-    jobs, taken = [], set()
+    jobs, taken, protected = [], set(), set(map(os.path.realpath, sources))
     for source, stem in sources.values():
         ending = target_ending(source, overlay)
         name, number = stem + ending, 1
@@ -97,7 +97,7 @@ def plan(inputs, folder, overlay='both'):
         taken.update(_same_names(name))
         target = os.path.join(folder, name)
         for path in (target, _map_path(target, folder)):
-            if os.path.realpath(path) in sources:
+            if os.path.realpath(path) in protected:
                 raise InputError(f'{path}: is an input and would be overwritten; name another '
                                  'folder with --output')
         jobs.append((source, target))

@@ -25,9 +25,9 @@ class Written:
         self.folder, self.options, self.added = folder, options, set()
         self.path = os.path.join(folder, '.predict.jsonl')
         self.entries, self.sources = {}, {}
-        with suppress(OSError), open(self.path, encoding='utf-8') as file:
+        with suppress(OSError), open(self.path, encoding='utf-8', errors='replace') as file:
             for line in file:
-                with suppress(ValueError):  # cut short
+                with suppress(ValueError, TypeError):  # cut short
                     name, state, *entry = json.loads(line)
                     self.entries[(name, *state)] = entry
 
