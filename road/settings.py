@@ -304,8 +304,8 @@ def _add_other(parser, name):
             help='show the road by a tint as strong as the confidence, by an outline at confidence '
             '0.5, by both, or as a black and white mask; more than two classes in their colours')
         add('--confidence', action='store_true',
-            help='also write a map per image to DIR/confidence, described in README.txt there: '
-            '16-bit probabilities, or the values of more than two classes')
+            help='also write a map per image or frame to DIR/confidence, where README.txt explains '
+            'them: 16-bit probabilities, or the values of more than two classes')
         add('--full-size', action='store_true', help='run on images at their own size; slow')
         add('--skip-done', action='store_true',
             help='skip inputs that are painted already by the same run and options')

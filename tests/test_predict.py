@@ -74,7 +74,7 @@ def test_classes_are_painted_with_a_legend_and_written_as_values_of_the_masks(tm
     run(tmp_path / 'a.png', clip, output=out, options=['--overlay', overlay, '--confidence'],
         network=brightest_channel, classes=classes,
         label_values={'0': 'red', '7': 'green', '255': 'blue'})
-    assert sorted(os.listdir(out / 'confidence')) == ['README.txt', 'a.png']
+    assert sorted(os.listdir(out / 'confidence')) == ['README.txt', 'a.png', 'b']
     with Image.open(out / 'confidence/a.png') as map_:
         np.testing.assert_array_equal(map_, np.uint8([0, 7, 255])[scene().argmax(axis=2)])
     assert '\n7 green #00ff00\n' in (out / 'confidence/README.txt').read_text()
@@ -82,19 +82,23 @@ def test_classes_are_painted_with_a_legend_and_written_as_values_of_the_masks(tm
     if overlay != 'mask':
         expected = np.concatenate([expected, legend(classes, 90)])
     np.testing.assert_array_equal(iio.imread(out / 'a.png'), expected)
-    assert read_video(out / 'b.mp4')[0].shape == (48, 80, 3)
+    assert read_video(*out.glob('b.m*'))[0].shape == (48, 80, 3)
 
 
 @pytest.mark.usefixtures('opened_run')
 def test_trained_run_paints_video(trained_run, tmp_path):
     out = tmp_path / 'out'
     source = make_clip(tmp_path / 'a.mkv', seconds=1, sound=1, sound_codec='mp3')
-    for options, sounds in (([], 1), (['--no-sound', '--overlay', 'mask'], 0)):
+    for name, options, sounds in (
+            ('a.mp4', [], 1), ('a.mkv', ['--no-sound', '--overlay', 'mask', '--confidence'], 0)):
         assert main.main(['predict', trained_run, source, '--output', str(out), *options]) == 0
-        assert len(read_video(out / 'a.mp4')) == 10
-        with av.open(str(out / 'a.mp4')) as written:
+        assert len(read_video(out / name)) == 10
+        with av.open(str(out / name)) as written:
             assert len(written.streams.audio) == sounds
-    assert np.isin(read_video(out / 'a.mp4')[0] // 64, (0, 3)).mean() > 0.9  # black and white
+    masks = np.stack(read_video(out / 'a.mkv'))
+    maps = [iio.imread(path) for path in sorted((out / 'confidence/a').iterdir())]
+    assert set(np.unique(masks)) <= {0, 255}  # lossless
+    np.testing.assert_array_equal(np.stack(maps) > 2**15, masks[..., 0] > 0)
 
 
 def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
@@ -120,7 +124,7 @@ def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
     for line in ('nothing: .*holds no image', 'none: no such file or folder', 'f.heic: ',
                  'c.png: not a readable image', 'g.mp4: not a readable video',
                  'notes.txt: is no image or video', 'pipe.png: is a pipe',
-                 'n.mp4: .*choose a shorter name'):
+                 'n.mkv: .*choose a shorter name'):
         assert len(re.findall(f'^Error: .*{line}', errors, re.MULTILINE)) == 1
     assert errors.count('Error: ') == 8
 

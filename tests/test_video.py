@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,21 +10,26 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
+from road.commands import predict
 from road.errors import InputError
 from road.runs import video
 
 
 def make_clip(path, rate=10, seconds=2, size=(80, 48), codec='h264', filters='null', turned=(0,),
               sound=0, sound_codec='aac', **encoder):
-    """Write a moving test card, changed by ffmpeg's `filters`, and `sound` seconds of a tone."""
+    """Write a moving test card, changed by ffmpeg's `filters`, and `sound` seconds of a tone.
+
+    `sound` may be a list: a track of each length.
+    """
     card = 'testsrc=size={}x{}:rate={}:duration={},{}'.format(*size, rate, seconds, filters)
     with av.open(str(path), 'w', container_options={'movflags': 'faststart'}) as output:
         picture = output.add_stream(codec, Fraction(rate), width=size[0], height=size[1], **encoder)
         picture.set_display_rotation(*turned)
         tracks = {card: picture}
-        if sound:
-            tracks[f'sine=duration={sound}'] = output.add_stream(sound_codec, 44100)
+        for length in filter(None, np.ravel(sound)):
+            tracks[f'sine=duration={length}'] = output.add_stream(sound_codec, 44100)
         for graph, track in tracks.items():
             with av.open(graph, format='lavfi') as source:
                 for frame in source.decode():
@@ -40,10 +46,21 @@ def read_video(path):
         return [frame.to_ndarray(format='rgb24') for frame in source.decode(video=0)]
 
 
-def convert(source, sound=True):
-    """Convert a video to out.mp4 beside it; return what is in that."""
-    target = os.path.join(os.path.dirname(source), 'out.mp4')
-    video.convert(source, target, lambda frames, total: frames, sound)
+def make_animation(path, lengths=(100, 300, 50)):
+    """Write images in eight colours, each shown for so many milliseconds; return them."""
+    images = 255 * np.random.default_rng(0).integers(0, 2, (len(lengths), 49, 81, 3), np.uint8)
+    first, *others = map(Image.fromarray, images)
+    first.save(path, save_all=True, append_images=others, duration=list(lengths), lossless=True)
+    return images
+
+
+def convert(source, sound=True, name='out.mp4', paint=lambda frames, total: frames):
+    """Convert a video, or an animation, to a file beside it; return what is in that."""
+    target = os.path.join(os.path.dirname(source), name)
+    if source.endswith(predict.VIDEOS):
+        video.convert(source, target, paint, sound)
+    else:
+        video.convert_animation(source, target, paint)
     with av.open(target) as output:
         frames, seconds = list(output.decode()), output.duration / av.time_base
         pictures = [frame for frame in frames if isinstance(frame, av.VideoFrame)]
@@ -83,6 +100,67 @@ def test_picture_is_upright_in_its_colours(tmp_path, upright, turned, size, numb
     assert output.aspect == (Fraction(3, 4) if 90 in turned else Fraction(4, 3))
 
 
+@pytest.mark.parametrize('width, matrix', [(1280, 'bt709'), (640, 'bt601')])
+def test_untagged_picture_has_the_matrix_that_players_assume(tmp_path, width, matrix):
+    red = f'drawbox=c=0xc01010:t=fill,scale=out_color_matrix={matrix},format=yuv420p'
+    source, read = make_clip(tmp_path / 'a.mp4', seconds=0.1, size=(width, 64), filters=red), []
+    frame, = convert(source, paint=lambda frames, _: read.extend(frames) or read).frames
+    shown = frame.to_ndarray(format='rgb24', src_colorspace=matrix.replace('bt', 'itu'))
+    for image in (read[0][1], shown):
+        assert np.abs(image - np.float32([192, 16, 16])).max() < 6
+
+
+def test_hdr_is_tone_mapped(tmp_path):
+    tags = {'colorspace': 9, 'color_primaries': 9, 'color_trc': 16}  # PQ, where 58 % is SDR white
+    frame, = convert(make_clip(tmp_path / 'a.mp4', seconds=0.1, filters='drawbox=c=0x949494:t=fill',
+                               **tags)).frames
+    assert frame.to_ndarray(format='rgb24').mean() > 240
+    assert {tag: getattr(frame, tag) for tag in tags} == dict.fromkeys(tags, 1)
+
+
+@pytest.mark.parametrize('name', ['a.gif', 'a.webp', 'a.png'])
+def test_animation_becomes_a_video_and_matroska_is_lossless(tmp_path, name):
+    images = make_animation(tmp_path / name)
+    output = convert(str(tmp_path / name), name='out.mkv')
+    assert [round(frame.time, 3) for frame in output.frames] == [0, 0.1, 0.4]
+    for frame, image in zip(output.frames, images, strict=True):
+        assert np.array_equal(frame.to_ndarray(format='rgb24'), image)
+
+
+def test_damaged_animation_is_refused(tmp_path):
+    source = tmp_path / 'a.gif'
+    make_animation(source)
+    source.write_bytes(source.read_bytes()[:-40])
+    with pytest.raises(InputError, match='a.gif: .*cut short'):
+        convert(str(source))
+    assert os.listdir(tmp_path) == ['a.gif']
+
+
+@pytest.mark.parametrize('name, lengths, overlay, ending', [
+    ('a.gif', [99] * 3, 'both', '.mp4'), ('a.webp', [99] * 3, 'mask', '.mkv'),
+    ('a.png', [99] * 3, 'tint', '.mp4'), ('a.gif', [99], 'mask', '.png'),
+    ('a.tif', [99] * 3, 'both', '.png'), ('A.MOV', [], 'mask', '.mkv'),
+    ('none.gif', [], 'both', '.png')])
+def test_ending_tells_animations_and_masks(tmp_path, capsys, name, lengths, overlay, ending):
+    if lengths:
+        make_animation(tmp_path / name, lengths)
+    assert predict.target_ending(str(tmp_path / name), overlay) == ending
+    assert ('the first of its 3 pages is painted' in capsys.readouterr().out) == (name == 'a.tif')
+
+
+def test_videos_name_a_missing_codec_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'road.runs.video', None)
+    jobs = [('a.png', 'b.png'), ('a.mp4', 'b.mp4')]
+    line, = predict.paint_videos(jobs, None, 'both', None, {}, None)
+    assert line.startswith('a.mp4: PyAV, which reads videos, cannot be imported (')
+
+
+def test_tracks_that_are_left_out_are_named(tmp_path, capsys):
+    source = make_clip(tmp_path / 'a.mp4', sound=[1, 2])
+    assert convert(source).sound == pytest.approx(1, abs=0.1)
+    assert f'Note: {source}: tracks that are left out: audio\n' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('name, codec, seconds', [
     ('a.avi', 'pcm_s16le', 2), ('a.ts', 'mp2', 2), ('a.mkv', 'flac', 5), ('a.mp4', 'aac', 9)])
 def test_sound_is_kept_and_may_be_longer_than_the_picture(tmp_path, name, codec, seconds):
@@ -99,13 +177,13 @@ def test_late_picture_and_joined_recordings_stay_with_their_sound(tmp_path):
     assert len(output.frames) == 40 and output.sound == pytest.approx(6, abs=0.2)
 
 
-@pytest.mark.parametrize('name, zeros', [('a.mp4', 0), ('a.mkv', 0), ('a.mp4', 1)])
+@pytest.mark.parametrize('name, zeros', [('a.mp4', 0), ('a.mkv', 0), ('a.avi', 0), ('a.mp4', 1)])
 def test_damaged_video_ends_with_what_is_readable_and_says_so(tmp_path, name, zeros):
     """It is cut off, or its second half is of zeros."""
     source = Path(make_clip(tmp_path / name, seconds=6, sound=6))
     half = source.stat().st_size // 2
     source.write_bytes(source.read_bytes()[:half] + bytes(half * zeros))
-    with pytest.raises(InputError, match=r'cut off or damaged: \d.\d of 6.0 seconds .* copy it'):
+    with pytest.raises(InputError, match=r'cut off or damaged: \d.\d of 6.\d seconds .* copy it'):
         convert(str(source))
     assert 5 < len(read_video(tmp_path / 'out.mp4')) < 55
 

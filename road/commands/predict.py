@@ -3,29 +3,31 @@
     python main.py predict RUN holiday.jpg frames/ drive.mp4    # to RUN/predictions
 
 An image becomes a PNG of its own size, with a legend below it if there are more than two classes,
-and a video an .mp4 (see road.runs.video). Inputs that fail are listed at the end.
+and a video or an animation an .mp4 (see road.runs.video). Inputs that fail are listed at the end.
 """
 
 import os
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from tempfile import TemporaryFile
 
+from PIL import Image
+
 from road.data.dataset import UNREADABLE, comparable, image_endings, walk
-from road.data.images import image_bytes, read_image
+from road.data.images import DAMAGED, RAW, image_bytes, read_image
 from road.errors import InputError, describe, reason
-from road.files import remove_leftovers, write_text
+from road.files import atomic_folder, remove_leftovers, write_text
 from road.network.predictor import output_bytes
 from road.prefetch import prefetch
 from road.progress import tqdm
 from road.runs.painting import add_legend, map_values, paint, write_map, write_png
-from road.runs.video import convert
 from road.runs.written import Written, file_state
 
-# A file is a video by its ending, and an image by any other.
+# A file is a video by its ending, and an image, which may be animated, by any other.
 VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts',
           '.wmv', '.flv', '.ogv', '.3gp', '.mjpeg', '.y4m')
+ANIMATIONS = 'GIF', 'WEBP', 'PNG', 'AVIF'  # as Pillow names them
 
 
 def run(args, open_run):
@@ -40,7 +42,7 @@ def run(args, open_run):
             written = Written(args.output, [opened.run.best()['checkpoint'], args.overlay,
                                             args.full_size, args.no_sound])
             maps = {target: _map_path(target, args.output) for _, target in jobs
-                    if args.confidence and target.endswith('.png')}
+                    if args.confidence}
             # of all, because what is not to be overwritten must show before the work
             done = [{written.is_done(source, path) for path in (target, maps.get(target, target))}
                     for source, target in jobs]
@@ -54,14 +56,8 @@ def run(args, open_run):
                 notes = os.path.join(args.output, 'confidence', 'README.txt')
                 _describe_maps(opened.run, notes, written)
             failures += paint_images(jobs, predict, args.overlay, opened.run, maps, written)
-            for source, target in jobs:
-                if not target.endswith('.png'):
-                    before = file_state(target)
-                    faults = paint_videos([(source, target)], predict, args.overlay,
-                                          opened.run.classes, not args.no_sound)
-                    failures += faults
-                    if file_state(target) != before:  # a part of a damaged video is written too
-                        written.add(source, target, whole=not faults)
+            failures += paint_videos(jobs, predict, args.overlay, opened.run, maps, written,
+                                     not args.no_sound)
             painted = len(written.added.intersection(target for _, target in jobs))
     print(f'{painted} of {len(jobs)} files are painted, in {args.output}')
     for line in failures[:-1]:
@@ -105,7 +101,9 @@ def plan(inputs, folder, overlay='both'):
 
 
 def _map_path(target, folder):
-    return os.path.join(folder, 'confidence', os.path.relpath(target, folder))
+    """Where the map of an image goes, and the folder of those of a video."""
+    path = os.path.join(folder, 'confidence', os.path.relpath(target, folder))
+    return path if path.endswith('.png') else os.path.splitext(path)[0]
 
 
 def _same_names(name):
@@ -218,23 +216,61 @@ def paint_images(jobs, predict, overlay, run, maps, written):
 
 
 def target_ending(source, overlay):
-    """How the name of the result ends."""
-    return '.mp4' if source.lower().endswith(VIDEOS) else '.png'
+    """.png for an image; for a video or an animation .mp4, or, as masks are lossless, .mkv."""
+    if not source.lower().endswith(VIDEOS) and not _is_animated(source):
+        return '.png'
+    return '.mkv' if overlay == 'mask' else '.mp4'
 
 
-def paint_videos(jobs, predict, overlay, classes, sound=True):
-    """As paint_images, for videos. `sound` keeps the sound."""
-    failures = []
+def _is_animated(path):
+    try:
+        with Image.open(path) as file:
+            kind, pictures = file.format, getattr(file, 'n_frames', 1)
+    except (*DAMAGED, MemoryError):  # read_image will say why
+        return False
+    if kind == 'TIFF' and pictures > 1 and not path.lower().endswith(RAW):
+        print(f'Note: {path}: the first of its {pictures} pages is painted')
+    return kind in ANIMATIONS and pictures > 1
+
+
+def paint_videos(jobs, predict, overlay, run, maps, written, sound=True):
+    """As paint_images, for videos and animations; `maps` has a folder for each target.
+
+    `sound` keeps the sound.
+    """
+    jobs, failures = [job for job in jobs if not job[1].endswith('.png')], []
+    try:
+        if jobs:
+            from road.runs.video import convert, convert_animation  # PyAV may be missing or broken
+    except ImportError as error:
+        return [f'{source}: PyAV, which reads videos, cannot be imported ({reason(error)}); '
+                'pip install --force-reinstall av' for source, _ in jobs]
+    values = map_values(run.classes, run.label_values)
 
     def painted(frames, total):
-        outputs = prefetch(lambda output: (output[0], paint(*output[1:], overlay, classes)),
-                           predict(frames), depth=8, size=output_bytes)
-        yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
+        with atomic_folder(maps[target]) if target in maps else nullcontext() as folder:
+            def work(item):
+                number, (key, image, confidence) = item
+                if folder:
+                    write_map(os.path.join(folder, f'{number:06}.png'), confidence,
+                              image.shape[:2], run.classes, values)
+                return key, paint(image, confidence, overlay, run.classes)
+
+            outputs = prefetch(work, enumerate(predict(frames), 1), depth=8,
+                               size=lambda item: output_bytes(item[1]))
+            yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
 
     for source, target in jobs:
-        if target.endswith('.mp4'):
-            try:
+        results = [target, *([maps[target]] if target in maps else [])]
+        before, faults = [file_state(path) for path in results], len(failures)
+        try:
+            if source.lower().endswith(VIDEOS):
                 convert(source, target, painted, sound)
-            except (InputError, OSError) as error:
-                failures.append(describe(error, {}))
+            else:
+                convert_animation(source, target, painted)
+        except (InputError, OSError) as error:
+            failures.append(describe(error, {}))
+        for path, state in zip(results, before):
+            if file_state(path) != state:  # a part of a damaged video is written too
+                written.add(source, path, whole=len(failures) == faults)
     return failures

@@ -1,10 +1,12 @@
 """Videos: read, painted frame by frame, and written as .mp4 that browsers and phones play.
 
     convert('drive.mov', 'out/drive.mp4', lambda frames, total: frames)  # H.264, AAC
+    convert('drive.mov', 'out/drive.mkv', lambda frames, total: frames)  # FFV1, for masks: lossless
 
 Each frame is shown when it was in the source, which also gives the aspect ratio of the pixels and
-the colour matrix. Players need colour at half the size (yuv420p) and thus even sides: an odd side
-grows by one pixel, which repeats the edge. Of the sound, the first track is kept, as stereo.
+the colour matrix; HDR is tone mapped. Players of .mp4 need colour at half the size (yuv420p) and
+thus even sides: an odd side grows by one pixel, which repeats the edge. Of the sound, the first
+track is kept, as stereo.
 """
 
 from collections import Counter
@@ -17,16 +19,22 @@ import av
 import numpy as np
 from av.codec.context import Flags
 from av.stream import Disposition
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, Colorspace, ColorTrc, VideoReformatter
+from PIL import Image
 
+from road.data.images import DAMAGED, why_unreadable
 from road.errors import InputError, reason
 from road.files import atomic_path
+from road.progress import tqdm
+
+HDR = ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67  # PQ and HLG
 
 
 def convert(path, target, paint, sound=True):
-    """Write a video as .mp4, complete or not at all, with its frames changed by `paint`.
+    """Write a video, complete or not at all, with its frames changed by `paint`.
 
     Args:
+        target: .mp4, or .mkv for exactly the colours that `paint` yields.
         paint: function that gets an iterator of (key, upright image uint8 [h, w, 3]), read as it is
             consumed, and their estimated number or None; yields (key, image) in the same order.
     Raises:
@@ -35,31 +43,40 @@ def convert(path, target, paint, sound=True):
     """
     ends = Counter()
     with _open(path) as source, _open(path) as source_of_sound:
-        pictures = [track for track in source.streams.video
-                    if track.codec_context and not track.disposition & Disposition.attached_pic]
+        tracks = [track for track in source.streams
+                  if not track.disposition & Disposition.attached_pic]
+        pictures = [track for track in tracks if track.type == 'video' and track.codec_context]
         if not pictures:
             raise InputError(f'{path}: not a readable video (no picture in a codec that PyAV '
                              'knows); convert it to H.264')
         picture = pictures[0]
-        frames = _read(picture, ends)
-        first = next(frames, None)
-        if not first:
-            raise InputError(f'{path}: no frame of it can be read; copy it again')
+        sounds = [track for track in source_of_sound.streams.audio if track.codec_context and sound]
+        kept = {track.index for track in (picture, *sounds[:1])}
+        left_out = [track.type for track in tracks if track.index not in kept]
+        if left_out:
+            tqdm.write(f'Note: {path}: tracks that are left out: {", ".join(left_out)}')
         start = (source.start_time or 0) / av.time_base
         duration = (source.duration or 0) / av.time_base
-        rate = picture.average_rate or 25
-        painted = paint(((frame, _upright(frame)) for frame in chain([first], frames)),
-                        picture.frames or round(duration * rate) or None)
-        sounds = [track for track in source_of_sound.streams.audio if track.codec_context and sound]
-        _write(target, picture, first, painted, [_read(track, ends) for track in sounds[:1]])
+        rate = picture.average_rate or Fraction(25)
+        if source.format.name == 'avi':  # its duration is estimated from the size of the file
+            duration = max(duration, float(picture.frames / rate))
+        _write(target, path, _read(picture, ends), picture.frames or round(duration * rate) or None,
+               paint, rate, Fraction(picture.sample_aspect_ratio or 1),
+               [_read(track, ends) for track in sounds[:1]])
     # The sound may be longer than the picture: the file is cut off if the packets of all tracks end
     # early, and damaged if packets of the picture follow the last frame that could be decoded.
     missing = max(start + duration - max(ends.values()), ends[picture] - start - ends['video'])
-    if missing > max(1, 2 / rate):
+    if missing > max(0.9, 1.5 / rate):
         raise InputError(f'{path}: cut off or damaged: {ends["video"]:.1f} of {duration:.1f} '
                          f'seconds could be read, and are in {target}; copy it again')
     if sounds and not ends['audio']:
         raise InputError(f'{path}: its sound cannot be read; {target} has none')
+
+
+def convert_animation(path, target, paint):
+    """As convert, for an image with several pictures, as GIF, WebP and PNG may have."""
+    with Image.open(path) as file:
+        _write(target, path, _read_animation(path, file), file.n_frames, paint)
 
 
 def _open(path):
@@ -67,8 +84,8 @@ def _open(path):
         # A name with a colon may look like a protocol; texts in the file need not be UTF-8.
         return av.open(f'file:{path}', metadata_errors='replace')
     except av.error.FFmpegError as error:
-        raise InputError(f'{path}: not a readable video ({reason(error)}); copy it again, or give '
-                         'permission to read it') from error
+        cure = 'give permission' if isinstance(error, PermissionError) else 'copy it again'
+        raise InputError(f'{path}: not a readable video ({reason(error)}); {cure}') from error
 
 
 def _read(track, ends):
@@ -102,8 +119,46 @@ def _decode(track, ends):
         yield from track.decode(None)  # frames that were held back
 
 
+def _read_animation(path, file):
+    time = 0
+    for number in range(file.n_frames):
+        try:
+            file.seek(number)
+            frame = av.VideoFrame.from_image(file.convert('RGB'))
+        except DAMAGED as error:
+            raise InputError(f'{path}: {why_unreadable(path, error)}') from error
+        frame.pts, frame.time_base = time, Fraction(1, 10**6)
+        frame.duration = round(1000 * (file.info.get('duration') or 100))  # 0 is 0.1 s in browsers
+        time += frame.duration
+        yield frame
+
+
+def _to_rgb(frames):
+    """Yield frames in RGB, HDR as SDR, whose tags say how to write them."""
+    scaler, to_sdr = VideoReformatter(), av.filter.Graph()
+    for frame in frames:
+        if frame.color_trc in HDR:
+            if not to_sdr.configured:
+                to_sdr.link_nodes(to_sdr.add_buffer(width=frame.width, height=frame.height,
+                                                    format=frame.format, time_base=frame.time_base),
+                                  to_sdr.add('scale', 'out_primaries=bt709:out_transfer=bt709'),
+                                  to_sdr.add('format', 'rgb24'), to_sdr.add('buffersink'))
+                to_sdr.configure()  # takes seconds
+            to_sdr.push(frame)
+            frame = to_sdr.pull()
+            frame.colorspace = Colorspace.ITU709
+        yield scaler.reformat(frame, format='rgb24', src_colorspace=_matrix(frame))
+
+
+def _matrix(frame):
+    """The colour matrix of a frame; where none is named, the one that players assume."""
+    if frame.colorspace not in (0, 2):  # RGB, unspecified
+        return frame.colorspace
+    return Colorspace.ITU709 if frame.width >= 1280 or frame.height > 576 else Colorspace.ITU601
+
+
 def _upright(frame):
-    image, matrix = frame.to_ndarray(format='rgb24'), frame.side_data.get('DISPLAYMATRIX')
+    image, matrix = frame.to_ndarray(), frame.side_data.get('DISPLAYMATRIX')
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
         if a * d < b * c:  # mirrored, before it is turned
@@ -111,48 +166,58 @@ def _upright(frame):
     return np.rot90(image, round(frame.rotation / 90))
 
 
-def _write(path, source, first, painted, sounds):
-    """Write (key, image) pairs in the format of the track `source` and its first frame."""
+def _write(path, source, frames, total, paint, rate=None, aspect=1, sounds=()):
+    """Write the frames of the file `source`, painted, and `sounds`, frames of each track."""
+    frames = _to_rgb(frames)
+    options = {'movflags': 'faststart'}  # the index first: browsers play an .mp4 while it loads
     try:
-        # faststart puts the index first, so that browsers play the file while it loads
+        first = next(frames, None)
+        if not first:
+            raise InputError(f'{source}: no frame of it can be read; copy it again')
+        images = (((frame.pts, frame.duration), _upright(frame))
+                  for frame in chain([first], frames))
+        rate = rate or 1 / (first.duration * first.time_base)
         with (atomic_path(path) as temporary,
-              av.open(f'file:{temporary}', 'w', 'mp4',
-                      container_options={'movflags': 'faststart'}) as output):
-            tracks = [_add_picture(output, source, first, painted)]
-            for frames in sounds:
+              av.open(f'file:{temporary}', 'w', container_options=options) as output):
+            tracks = [_add_picture(output, first, rate, aspect, paint(images, total))]
+            for sound in sounds:
                 track = output.add_stream('aac', 48000, layout='stereo', bit_rate=192000)
-                tracks.append(_encode(track, frames))
+                tracks.append(_encode(track, sound))
             output.start_encoding()  # what forbids writing shows here, before the long work
             for packet in merge(*tracks, key=lambda packet: packet.dts * packet.time_base):
                 output.mux(packet)
     except av.codec.codec.UnknownCodecError as error:
         raise InputError(f'{path}: PyAV has no encoder {error}; pip install av') from error
     except av.error.FFmpegError as error:  # not all of its kinds are an OSError
-        raise OSError(error.errno, error.strerror) from error
+        raise OSError(error.errno, error.strerror, path) from error
 
 
-def _add_picture(output, source, first, painted):
+def _add_picture(output, first, rate, aspect, painted):
     """Add the picture to an output file; return an iterator of its packets."""
-    height, width, _ = _upright(first).shape
+    lossless = output.format.name == 'matroska'
+    width, height = first.width, first.height
+    if round(first.rotation / 90) % 2:
+        width, height, aspect = height, width, 1 / aspect
+    right, below = (0, 0) if lossless else (width % 2, height % 2)
     # Without B-frames, because of which .mp4 would not keep the duration of a variable frame rate.
-    options = {'crf': '15', 'preset': 'veryfast', 'bf': '0'}
-    track = output.add_stream('h264', source.average_rate or 25, options,
-                              width=width + width % 2, height=height + height % 2)
-    codec, aspect = track.codec_context, Fraction(source.sample_aspect_ratio or 1)
-    codec.time_base = source.time_base
+    options = {} if lossless else {'crf': '15', 'preset': 'veryfast', 'bf': '0'}
+    track = output.add_stream('ffv1' if lossless else 'h264', rate, options, width=width + right,
+                              height=height + below, pix_fmt='bgr0' if lossless else 'yuv420p')
+    codec = track.codec_context
+    codec.time_base, codec.sample_aspect_ratio = first.time_base, aspect
     codec.flags |= Flags.frame_duration
-    codec.sample_aspect_ratio = 1 / aspect if round(first.rotation / 90) % 2 else aspect
-    codec.colorspace = first.colorspace or 2  # RGB (0) becomes YUV of no named matrix
-    codec.color_primaries, codec.color_trc = first.color_primaries, first.color_trc
-    codec.color_range = ColorRange.MPEG  # players expect it: black is 16, white 235
+    if not lossless:
+        codec.colorspace = first.colorspace or _matrix(first)
+        codec.color_primaries, codec.color_trc = first.color_primaries, first.color_trc
+        codec.color_range = ColorRange.MPEG  # players expect it: black is 16, white 235
 
     def frames():
-        for key, image in painted:
-            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode='edge')
+        for (pts, duration), image in painted:
+            image = np.pad(image, ((0, below), (0, right), (0, 0)), mode='edge')
             frame = av.VideoFrame.from_ndarray(image)
             frame.colorspace = codec.colorspace
-            frame = frame.reformat(format='yuv420p')
-            frame.pts, frame.duration, frame.time_base = key.pts, key.duration, key.time_base
+            frame.colorspace = _matrix(frame)  # by which the encoder converts it
+            frame.pts, frame.duration, frame.time_base = pts, duration, codec.time_base
             yield frame
 
     return _encode(track, frames())
