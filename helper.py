@@ -54,7 +54,7 @@ def paint_frames(predictor, frames, classes=kitti.CLASSES, use=lambda name, imag
     """
     def painted(output):
         frame, image, confidence = output
-        image = paint(image, confidence, classes=classes)
+        image = paint(image, confidence, classes=classes, threshold=predictor.threshold)
         return use(f'{frame.name}.png', add_legend(image, classes))
 
     # painted in a thread while the session works on the next batch

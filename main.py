@@ -37,7 +37,7 @@ from road.network.vgg_folder import find_vgg
 from road.network.workers import ALONE, find_workers
 from road.progress import tqdm
 from road.runs import checkpoints, figures, run_folder
-from road.runs.log import Log, Terminated, stoppable
+from road.runs.log import Log, Terminated, end, stoppable
 from road.runs.metrics import Metrics
 from road.sample.prepare import make_sample
 from road.scoring.validation import Validation
@@ -323,6 +323,7 @@ def train(args):
                      keep_prob_value=args.keep_prob, after_epoch=after_epoch)
             if workers.is_chief:
                 metrics.restore_best()
+                predictor.threshold = run.threshold
                 with atomic_folder(f'{run.folder}/images') as folder:
                     helper.write_test_images(predictor, data.testing, folder, data.classes)
                 figures.draw(run, metrics.rows, validation.outputs(data.validation))
@@ -351,7 +352,7 @@ def open_run(folder, vgg_dir=None):
                     train_encoder=train_encoder) as (sess, model):
         checkpoints.restore(model.weights_saver, sess, run.read_checkpoint('best')[0])
         predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
-                              run.settings['image_size'], encoder, run.light)
+                              run.settings['image_size'], encoder, run.light, run.threshold)
         yield OpenRun(run, predictor, sess, model, device.precision)
 
 
@@ -377,4 +378,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    end(main())

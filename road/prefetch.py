@@ -3,8 +3,7 @@
 import os
 import threading
 from collections import deque
-from concurrent.futures import Future, wait
-from queue import SimpleQueue
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 THREADS = min(8, os.cpu_count() or 1)
 MEMORY = 128e6  # bytes; see prefetch
@@ -22,32 +21,20 @@ def prefetch(function, items, depth=2 * THREADS, threads=THREADS, size=None):
         size: function of an item that gives the bytes it takes. Items that take more than MEMORY
             together are not worked on at the same time.
     """
-    tasks, waiting = SimpleQueue(), deque()
-
-    def work():
-        for future, item in iter(tasks.get, None):
-            if future.set_running_or_notify_cancel():
-                _set_result(future, function, item)
-            del future, item  # they may be large
-
-    workers = [start_thread(work) for _ in range(threads)]
+    pool, waiting = ThreadPoolExecutor(threads), deque()
     try:
         for item in items:
             taken = size(item) if size else 0
             while waiting and taken + sum(each for _, each in waiting) > MEMORY:
                 yield waiting.popleft()[0].result()
-            waiting.append((Future(), taken))
-            tasks.put((waiting[-1][0], item))
+            waiting.append((pool.submit(function, item), taken))
             if len(waiting) > depth:
                 yield waiting.popleft()[0].result()
         while waiting:
             yield waiting.popleft()[0].result()
     finally:
-        for future, _ in waiting:
-            future.cancel()
-        for _ in workers:
-            tasks.put(None)
-        wait(workers, STOP_SECONDS)  # reading a file may never end
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait([future for future, _ in waiting], STOP_SECONDS)  # reading a file may never end
 
 
 def batched(items, size):
@@ -65,13 +52,12 @@ def batched(items, size):
 def start_thread(function):
     """The Future of function() in a thread of its own, for which the end of the program does not
     wait."""
+    def work():
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
     future = Future()
-    threading.Thread(target=_set_result, args=(future, function), daemon=True).start()
+    threading.Thread(target=work, daemon=True).start()
     return future
-
-
-def _set_result(future, function, *args):
-    try:
-        future.set_result(function(*args))
-    except BaseException as error:
-        future.set_exception(error)

@@ -301,11 +301,14 @@ def _add_other(parser, name):
             help='folder of the results; only earlier results of the same inputs are overwritten '
             '(default: RUN/predictions)')
         add('--overlay', choices=OVERLAYS, default='both',
-            help='show the road by a tint as strong as the confidence, by an outline at confidence '
-            '0.5, by both, or as a black and white mask; more than two classes in their colours')
+            help='show the road by a tint as strong as the confidence, by an outline, by both, '
+            'or as a black and white mask; more than two classes in their colours')
         add('--confidence', action='store_true',
             help='also write a map per image or frame to DIR/confidence, where README.txt explains '
             'them: 16-bit probabilities, or the values of more than two classes')
+        add('--threshold', type=number(float, 0, 1), metavar='P',
+            help='road begins at this probability, of two classes (default: that of MaxF in '
+            'validation)')
         add('--full-size', action='store_true', help='run on images at their own size; slow')
         add('--skip-done', action='store_true',
             help='skip inputs that are painted already by the same run and options')

@@ -23,7 +23,8 @@ def draw(folder, classes, images, shape, outputs=()):
         iio.imwrite(image, painting.add_legend(painted, classes))
     rows = [dict.fromkeys(columns(len(classes)), math.nan) | {'epoch': epoch, 'l2': 0.5}
             for epoch in (1, 2)]
-    figures.draw(SimpleNamespace(folder=str(folder), classes=classes), rows, outputs)
+    run = SimpleNamespace(folder=str(folder), classes=classes, threshold=0.25)
+    figures.draw(run, rows, outputs)
 
 
 @pytest.mark.parametrize('images', [0, 70])
@@ -68,7 +69,8 @@ def test_best_and_worst_frames_are_marked(tmp_path):
     outputs.insert(2, (outputs[0][0], np.full_like(label, 255), probabilities))  # has no score
     marked = figures.best_and_worst(iter(outputs), camvid.CLASSES)
     assert [text for text, _ in marked] == [
-        'worst: validation none, mean IoU 0.0%', 'worst: validation few, mean IoU 25.0%',
-        'best: validation most, mean IoU 62.5%', 'best: validation all, mean IoU 100.0%']
+        'worst (missed red, false blue): validation none, IoU 0.0%',
+        'worst (missed red, false blue): validation few, IoU 25.0%',
+        'best: validation most, IoU 62.5%', 'best: validation all, IoU 100.0%']
     expected = painting.paint(image, outputs[1][2], classes=camvid.CLASSES)
     np.testing.assert_array_equal(marked[3][1], expected)

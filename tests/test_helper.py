@@ -49,7 +49,8 @@ def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path):
         names.append(os.fsdecode(b'city/caf\xe9'))
     frames = [Frame(name, str(tmp_path / 'image.png')) for name in names]
     iio.imwrite(frames[0].image, image)
-    predictor = SimpleNamespace(predict=lambda pairs: ((*pair, probabilities) for pair in pairs))
+    predictor = SimpleNamespace(
+        threshold=0.5, predict=lambda pairs: ((*pair, probabilities) for pair in pairs))
     helper.write_test_images(predictor, frames, str(tmp_path / 'out'), camvid.CLASSES)
     expected = [paint(image, probabilities, classes=camvid.CLASSES), legend(camvid.CLASSES, 60)]
     for name in names:

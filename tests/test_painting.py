@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from road.data import camvid, images, kitti
+from road.data import camvid, kitti
 from road.data.dataset import Class
 from road.runs import painting
 from tests.results import of_road
@@ -102,14 +102,14 @@ def test_maps_of_two_classes_are_the_probability_in_16_bits(tmp_path):
         assert np.asarray(written).tolist() == [[0, 8087, 32768, 65535]]
 
 
-def test_bands_of_large_pictures_join_without_a_seam(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    image, network = rng.integers(0, 256, (900, 40, 3), np.uint8), rng.random((45, 4), np.float32)
-    for classes, found in ((kitti.CLASSES, of_road(network)),
-                           (CLASSES, np.dstack([network, network[::-1], network[:, ::-1]]) / 3)):
-        whole = painting.paint(image, found, 'both', classes)
-        monkeypatch.setattr(images, 'BAND', 40 * 7)
-        np.testing.assert_array_equal(painting.paint(image, found, 'both', classes), whole)
-        painting.write_png(str(tmp_path / 'a.png'), whole)
-        monkeypatch.undo()
-        np.testing.assert_array_equal(Image.open(tmp_path / 'a.png'), whole)
+def test_errors_have_colours_on_the_grey_image():
+    label, found = np.uint8([[1, 1, 0, 0, 255]]), of_road([[0.9, 0.1, 0.9, 0.1, 0.9]])
+    image = np.full((1, 5, 3), (100, 0, 0), np.uint8)
+    grey = [30, 30, 30]
+    right, missed, false = (np.uint8(np.dot([0.4, 0.6], [grey, colour])).tolist()
+                            for colour in (painting.RIGHT, painting.MISSED, painting.FALSE))
+    painted = painting.paint_errors(image, found, label)
+    assert painted[0].tolist() == [right, missed, false, grey, grey]
+    classes = np.eye(3, dtype=np.float32)[[[1, 2, 0, 1, 2]]]
+    painted = painting.paint_errors(image, classes, label)
+    assert painted[0].tolist() == [right, missed, right, missed, grey]

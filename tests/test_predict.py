@@ -17,6 +17,7 @@ from road.commands import predict
 from road.data import kitti
 from road.data.dataset import Class
 from road.errors import InputError, describe
+from road.runs import run_folder
 from road.runs.painting import legend, paint, write_png
 from tests.results import of_road
 from tests.test_images import scene
@@ -35,14 +36,21 @@ def run(*inputs, output, options=('--overlay', 'mask'), network=network, weights
     words = ['predict', 'run', *map(str, inputs), '--output', str(output), *options]
     recorded = {'classes': kitti.CLASSES, 'bits': 16, 'label_values': {}, **recorded}
     opened = SimpleNamespace(
-        predictor=SimpleNamespace(predict=network),
+        predictor=SimpleNamespace(predict=network, threshold=0.25),
         run=SimpleNamespace(best=lambda: {'checkpoint': weights}, **recorded))
     predict.run(settings.parse(words)[1], lambda run, vgg_dir: nullcontext(opened))
+
+
+def assert_mask_begins_at(threshold, mask, map_):
+    above = map_ - 65535 * threshold
+    assert (mask == mask[..., :1]).all()
+    assert ((mask[..., 0] == 255 * (above >= 0)) | (abs(above) <= 1)).all()  # maps are rounded
 
 
 @pytest.mark.usefixtures('opened_run')
 def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
     """With --full-size only what has the trained size gives the same."""
+    threshold = run_folder.load(trained_run).threshold
     sizes = {'same.png': (192, 64), 'odd.png': (411, 37), 'large.png': (1200, 900)}
     for name, size in sizes.items():
         Image.fromarray(scene()).resize(size).save(tmp_path / name)
@@ -54,8 +62,7 @@ def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
         for name, (width, height) in sizes.items():
             maps[out.name, name] = map_ = iio.imread(out / 'confidence' / name)
             assert map_.shape == (height, width)
-            road = np.repeat(map_[..., np.newaxis] >= 2**15, 3, axis=2)
-            np.testing.assert_array_equal(iio.imread(out / name), 255 * road)
+            assert_mask_begins_at(threshold, iio.imread(out / name), map_)
     np.testing.assert_array_equal(maps['small', 'same.png'], maps['full', 'same.png'])
     assert (maps['small', 'large.png'] != maps['full', 'large.png']).any()
 
@@ -98,7 +105,15 @@ def test_trained_run_paints_video(trained_run, tmp_path):
     masks = np.stack(read_video(out / 'a.mkv'))
     maps = [iio.imread(path) for path in sorted((out / 'confidence/a').iterdir())]
     assert set(np.unique(masks)) <= {0, 255}  # lossless
-    np.testing.assert_array_equal(np.stack(maps) > 2**15, masks[..., 0] > 0)
+    assert_mask_begins_at(run_folder.load(trained_run).threshold, masks, np.stack(maps))
+
+
+@pytest.mark.parametrize('options, lowest', [([], 64), (['--threshold', '0.8'], 204)])
+def test_masks_begin_at_the_threshold(tmp_path, options, lowest):
+    write_png(str(tmp_path / 'a.png'), scene())
+    run(tmp_path / 'a.png', output=tmp_path / 'out', options=['--overlay', 'mask', *options])
+    mask = iio.imread(tmp_path / 'out/a.png')[..., 0]
+    np.testing.assert_array_equal(mask, 255 * np.uint8(scene()[..., 0] >= lowest))
 
 
 def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):

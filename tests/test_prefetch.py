@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -51,11 +51,20 @@ def test_items_worked_on_fit_into_the_memory(size, most):
 
 def test_a_stop_ends_the_process_although_a_thread_waits(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
-    code = ('import signal; from road import prefetch; prefetch.STOP_SECONDS = 0.1; '
-            'signal.signal(signal.SIGINT, signal.default_int_handler); print(flush=True); '
-            f'list(prefetch.prefetch(open, ["{tmp_path}/pipe"]))')
-    with Popen([sys.executable, '-c', code], stdout=PIPE, stderr=DEVNULL) as process:
+    code = '''import signal; from road import prefetch; from road.runs.log import end
+prefetch.STOP_SECONDS = 0.1
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print(flush=True)
+try:
+    list(prefetch.prefetch(open, ["pipe"]))
+except KeyboardInterrupt:
+    end(130)'''
+    with Popen([sys.executable, '-c', code], stdout=PIPE, cwd=tmp_path,
+               env={**os.environ, 'PYTHONPATH': os.getcwd()}) as process:
         process.stdout.readline()
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20)
+        try:
+            assert process.wait(20) == 130
+        finally:
+            process.kill()

@@ -151,7 +151,7 @@ def test_ending_tells_animations_and_masks(tmp_path, capsys, name, lengths, over
 def test_videos_name_a_missing_codec_library(monkeypatch):
     monkeypatch.setitem(sys.modules, 'road.runs.video', None)
     jobs = [('a.png', 'b.png'), ('a.mp4', 'b.mp4')]
-    line, = predict.paint_videos(jobs, None, 'both', None, {}, None)
+    line, = predict.paint_videos(jobs, None, None, None, {}, None)
     assert line.startswith('a.mp4: PyAV, which reads videos, cannot be imported (')
 
 

@@ -9,7 +9,6 @@ and a video or an animation an .mp4 (see road.runs.video). Inputs that fail are 
 import os
 import sys
 from contextlib import nullcontext, suppress
-from functools import partial
 from tempfile import TemporaryFile
 
 from PIL import Image
@@ -40,7 +39,7 @@ def run(args, open_run):
     if jobs:
         with open_run(args.run, args.vgg_dir) as opened:  # a mistyped run leaves no folder behind
             written = Written(args.output, [opened.run.best()['checkpoint'], args.overlay,
-                                            args.full_size, args.no_sound])
+                                            args.full_size, args.no_sound, args.threshold])
             maps = {target: _map_path(target, args.output) for _, target in jobs
                     if args.confidence}
             # of all, because what is not to be overwritten must show before the work
@@ -51,13 +50,13 @@ def run(args, open_run):
                 print(f'{len(done) - len(jobs)} of {len(done)} files are done already')
             _make_folders([os.path.join(args.output, ''), *maps.values(),
                            *(target for _, target in jobs)])
-            predict = partial(opened.predictor.predict, full_size=args.full_size)
             if maps:
                 notes = os.path.join(args.output, 'confidence', 'README.txt')
                 _describe_maps(opened.run, notes, written)
-            failures += paint_images(jobs, predict, args.overlay, opened.run, maps, written)
-            failures += paint_videos(jobs, predict, args.overlay, opened.run, maps, written,
-                                     not args.no_sound)
+            if args.threshold is not None:
+                opened.predictor.threshold = args.threshold
+            failures += paint_images(jobs, opened.predictor, args, opened.run, maps, written)
+            failures += paint_videos(jobs, opened.predictor, args, opened.run, maps, written)
             painted = len(written.added.intersection(target for _, target in jobs))
     print(f'{painted} of {len(jobs)} files are painted, in {args.output}')
     for line in failures[:-1]:
@@ -179,12 +178,12 @@ def _describe_maps(run, path, written):
     written.add(path, path)
 
 
-def paint_images(jobs, predict, overlay, run, maps, written):
+def paint_images(jobs, predictor, args, run, maps, written):
     """Paint each (source, target) that is an image; return a line for each failure.
 
-    `predict` is as road.network.predictor.Predictor.predict; `maps` has the path of the map of a
-    target, if there is to be one. Of 16-bit images as many bits are used as `run` has found in its
-    own images, or, if those have 8 bits (or use all 16), as the image itself uses.
+    `maps` has the path of the map of a target, if there is to be one. Of 16-bit images as many bits
+    are used as `run` has found in its own images, or, if those have 8 bits (or use all 16), as the
+    image itself uses.
     """
     jobs, failures = [job for job in jobs if job[1].endswith('.png')], []
     bits = None if run.bits == 16 else run.bits
@@ -199,8 +198,10 @@ def paint_images(jobs, predict, overlay, run, maps, written):
     def write(output):
         (source, target), image, confidence = output
         try:
-            painted = paint(image, confidence, overlay, run.classes)
-            write_png(target, painted if overlay == 'mask' else add_legend(painted, run.classes))
+            painted = paint(image, confidence, args.overlay, run.classes, predictor.threshold)
+            if args.overlay != 'mask':
+                painted = add_legend(painted, run.classes)
+            write_png(target, painted)
             written.add(source, target)
             if target in maps:
                 write_map(maps[target], confidence, image.shape[:2], run.classes, values)
@@ -209,7 +210,7 @@ def paint_images(jobs, predict, overlay, run, maps, written):
             failures.append(describe(error, {}))
 
     images = filter(None, prefetch(read, jobs, depth=8, size=lambda job: image_bytes(job[0])))
-    done = prefetch(write, predict(images), depth=8, size=output_bytes)
+    done = prefetch(write, predictor.predict(images, args.full_size), depth=8, size=output_bytes)
     for _ in tqdm(done, total=len(jobs), desc='images', unit='image', disable=not jobs):
         pass
     return failures
@@ -233,11 +234,8 @@ def _is_animated(path):
     return kind in ANIMATIONS and pictures > 1
 
 
-def paint_videos(jobs, predict, overlay, run, maps, written, sound=True):
-    """As paint_images, for videos and animations; `maps` has a folder for each target.
-
-    `sound` keeps the sound.
-    """
+def paint_videos(jobs, predictor, args, run, maps, written):
+    """As paint_images, for videos and animations; `maps` has a folder for each target."""
     jobs, failures = [job for job in jobs if not job[1].endswith('.png')], []
     try:
         if jobs:
@@ -254,10 +252,10 @@ def paint_videos(jobs, predict, overlay, run, maps, written, sound=True):
                 if folder:
                     write_map(os.path.join(folder, f'{number:06}.png'), confidence,
                               image.shape[:2], run.classes, values)
-                return key, paint(image, confidence, overlay, run.classes)
+                return key, paint(image, confidence, args.overlay, run.classes, predictor.threshold)
 
-            outputs = prefetch(work, enumerate(predict(frames), 1), depth=8,
-                               size=lambda item: output_bytes(item[1]))
+            outputs = enumerate(predictor.predict(frames, args.full_size), 1)
+            outputs = prefetch(work, outputs, depth=8, size=lambda item: output_bytes(item[1]))
             yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
 
     for source, target in jobs:
@@ -265,7 +263,7 @@ def paint_videos(jobs, predict, overlay, run, maps, written, sound=True):
         before, faults = [file_state(path) for path in results], len(failures)
         try:
             if source.lower().endswith(VIDEOS):
-                convert(source, target, painted, sound)
+                convert(source, target, painted, not args.no_sound)
             else:
                 convert_animation(source, target, painted)
         except (InputError, OSError) as error:

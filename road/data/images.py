@@ -15,7 +15,6 @@ from road.prefetch import prefetch
 from road.settings import MAX_SIDE
 
 STRIDE = 32  # VGG16 halves the image five times
-BAND = 2**20  # pixels, see bands
 # what Pillow raises on damaged bytes is not documented as one type
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
            IndexError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError,
@@ -117,24 +116,12 @@ def _to_rgb(image, bits=16):
     if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
         levels = np.minimum(np.asarray(image) >> bits - 8, 255).astype(np.uint8)
         return np.repeat(levels[..., np.newaxis], 3, axis=2)
-    rgb = np.empty((image.height, image.width, 3), np.uint8)
-    for rows in bands(rgb.shape):
-        part = image.crop((0, rows.start, image.width, rows.stop))
-        if part.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
-            part = part.convert('RGBA')
-        rgb[rows] = part if part.mode == 'RGB' else part.convert('RGB')
+    if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
+        image = image.convert('RGBA')
+    rgb = np.asarray(image if image.mode == 'RGB' else image.convert('RGB'))
     if deep and bits < 16:
         rgb = np.minimum(rgb.astype(np.uint16) << 16 - bits, 255).astype(np.uint8)
     return rgb
-
-
-def bands(shape):
-    """Slices of the rows of an image, of about a megapixel, to work on one after another.
-
-    What is needed on the way is then small, however large the image is.
-    """
-    count = max(1, BAND // shape[1])
-    return [slice(top, min(top + count, shape[0])) for top in range(0, shape[0], count)]
 
 
 def read_frames(frames):
@@ -254,18 +241,11 @@ def resize_label(label, shape, augmentation=PLAIN):
     return resize(label, size, augmentation, Image.Resampling.NEAREST)
 
 
-def resize_confidence(confidence, shape, rows=None):
-    """Resize probabilities: float32 [h, w] or [h, w, classes] => [*shape, ...], bilinear.
-
-    rows: a slice with start and stop: these rows of the result alone.
-    """
-    top, bottom = (rows.start, rows.stop) if rows else (0, shape[0])
+def resize_confidence(confidence, shape):
+    """Resize probabilities: float32 [h, w] or [h, w, classes] => [*shape, ...], bilinear."""
     if confidence.shape[:2] == tuple(shape):
-        return confidence[top:bottom]
+        return confidence
     if confidence.ndim == 3:
         planes = np.moveaxis(confidence, -1, 0)
-        return np.stack([resize_confidence(plane, shape, rows) for plane in planes], axis=-1)
-    (height, width), own = shape, confidence.shape
-    box = 0, top * own[0] / height, own[1], bottom * own[0] / height
-    return np.asarray(Image.fromarray(confidence).resize(
-        (width, bottom - top), Image.Resampling.BILINEAR, box))
+        return np.stack([resize_confidence(plane, shape) for plane in planes], axis=-1)
+    return np.asarray(Image.fromarray(confidence).resize(shape[::-1], Image.Resampling.BILINEAR))

@@ -29,12 +29,14 @@ class Predictor:
         image_shape: the --image-size of the run, (height, width).
         encode: road.network.encoder.Encoder; None feeds the images themselves.
         light: darker images are brightened to it, see road.data.images.brighten.
+        threshold: the probability from which on a pixel is road, for whoever paints.
     """
 
-    def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None, light=0.0):
+    def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None, light=0.0,
+                 threshold=0.5):
         self.sess, self.logits, self.keep_prob, self.inputs = sess, logits, keep_prob, inputs
         self.image_shape, self.encode = image_shape, encode
-        self.light = light
+        self.light, self.threshold = light, threshold
 
     def confidences(self, values, shape=None):
         """Probabilities for values of `inputs`: float32 [n, *network_shape(shape), classes].

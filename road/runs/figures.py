@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from road.data.dataset import evenly_spaced
-from road.data.images import read_image, resize_confidence
+from road.data.images import read_image
 from road.files import atomic_path
 from road.runs.metrics import best_of
-from road.runs.painting import add_legend, font, legend, paint, write_png
+from road.runs.painting import add_legend, font, legend, paint, paint_errors, write_png
 from road.scoring.scorers import make_scorer
 
 SHEET_IMAGES, SHEET_COLUMNS = 24, 4  # test images at most
@@ -37,21 +37,22 @@ def draw(run, rows, outputs):
     paths = [path for path in sorted(folder.rglob('*.png')) if path.is_file()]
     images = {str(path.relative_to(folder).with_suffix('')): str(path) for path in paths}
     draw_contact_sheet(os.path.join(run.folder, 'contact_sheet.png'),
-                       best_and_worst(outputs, run.classes), images, run.classes)
+                       best_and_worst(outputs, run.classes, run.threshold), images, run.classes)
     if images:
         draw_gif(os.path.join(run.folder, 'road.gif'), list(images.values()), run.classes)
         print(f'{len(images)} test images are in {folder}')
 
 
-def best_and_worst(outputs, classes):
-    """The two worst and the two best of the outputs, painted: [(text, uint8 [h, w, 3])].
+def best_and_worst(outputs, classes, threshold=0.5):
+    """The two worst of the outputs, their errors painted, and the two best, painted.
 
     By the IoU of road or, of more than two classes, the mean IoU over those in the frame.
+    Returns [(text, uint8 [h, w, 3])].
     """
-    name = 'mean_IoU' if len(classes) > 2 else 'IoU'
+    name = 'mean_IoU' if len(classes) > 2 else 'mask_IoU'
     ranked = []
     for output in outputs:
-        scorer = make_scorer(classes)
+        scorer = make_scorer(classes, mask_threshold=threshold)
         scorer.add([output])
         iou = scorer.scores()[name]
         if not math.isnan(iou):
@@ -59,11 +60,14 @@ def best_and_worst(outputs, classes):
             ranked.sort(key=lambda each: each[0])
             del ranked[2:-2]  # the probabilities of all frames may not fit into memory
     marked = []
-    for word, (iou, (frame, _, found)) in zip(('worst', 'worst', 'best', 'best'), ranked):
+    for i, (iou, (frame, label, found)) in enumerate(ranked):
         image = read_image(frame.image, frame.bits)
-        painted = paint(image, resize_confidence(found, image.shape[:2]), classes=classes)
-        text = f'{word}: validation {frame.name}, {name.replace("_", " ")} {iou:.1%}'
-        marked.append((text, painted))
+        if i < len(ranked) / 2:
+            word = 'worst (missed red, false blue)'
+            painted = paint_errors(image, found, label, threshold)
+        else:
+            word, painted = 'best', paint(image, found, classes=classes, threshold=threshold)
+        marked.append((f'{word}: validation {frame.name}, IoU {iou:.1%}', painted))
     return marked
 
 

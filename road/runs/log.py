@@ -72,6 +72,13 @@ def stoppable():
             signal.signal(number, handler)
 
 
+def end(code):
+    """End the process with an exit code; once it was stopped, whatever its threads wait for."""
+    if code > 2:
+        os._exit(code)
+    sys.exit(code)
+
+
 class Log(_Screen):
     """Copies what is printed within: to memory at first, to <folder>/log.txt once it is attached.
 

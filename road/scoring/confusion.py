@@ -5,24 +5,22 @@ import numpy as np
 from road.data.images import resize_confidence
 
 
-def predicted(probabilities, shape=None, rows=None):
-    """The most probable class: float32 [h, w, classes] => uint8 [h, w].
+def predicted(probabilities, shape=None, threshold=0.5):
+    """The predicted class: float32 [h, w, classes] => uint8 [h, w].
 
-    The first of equals; of two classes the second, which KITTI finds at a probability of 0.5.
+    Of two classes the second from a probability of `threshold` on; else the first of the most
+    probable ones.
 
     Args:
         shape: (height, width) to resize the probabilities to before; by default theirs.
-        rows: a slice with start and stop: these rows of the result alone.
     """
     shape = shape or probabilities.shape[:2]
-    classes = range(probabilities.shape[-1])
-    # to save memory, one class at a time is at full size
-    planes = (resize_confidence(probabilities[..., i], shape, rows) for i in classes)
-    if len(classes) == 2:
-        return (next(planes) <= next(planes)).astype(np.uint8)
-    highest = next(planes)
-    prediction = np.zeros(highest.shape, np.uint8)
-    for i, plane in enumerate(planes, 1):
+    if probabilities.shape[-1] == 2:
+        return (resize_confidence(probabilities[..., 1], shape) >= threshold).astype(np.uint8)
+    highest = resize_confidence(probabilities[..., 0], shape)
+    prediction = np.zeros(shape, np.uint8)
+    for i in range(1, probabilities.shape[-1]):  # to save memory, one class at a time
+        plane = resize_confidence(probabilities[..., i], shape)
         np.putmask(prediction, plane > highest, np.uint8(i))
         highest = np.maximum(plane, highest)
     return prediction
