@@ -37,10 +37,7 @@ def paint(image, probabilities, overlay='both', classes=(), threshold=0.5):
     found, two = predicted(probabilities, image.shape[:2], threshold), probabilities.shape[-1] == 2
     if overlay == 'mask':
         return np.uint8([[0] * 3, [255] * 3])[found] if two else class_colours(found, classes)
-    painted = Image.fromarray(image)
-    if overlay != 'outline':
-        painted = _tint(painted, probabilities, classes)
-    painted = np.array(painted)
+    painted = image.copy() if overlay == 'outline' else _tint(image, probabilities, classes)
     if overlay != 'tint':
         edge = _edge(found)
         if two:
@@ -51,16 +48,17 @@ def paint(image, probabilities, overlay='both', classes=(), threshold=0.5):
 
 
 def _tint(image, probabilities, classes):
-    """A PIL.Image tinted; the tint is resized as 8 bits, to save memory."""
-    def resized(values):
+    def resized(values):  # 8 bits and few copies, because images may have 48 megapixels
         small = Image.fromarray(np.rint(values).astype(np.uint8))
-        return small.resize(image.size, Image.Resampling.BILINEAR)
+        return small.resize(image.shape[1::-1], Image.Resampling.BILINEAR)
 
+    painted = Image.fromarray(image)
     if probabilities.shape[-1] == 2:
-        alpha = resized(255 * TINT_STRENGTH * probabilities[..., 1])
-        return Image.composite(Image.new('RGB', image.size, TINT_COLOUR), image, alpha)
-    colours = np.float32([each.colour for each in classes])
-    return Image.blend(image, resized(probabilities @ colours), TINT_STRENGTH)
+        painted.paste(TINT_COLOUR, mask=resized(255 * TINT_STRENGTH * probabilities[..., 1]))
+    else:
+        colours = np.float32([each.colour for each in classes])
+        painted = Image.blend(painted, resized(probabilities @ colours), TINT_STRENGTH)
+    return np.array(painted)
 
 
 def paint_errors(image, probabilities, label, threshold=0.5):
