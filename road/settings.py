@@ -17,6 +17,7 @@ PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
 TRAIN_ENCODER = ('none', 'conv5', 'conv4', 'conv3', 'all')
 AUGMENTATIONS = ('mirror', 'brightness', 'contrast', 'gamma', 'colour', 'crop', 'rotation')
 DATASETS = ('kitti', 'kitti-semantics', 'camvid', 'cityscapes', 'folder')
+EXPORTS = {'savedmodel': 'export', 'onnx': 'export-onnx', 'tflite': 'export-tflite'}  # folders
 OVERLAYS = ('both', 'tint', 'outline', 'mask')
 VERSION = '1.0'  # of pyproject.toml
 MAX_SIDE = 8192  # of --image-size, pixels
@@ -51,7 +52,7 @@ COMMANDS = {
     'evaluate': "print a run's scores on its validation, training or test frames",
     'submit': "write a run's confidence maps as a zip for the KITTI benchmark server",
     'predict': 'paint road, or classes, into images, folders of images and videos',
-    'export': 'write a run as a SavedModel that needs nothing of this project',
+    'export': 'write a run as a model file that needs nothing of this project',
     'check': 'read every file of the data and of the VGG16 graph, and list the faults',
     'runs': 'list all runs, the highest validation score first'}
 
@@ -78,8 +79,11 @@ def parse(argv):
     if command == 'predict' and not args.inputs:
         parser.error(f'{args.run}: nothing to paint; give a run and then images, folders or '
                      'videos, as in main.py predict runs/NAME holiday.jpg')
+    if command == 'export' and args.int8 and args.format != 'onnx':
+        parser.error('--int8 needs --format onnx; TFLite files always have 8-bit weights')
     if getattr(args, 'output', '') is None:
-        args.output = os.path.join(args.run, 'predictions' if command == 'predict' else 'export')
+        folder = 'predictions' if command == 'predict' else EXPORTS[args.format]
+        args.output = os.path.join(args.run, folder)
     return command, args
 
 
@@ -288,7 +292,7 @@ def _add_other(parser, name):
         add('run', type=find_run, metavar='RUN', help='a trained run, a folder under runs/')
         add('--vgg-dir', type=folder, metavar='DIR',
             help='the VGG16 graph, if it has moved since the training')
-    if name in ('evaluate', 'submit'):
+    if name in ('evaluate', 'submit', 'export'):
         add('--dataset-dir', metavar='DIR', help='the data set, if it has moved since the training')
     if name == 'evaluate':
         add('--split', choices=('validation', 'train', 'test'), default='validation',
@@ -317,7 +321,14 @@ def _add_other(parser, name):
             'N processes')
         add('--no-sound', action='store_true', help='leave the sound out of videos')
     if name == 'export':
-        add('--output', type=folder, metavar='DIR', help='folder to make (default: RUN/export)')
+        add('--format', choices=EXPORTS, default='savedmodel',
+            help="savedmodel: TensorFlow's, any image size; onnx: the same as one file (needs the "
+            'packages onnx and onnxruntime); tflite: 8-bit weights, one image size, for phones')
+        add('--int8', action='store_true',
+            help='with --format onnx: 8-bit convolutions, calibrated with validation images of the '
+            'data set; a quarter of the size, and faster')
+        add('--output', type=folder, metavar='DIR',
+            help='folder to make (default: RUN/export, RUN/export-onnx or RUN/export-tflite)')
 
 
 # --------------------------------------------------------------------------------------- values

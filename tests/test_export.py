@@ -1,25 +1,19 @@
-"""The exported SavedModel: the same as predict, in a program that has nothing of this project."""
+"""Exported SavedModels and TFLite files: as predict, in programs with nothing of this project."""
 
-import subprocess
+import io
+import json
 import sys
+import types
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import main
+from road.data.images import resize_confidence
 from road.network.tf1 import tf
-
-# Run in an empty folder: what TensorFlow's own loader gives for a batch of images.
-STRANGER = """
-import sys
-import numpy as np, tensorflow as tf
-model = tf.saved_model.load(sys.argv[1])
-images = tf.constant(np.load('images.npy'))
-found = model.signatures['serving_default'](images=images)['confidence'].numpy()
-assert not {'main', 'helper', 'road'} & set(sys.modules)
-np.save('confidence.npy', found)
-"""
+from tests.test_readme import blocks
 
 
 @pytest.fixture
@@ -33,7 +27,8 @@ def batches(scenes_dir):
 
 def predictions(run, batches):
     with main.open_run(run) as opened:
-        return [np.stack([found for *_, found in opened.predictor.predict(enumerate(batch))])
+        return [np.stack([resize_confidence(found, batch.shape[1:3])
+                          for *_, found in opened.predictor.predict(enumerate(batch))])
                 for batch in batches]
 
 
@@ -56,6 +51,9 @@ def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kin
         assert np.ptp(probabilities, axis=(0, 1, 2)).max() > 0.05  # there is something to compare
         if kind == 'trained_run':
             np.testing.assert_allclose(found['confidence'], probabilities[..., 1], atol=5e-3)
+            threshold = json.loads((tmp_path / 'out/model/metadata.json').read_text())['threshold']
+            mask = np.where(found['confidence'] >= float(threshold), 255, 0)
+            np.testing.assert_array_equal(found['mask'], mask)
             continue
         np.testing.assert_allclose(found['probabilities'], probabilities, atol=5e-3)
         assert found['classes'].dtype == np.uint8
@@ -64,13 +62,46 @@ def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kin
     assert all(word in readme for word in [run, *words])
 
 
-@pytest.mark.slow
-def test_trained_encoder_is_exported_for_programs_without_this_project(encoder_run, batches,
-                                                                       tmp_path):
-    run, folder = encoder_run[0], str(tmp_path / 'model')
-    assert main.main(['export', run, '--output', folder]) == 0
-    np.save(tmp_path / 'images.npy', batches[2])
-    subprocess.run([sys.executable, '-I', '-c', STRANGER, folder], cwd=tmp_path, check=True)
-    expected, = predictions(run, batches[2:3])
-    found = np.load(tmp_path / 'confidence.npy')
-    np.testing.assert_allclose(found, expected[..., 1], atol=5e-3)
+@pytest.mark.usefixtures('opened_run')
+@pytest.mark.parametrize('kind, output, levels', [('trained_run', 'confidence', 255),
+                                                  ('classes_run', 'classes', 1)])
+def test_files_of_several_sizes_in_one_request(request, batches, tmp_path, kind, output, levels):
+    """image_bytes, as TensorFlow Serving feeds it: JPEG or PNG in, PNG out."""
+    folder = str(tmp_path / 'model')
+    assert main.main(['export', request.getfixturevalue(kind), '--output', folder]) == 0
+    files = [io.BytesIO(), io.BytesIO()]
+    Image.fromarray(batches[1][0]).save(files[0], 'JPEG')
+    Image.fromarray(batches[2][0]).save(files[1], 'PNG')
+    label_images, label_files = (
+        tf.compat.v2.saved_model.load(folder).signatures[name]
+        for name in ('serving_default', 'image_bytes'))
+    answers = label_files(tf.constant([file.getvalue() for file in files]))[f'{output}_bytes']
+    for file, answer in zip(files, answers.numpy()):
+        image = tf.constant(np.asarray(Image.open(file))[np.newaxis])
+        expected = levels * label_images(image)[output][0].numpy()
+        found = np.float32(Image.open(io.BytesIO(answer)))
+        np.testing.assert_allclose(found, expected, atol=0.6 if levels == 255 else 0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r'images \[1,32,32,4\] is not comp'):
+        label_images(tf.zeros([1, 32, 32, 4], tf.uint8))
+
+
+@pytest.mark.filterwarnings('ignore:.*tf.lite.Interpreter is deprecated')
+def test_lines_of_the_page_run_the_tflite_file(opened_run, batches, tmp_path, monkeypatch):
+    run, folder = opened_run.run.folder, tmp_path / 'model'
+    assert main.main(['export', run, '--format', 'tflite', '--output', str(folder)]) == 0
+    image = batches[1][0]
+    Image.fromarray(image).save(tmp_path / 'holiday.jpg', 'PNG')
+    # the same interpreter, as a part of TensorFlow
+    monkeypatch.setitem(sys.modules, 'ai_edge_litert', types.ModuleType('ai_edge_litert'))
+    monkeypatch.setitem(sys.modules, 'ai_edge_litert.interpreter', tf.compat.v2.lite)
+    monkeypatch.chdir(tmp_path)
+    code, = (block for block in blocks('docs/use.md', 'python') if 'tflite' in block)
+    names = {}
+    exec(code, names)
+    expected, = predictions(run, [image[np.newaxis]])
+    found = resize_confidence(names['confidence'], image.shape[:2])
+    assert np.ptp(expected[..., 1]) > 0.05
+    assert np.abs(found - expected[0, ..., 1]).mean() < 5e-3
+    with zipfile.ZipFile(folder / 'model.tflite') as file:
+        assert json.loads(file.read('metadata.json'))['stride'] == '32'
+        assert file.read('labels.txt').decode().split('\n') == ['not road', 'road']

@@ -24,6 +24,7 @@ from road import settings
     (['--download-kitti', '--dataset', 'camvid'], 'downloads KITTI Road, not camvid'),
     (['predict', 'holiday.jpg'], 'holiday.jpg: nothing to paint; give a run and then'),
     (['--data-dir', 'caf\udce9'], "caf\\udce9' is no UTF-8"),
+    (['export', 'r', '--int8'], '--int8 needs --format onnx'),
     (['--epohcs', '3'], 'did you mean --epochs?'),
     (['predict', 'r', 'x', '--overlya'], 'did you mean --overlay?'),
     (['evaluat', 'x'], "no command 'evaluat'; did you mean evaluate?; the commands are train, ")])
@@ -60,6 +61,7 @@ def test_derived_defaults():
     assert settings.parse_training(['--preset', 'laptop', '--augment', 'none']).copies == 1
     assert settings.parse_training(['--sample', '--augment', 'all', '--copies', '0']).copies == 0
     assert settings.parse(['export', 'r'])[1].output == 'r/export'
+    assert settings.parse(['export', 'r', '--format', 'onnx'])[1].output == 'r/export-onnx'
     assert settings.parse(['export', 'r', '--output', 'o'])[1].output == 'o'
 
 

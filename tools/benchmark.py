@@ -2,6 +2,7 @@
 
     python tools/benchmark.py --dataset-dir DIR --vgg-dir DIR
     python tools/benchmark.py --quick                         # about three minutes on 2 cores
+    python tools/benchmark.py --exports RUN/export/saved_model.pb RUN/export-onnx/model.onnx
 
 The baseline reads, resizes and feeds the images at every step, runs the whole network in float32,
 and takes one image at a time at test time. Both take turns in one process, so that other load on
@@ -9,13 +10,17 @@ the device slows both. A first call, which compiles, is left out.
 """
 
 import argparse
+import functools
 import os
 import random
 import sys
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 
+import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -131,6 +136,36 @@ def report(results, seconds):
             f'(encoder pass {encoder:.1f} s, epoch {epoch:.1f} s)')
 
 
+def open_export(path):
+    """A function that labels an image, uint8 [h, w, 3], with an exported model."""
+    if path.suffix == '.onnx':
+        import onnxruntime
+        session = onnxruntime.InferenceSession(path)
+        return lambda image: session.run(None, {'images': image[np.newaxis]})
+    if path.suffix == '.tflite':
+        lite = tf.compat.v2.lite.Interpreter(str(path), num_threads=os.cpu_count())
+        label = lite.get_signature_runner()
+        _, height, width, _ = label.get_input_details()['image']['shape']
+        return lambda image: label(image=np.float32(Image.fromarray(image).resize(
+            (width, height), Image.Resampling.BILINEAR))[np.newaxis])
+    model = tf.compat.v2.saved_model.load(str(path.parent))
+    return lambda image: model.signatures['serving_default'](tf.constant(image[np.newaxis]))
+
+
+def compare_exports(paths, repeats):
+    """A table: milliseconds of the fastest call for an image of 375x1242, and megabytes."""
+    image = np.random.default_rng(0).integers(256, size=(375, 1242, 3), dtype=np.uint8)
+    measured = measure({path: (functools.partial(open_export(Path(path)), image), 1)
+                        for path in paths}, repeats)
+    speeds = {path: max(values) for path, values in measured.items()}
+    rows = [('', 'ms', 'times as fast', 'MB')]
+    for path, speed in speeds.items():
+        megabytes = os.path.getsize(path) / 1e6
+        rows.append((path, f'{1000 / speed:.0f}', f'{speed / speeds[paths[0]]:.2f}',
+                     f'{megabytes:.1f}'))
+    return table(rows)
+
+
 def run(argv=None):
     parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.split('\n\n')[0])
     add = parser.add_argument
@@ -139,7 +174,11 @@ def run(argv=None):
     add('--precision', choices=settings.PRECISIONS, default='auto',
         help='encoder precision (default: auto)')
     add('--quick', action='store_true', help='fewer repeats; about three minutes on 2 CPU cores')
+    add('--exports', nargs='+', metavar='FILE', help='compare these files of main.py export only')
     args = parser.parse_args(argv)
+    if args.exports:
+        print(compare_exports(args.exports, 2 if args.quick else 10))
+        return
     device = find_device(args.precision, 'all')
     with tempfile.TemporaryDirectory() as folder:
         dataset_dir, vgg_dir = args.dataset_dir or f'{folder}/data', args.vgg_dir or f'{folder}/vgg'

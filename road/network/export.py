@@ -1,7 +1,7 @@
 """A trained network as one SavedModel that needs nothing of this project.
 
-    frozen = surgery.freeze(sess)
-    save(frozen, (160, 576), 0.2, 'out/model', 'text of README.txt')
+    network = Network(surgery.freeze(sess), 2, (160, 576), light=0.2, threshold=0.5)
+    save(network, 'out/model', {'task': 'segmentation'}, 'text of README.txt')
 
 Weights are constants, and images may have any size. The exported graph does what `main.py predict`
 does: it resizes the image and brightens it, runs the network, and resizes the confidence back.
@@ -10,6 +10,7 @@ does: it resizes the image and brightens it, runs the network, and resizes the c
 from __future__ import annotations  # so that annotations do not import TensorFlow
 
 import os
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,15 @@ from road.errors import writing
 from road.network.tf1 import tf
 
 TAG = 'serve'  # tf.saved_model.SERVING
+
+
+class Network(NamedTuple):
+    """A trained network as it is exported."""
+    frozen: tf.GraphDef  # of road.network.surgery.freeze
+    num_classes: int
+    image_shape: tuple  # the --image-size of the run, (height, width)
+    light: float  # darker images are brightened to it, see road.data.images.brighten; 0: none
+    threshold: float  # the probability from which on a pixel is in the mask
 
 
 def resize(values, shape):
@@ -48,50 +58,78 @@ def fit_shape(size, image_shape):
                     tf.maximum(blocks, 1) * STRIDE)
 
 
-def build_graph(frozen, image_shape, light):
+def build_graph(network):
     """Add everything from images to confidences to the default graph.
 
-    Args:
-        frozen: the GraphDef from road.network.surgery.freeze.
-        image_shape: the --image-size of the run, (height, width).
-        light: darker images are brightened to it, see road.data.images.brighten; 0 brightens none.
-    Returns:
-        the Tensor images, uint8 [n, h, w, 3], RGB, and a dict of Tensors, softmax(logits) resized
-        to the images' size: of two classes 'confidence', float32 [n, h, w], the probability of
-        road; of more 'probabilities', float32 [n, h, w, classes], and 'classes', uint8 [n, h, w],
-        the most probable ones.
+    Returns {name of a signature: (its inputs, its outputs)}, dicts of Tensors by name:
+        serving_default: from images, uint8 [n, h, w, 3], RGB, to softmax(logits) resized to their
+            size. Of two classes confidence, float32 [n, h, w], the probability of road, and mask,
+            uint8 [n, h, w], 255 where it is at least network.threshold, else 0; of more
+            probabilities, float32 [n, h, w, classes], and classes, uint8 [n, h, w].
+        image_bytes: from image_bytes, string [n], JPEG or PNG files, to string [n], grey PNG files:
+            confidence_bytes, round(255 * confidence), or classes_bytes.
     """
-    images = tf.placeholder(tf.uint8, [None, None, None, 3], name='images')
-    size = tf.shape(images)[1:3]
-    shape = fit_shape(size, image_shape)
-    # As Pillow: the width first, then the height, and whole grey levels after both. Without the
-    # first rounding confidences differed by up to 0.08 from those of the other commands.
-    narrow = tf.round(resize(images, tf.stack([size[0], shape[1]])))
-    small = brighten(tf.round(resize(narrow, shape)), light)
-    logits, = tf.import_graph_def(frozen, {'image_input:0': small}, ['logits:0'], name='fcn8s')
-    num_classes = int(logits.shape[-1])
-    probabilities = tf.reshape(tf.nn.softmax(logits), [-1, shape[0], shape[1], num_classes])
-    if num_classes == 2:
-        confidence = resize(probabilities[..., 1:], size)[..., 0]
-        return images, {'confidence': tf.clip_by_value(confidence, 0, 1, name='confidence')}
-    probabilities = tf.clip_by_value(resize(probabilities, size), 0, 1, name='probabilities')
-    classes = tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8, name='classes')
-    return images, {'probabilities': probabilities, 'classes': classes}
+    @tf.compat.v2.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    def label(images):  # a function, so that both signatures share one copy of the weights
+        # TensorFlow Serving feeds images of any shape
+        size = tf.shape(tf.ensure_shape(images, [None, None, None, 3]))[1:3]
+        shape = fit_shape(size, network.image_shape)
+        # As Pillow: the width first, then the height, and whole grey levels after both. Without the
+        # first rounding confidences differed by up to 0.08 from those of the other commands.
+        narrow = tf.round(resize(images, tf.stack([size[0], shape[1]])))
+        small = brighten(tf.round(resize(narrow, shape)), network.light)
+        found = tf.clip_by_value(resize(probabilities(network, small), size), 0, 1)
+        if network.num_classes > 2:
+            classes = tf.cast(tf.argmax(found, axis=-1), tf.uint8)
+            return {'probabilities': found, 'classes': classes}
+        confidence = found[..., 0]
+        return {'confidence': confidence,
+                'mask': 255 * tf.cast(confidence >= network.threshold, tf.uint8)}
+
+    name = 'confidence' if network.num_classes == 2 else 'classes'
+
+    def label_file(encoded):
+        # Reads PNG too. The default method is not Pillow's: confidences differed by up to 0.1.
+        image = tf.io.decode_jpeg(encoded, channels=3, dct_method='INTEGER_ACCURATE')
+        found = label(image[tf.newaxis])[name][0, ..., tf.newaxis]
+        grey = found if name == 'classes' else tf.cast(tf.round(255 * found), tf.uint8)
+        return tf.io.encode_png(grey)
+
+    images = tf.placeholder(tf.uint8, [None, None, None, 3], 'images')
+    encoded = tf.placeholder(tf.string, [None], 'image_bytes')
+    answers = tf.map_fn(label_file, encoded, fn_output_signature=tf.string, parallel_iterations=1)
+    return {'serving_default': ({'images': images}, label(images)),
+            'image_bytes': ({'image_bytes': encoded}, {f'{name}_bytes': answers})}
 
 
-def save(frozen, image_shape, light, folder, readme):
-    """Write the SavedModel and README.txt (the text readme), complete or not at all.
+def probabilities(network, images):
+    """Add the network for float32 [n, h, w, 3], RGB, 0 to 255, h and w multiples of STRIDE.
 
-    image_shape and light are those of build_graph.
-    A folder that exists is replaced. Raises OSError if it cannot be written.
+    Returns softmax(logits), float32 [n, h, w, classes]; of two classes the second alone.
     """
-    config = tf.ConfigProto(device_count={'GPU': 0})  # nothing is computed
-    with tf.Graph().as_default(), tf.Session(config=config) as sess:
-        images, outputs = build_graph(frozen, image_shape, light)
-        signature = tf.saved_model.predict_signature_def({'images': images}, outputs)
-        with writing(folder), files.atomic_folder(folder) as temporary:
-            builder = tf.saved_model.Builder(temporary)
-            builder.add_meta_graph_and_variables(sess, [TAG], {'serving_default': signature},
-                                                 strip_default_attrs=True)
-            builder.save()
-            files.write_text(os.path.join(temporary, 'README.txt'), readme)
+    logits, = tf.import_graph_def(network.frozen, {'image_input:0': images}, ['logits:0'], 'fcn8s')
+    shape = tf.concat([tf.shape(images)[:3], [network.num_classes]], axis=0)
+    found = tf.reshape(tf.nn.softmax(logits), shape)
+    return found[..., 1:] if network.num_classes == 2 else found
+
+
+def cpu_session():
+    """A session of the default graph that leaves GPUs alone."""
+    return tf.Session(config=tf.ConfigProto(device_count={'GPU': 0}))
+
+
+def save(network, folder, metadata, readme):
+    """Write the SavedModel, metadata.json and README.txt, complete or not at all.
+
+    A folder that exists is replaced. metadata is a dict of texts for programs; readme is the text
+    of README.txt. Raises OSError if they cannot be written.
+    """
+    with tf.Graph().as_default(), cpu_session() as sess, writing(folder), \
+            files.atomic_folder(folder) as temporary:
+        signatures = {name: tf.saved_model.predict_signature_def(*tensors)
+                      for name, tensors in build_graph(network).items()}
+        builder = tf.saved_model.Builder(temporary)
+        builder.add_meta_graph_and_variables(sess, [TAG], signatures, strip_default_attrs=True)
+        builder.save()
+        files.write_json(os.path.join(temporary, 'metadata.json'), metadata)
+        files.write_text(os.path.join(temporary, 'README.txt'), readme)
