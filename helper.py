@@ -36,7 +36,7 @@ def gen_batch_function(data_folder, image_shape):
         (0, 0) where a pixel is ignored. The last batch may be smaller.
     """
     frames = kitti.training_frames(data_folder)
-    return Batches(frames, lambda samples: read_images(samples, image_shape, kitti.read_label))
+    return Batches(frames, image_shape, lambda samples: read_images(samples, kitti.read_label))
 
 
 def gen_test_output(sess, logits, keep_prob, image_pl, data_folder, image_shape):

@@ -20,7 +20,7 @@ import numpy as np
 
 import helper
 from road import errors, settings
-from road.data.batches import Batches, PlainBatches, Sample
+from road.data.batches import Batches, PlainBatches, sample_of
 from road.data.download import download_kitti
 from road.data.formats import fit_settings, open_dataset
 from road.files import atomic_folder
@@ -255,10 +255,10 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
                 _, loss = sess.run([train_op, cross_entropy_loss], feed)
                 if not np.all(np.isfinite(loss)):
                     raise errors.not_finite(batches.epoch, step, np.sum(loss), rates[-1],
-                                            batches.names(step, batch_size))
+                                            batches.names(step))
                 losses.append(loss)
                 # Of a batch that several processes share, each sees only its part of the label.
-                size = min(batch_size, total - images) if total else len(label)
+                size = len(batches.names(step)) or len(label)
                 sizes.append(size)
                 images += size
                 bar.postfix = f'epoch {batches.epoch}, step {step}, loss {np.sum(loss):.4f}'
@@ -294,11 +294,13 @@ def train(args):
 
         # The frozen part of VGG16 gives the same features in every epoch: compute them once.
         encoder = Encoder(load_vgg, vgg.folder, device.encoder_config, args.train_encoder)
-        features = FeatureCache(encoder, args.image_size, data)
-        batches = Batches(data.training, features.read, len(data.classes), copies=args.copies,
-                          augment=args.augment, scale=args.train_scale, seed=args.seed)
+        features = FeatureCache(encoder, data)
+        batches = Batches(data.training, args.image_size, features.read, len(data.classes),
+                          copies=args.copies, augment=args.augment, scale=args.train_scale,
+                          seed=args.seed)
         if args.cache:
-            scored = [Sample(frame, light=run.light) for frame in data.scored]
+            scored = [sample_of(frame, args.image_size, light=run.light)
+                      for frame in data.scored]
             features.fill(f'{args.data_dir}/cache', batches.all_samples() + scored,
                           args.cache_limit * GIB, encoder=f'{vgg.fingerprint} {device.precision}')
 

@@ -37,16 +37,15 @@ def prefetch(function, items, depth=2 * THREADS, threads=THREADS, size=None):
         wait([future for future, _ in waiting], STOP_SECONDS)  # reading a file may never end
 
 
-def batched(items, size):
-    """Yield lists of `size` items; the last one may be shorter."""
-    batch = []
+def batched(items, size, key=lambda item: None):
+    """Yield lists of `size` items of one key, as they fill up; then the rest, which are shorter."""
+    batches = {}
     for item in items:
+        batch = batches.setdefault(key(item), [])
         batch.append(item)
         if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+            yield batches.pop(key(item))
+    yield from batches.values()
 
 
 def start_thread(function):

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from road.data import kitti
-from road.data.augmentation import MIRRORED
-from road.data.batches import Batches, Sample, read_images
+from road.data.augmentation import MIRRORED, PLAIN
+from road.data.batches import Batches, read_images, sample_of
 from road.settings import AUGMENTATIONS
+
+SHAPE = (64, 96)
 
 
 @pytest.fixture
@@ -28,8 +30,9 @@ def echo(samples):
 @pytest.mark.parametrize('copies', [0, 1])
 def test_an_epoch_visits_every_frame_once_in_its_own_order(frames, copies):
     """Which a resumed run repeats, newly drawn copies included."""
-    batches, resumed, other = (Batches(frames, echo, copies=copies, augment=['crop'], seed=seed)
-                               for seed in (3, 3, 4))
+    batches, resumed, other = (
+        Batches(frames, SHAPE, echo, copies=copies, augment=['crop'], seed=seed)
+        for seed in (3, 3, 4))
     first, second, of_other_seed = (samples_of(each) for each in (batches, batches, other))
     assert (len(batches), batches.epoch) == (9, 2)
     assert sorted(s.frame for s in first) == sorted(s.frame for s in second) == frames
@@ -38,9 +41,23 @@ def test_an_epoch_visits_every_frame_once_in_its_own_order(frames, copies):
     assert samples_of(resumed) == second
 
 
+def test_a_batch_has_images_of_one_shape(frames):
+    upright = [frame._replace(shape=(300, 100)) for frame in frames[:6]]
+    lying = [frame._replace(shape=(100, 300)) for frame in frames[6:]]
+    batches = Batches(upright + lying, SHAPE, echo, seed=3)
+    found, names = [], []
+    for step, (samples, _) in enumerate(batches(4), 1):
+        assert len({sample.shape for sample in samples}) == 1
+        found.append(len(samples))
+        names += batches.names(step)
+    assert sorted(found) == [2, 3, 4]
+    assert sorted(names) == sorted(frame.name for frame in frames)
+    assert names != [frame.name for frame in upright + lying]
+
+
 def test_an_epoch_chooses_among_copies_or_draws_anew(frames):
     fixed, other, fresh = (
-        Batches(frames, echo, copies=copies, augment=AUGMENTATIONS, seed=seed)
+        Batches(frames, SHAPE, echo, copies=copies, augment=AUGMENTATIONS, seed=seed)
         for copies, seed in ((3, 0), (3, 1), (0, 0)))
     copies = fixed.all_samples()
     assert len(set(copies)) == 3 * len(frames)
@@ -51,14 +68,15 @@ def test_an_epoch_chooses_among_copies_or_draws_anew(frames):
 
 
 def test_read_images_changes_image_and_label_alike(frames):
-    samples = [Sample(frames[0]), Sample(frames[0], MIRRORED)]
-    for plain, mirrored in read_images(samples, (50, 170), kitti.read_label):
+    samples = [sample_of(frames[0], (50, 170), augmentation)
+               for augmentation in (PLAIN, MIRRORED)]
+    for plain, mirrored in read_images(samples, kitti.read_label):
         np.testing.assert_array_equal(mirrored, plain[:, ::-1])
 
 
 def test_labels_are_one_hot_and_zero_where_they_are_ignored(frames):
     classes = np.array([[[0, 3], [255, 1]]], np.uint8)
-    _, labels = next(Batches(frames[:1], lambda samples: (samples, classes), num_classes=4)(1))
+    _, labels = next(Batches(frames[:1], SHAPE, lambda samples: (samples, classes), 4)(1))
     assert labels.tolist() == [[[[1, 0, 0, 0], [0, 0, 0, 1]], [[0] * 4, [0, 1, 0, 0]]]]
 
 
@@ -69,7 +87,8 @@ def test_parts_of_a_batch_make_the_whole_batch():
             numbers = np.array([sample.frame.name for sample in samples], np.uint8)
             return (numbers,), np.ones((64, 96), np.uint8) * numbers[:, None, None]
 
-        batches = Batches([SimpleNamespace(name=name) for name in '012345'], read, 6, seed=1)
+        batches = Batches([SimpleNamespace(name=name, shape=SHAPE) for name in '012345'], SHAPE,
+                          read, 6, seed=1)
         batches.dropout_noise = [SimpleNamespace(shape=(None, 2, 3, 5))]
         batches.rank, batches.processes = rank, processes
         return [(*inputs, labels) for inputs, labels in batches(4)]

@@ -11,10 +11,8 @@ from PIL import Image
 import main
 from road.commands import evaluate
 from road.data import images
-from road.data.batches import Sample
 from road.errors import InputError
-from road.files import file_digest, read_json
-from road.network.feature_cache import FeatureCache
+from road.files import read_json
 from road.runs import run_folder
 from road.runs.metrics import format_scores
 
@@ -89,28 +87,31 @@ def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, kin
             outputs = list(evaluate.predict(opened, data, frames))
             found = f'Features of {len(frames)} of {len(frames)} images are'
             assert (found in capsys.readouterr().out) == cached
-            assert [frame for frame, *_ in outputs] == frames
+            assert [frame.name for frame, *_ in outputs] == opened.run.validation
             for (*_, probabilities), exact in zip(outputs, expected):
                 resized = images.resize_confidence(probabilities, exact.shape[:2])
                 np.testing.assert_allclose(resized, exact, atol=2e-3 if cached else 0)
             opened.run.settings['data_dir'] = 'nowhere'  # without the cache
 
 
-@pytest.mark.usefixtures('opened_run')
-@pytest.mark.parametrize('size, cached', [((96, 128), True), ((32, 128), False)])
-def test_images_of_other_proportions_are_encoded_though_they_are_cached(
-        classes_run, tmp_path, capsys, monkeypatch, size, cached):
-    with main.open_run(classes_run) as opened:
-        data = run_folder.find_dataset(opened.run)
-        digests = {path: file_digest(path) for frame in data.validation for path in frame[1:3]}
-        monkeypatch.setattr(opened.predictor, 'image_shape', size)
-        opened.run.settings.update(data_dir=str(tmp_path), image_size=size)
-        cache = FeatureCache(opened.predictor.encode, size, data._replace(digests=digests))
-        samples = [Sample(frame, light=opened.run.light) for frame in data.validation]
-        cache.fill(str(tmp_path / 'cache'), samples,
-                   encoder=f'{opened.run.encoder} {opened.precision}')
-        assert len(list(evaluate.predict(opened, data, data.validation))) == 2
-    assert ('images are read from' in capsys.readouterr().out) == cached
+@pytest.mark.parametrize('options', [[], ['--no-cache'], ['--train-encoder', 'all']])
+def test_pictures_of_several_proportions_score_in_training_as_in_evaluation(
+        vgg_dir, tmp_path, options):
+    for i in range(10):
+        mask = np.zeros((60, 100) if i % 2 else (120, 50), np.uint8)
+        mask[len(mask) // 2:, :30 + 2 * i] = 255
+        for folder in 'images', 'masks':
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(mask // 2 if folder == 'images' else mask).save(
+                tmp_path / folder / f'{i}.png')
+    places = ['--vgg-dir', vgg_dir, '--data-dir', str(tmp_path / 'data'), '--precision', 'float32',
+              '--runs-dir', str(tmp_path), '--name', 'run']
+    assert main.main(['--dataset-dir', str(tmp_path), '--epochs', '2', *places, *options]) == 0
+    assert main.main(['evaluate', str(tmp_path / 'run')]) == 0
+    best = read_json(tmp_path / 'run/metrics.json')['best']
+    found = read_json(tmp_path / 'run/evaluation-validation.json')['perspective']['all']
+    assert (100 * found['MaxF'], 100 * found['IoU']) == pytest.approx(
+        (best['val_MaxF'], best['val_IoU']), abs=1e-9)
 
 
 def test_test_labels_of_kitti_are_not_public(opened_run):

@@ -123,12 +123,12 @@ def run_train_nn(epochs, batches, loss=lambda image, *_: tf.constant(1.0), **opt
 
 
 def frames_named(names):
-    return [SimpleNamespace(name=name) for name in names]
+    return [SimpleNamespace(name=name, shape=(32, 32)) for name in names]
 
 
 def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
     """A smaller last batch counts as many images as it has."""
-    batches = Batches(frames_named('abcde'),
+    batches = Batches(frames_named('abcde'), (32, 32),
                       lambda samples: ([0], np.zeros([len(samples), 1], np.uint8)))
     batches.epoch = 1  # resumed after the first epoch
     epochs, losses, speeds, rates = zip(*run_train_nn(
@@ -161,7 +161,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
         names[len(samples)] = ', '.join(sample.frame.name for sample in samples)
         return [len(samples)], np.zeros([len(samples), 1], np.uint8)
 
-    batches = Batches(frames_named('abcdef'), read)
+    batches = Batches(frames_named('abcdef'), (32, 32), read)
     batches.epoch = 2
     with pytest.raises(InputError) as raised:
         run_train_nn(3, batches, lambda image, *_: tf.where(image[0] < 4, np.nan, 1.0),

@@ -28,7 +28,7 @@ import helper
 import main
 from road import settings
 from road.data import kitti
-from road.data.batches import Batches, Sample, read_images
+from road.data.batches import Batches, read_images, sample_of
 from road.data.dataset import one_hot
 from road.errors import InputError
 from road.files import file_digest
@@ -100,23 +100,23 @@ def train(opened, tensors, inputs, labels):
 
 def train_step(opened, frames):
     """Train on BATCH frames drawn at random, which are read and encoded."""
-    samples = [Sample(frame) for frame in random.sample(frames, BATCH)]
-    inputs, labels = read_images(samples, SHAPE, kitti.read_label)
+    samples = [sample_of(frame, SHAPE) for frame in random.sample(frames, BATCH)]
+    inputs, labels = read_images(samples, kitti.read_label)
     train(opened, opened[1].image_input, inputs, one_hot(labels, 2))
 
 
 def fill_cache(encoder, data, frames, folder):
     """A FeatureCache of these frames in an empty folder, and the seconds it took to fill."""
     digests = {path: file_digest(path) for frame in frames for path in (frame.image, frame.label)}
-    features = FeatureCache(encoder, SHAPE, data._replace(digests=digests))
+    features = FeatureCache(encoder, data._replace(digests=digests))
     start = time.perf_counter()
-    features.fill(folder, [Sample(frame) for frame in frames], encoder='benchmark')
+    features.fill(folder, [sample_of(frame, SHAPE) for frame in frames], encoder='benchmark')
     return features, time.perf_counter() - start
 
 
 def train_epochs(opened, features, frames, number):
     """Train `number` epochs on cached features, as main.train does."""
-    model, batches = opened[1], Batches(frames, features.read)
+    model, batches = opened[1], Batches(frames, SHAPE, features.read)
     batches.dropout_noise = model.dropout_noise
     for _ in range(number):
         for inputs, labels in batches(BATCH):

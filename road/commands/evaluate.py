@@ -2,22 +2,20 @@
 
 import os
 import webbrowser
-from itertools import groupby
 from pathlib import Path
 
-from road.data.batches import Sample
+from road.data.batches import sample_of
+from road.data.check import inspect_files
 from road.data.formats import target_line
-from road.data.images import fit_shape, image_bytes, network_shape, read_image
 from road.errors import InputError
-from road.files import atomic_folder, file_digest, write_json
+from road.files import atomic_folder, write_json
 from road.network.feature_cache import FeatureCache
-from road.network.predictor import BATCH
-from road.prefetch import batched, prefetch
 from road.progress import tqdm
 from road.runs import run_folder
 from road.runs.figures import save_figure
 from road.runs.page import Page
 from road.scoring.scorers import make_scorer
+from road.scoring.validation import Validation
 
 
 def run(args, open_run):
@@ -65,39 +63,25 @@ def find_frames(run, data, split):
 def predict(opened, data, frames):
     """Yield (frame, label, probabilities) as a scorer takes them, with features of the run's cache.
 
-    Cached features are float16; they are of the run's image size, so an image of other proportions
-    is encoded, as a frame is that is not in the cache.
-    Raises InputError if a label has another size than its image.
+    Raises InputError if a file is damaged, or a label has another size than its image.
     """
     run, predictor = opened.run, opened.predictor
-    size = run.settings['image_size']
-    paths = [path for frame in frames for path in (frame.image, frame.label)]
-    data = data._replace(digests=dict(zip(paths, prefetch(file_digest, paths))))
-    features = FeatureCache(predictor.encode, size, data)
-    samples = {frame: Sample(frame, light=predictor.light) for frame in frames}
-    features.find(os.path.join(run.settings['data_dir'], 'cache'), samples.values(),
+    infos, faults = inspect_files([frame.image for frame in frames],
+                                  [frame.label for frame in frames], run.checked_path, trust=True)
+    if faults:
+        raise InputError(next(iter(faults.values())))
+    for frame in frames:
+        image, label = infos[frame.image].size, infos[frame.label].size
+        if image != label:
+            raise InputError('{}: is {}x{} pixels, but its image is {}x{}; a label must be as '
+                             'large as its image'.format(frame.label, *label, *image))
+    data = data._replace(training=frames, validation=[], testing=[]).with_infos(infos)
+    features = FeatureCache(predictor.encode, data)
+    samples = [sample_of(frame, predictor.image_shape, light=predictor.light)
+               for frame in data.training]
+    features.find(os.path.join(run.settings['data_dir'], 'cache'), samples,
                   encoder=f'{run.encoder} {opened.precision}')
-
-    def read(frame):
-        image, label = read_image(frame.image, frame.bits), data.read_label(frame.label)
-        if label.shape != image.shape[:2]:
-            raise InputError('{0}: is {2}x{1} pixels, but its image is {4}x{3}; a label must be as '
-                             'large as its image'.format(frame.label, *label.shape, *image.shape))
-        fits = fit_shape(label.shape, size) == network_shape(size)
-        return frame, image, label, fits and samples[frame] in features.cached
-
-    count = 0
-    read_ahead = prefetch(read, frames, size=lambda frame: image_bytes(frame.image))
-    for is_cached, items in groupby(read_ahead, key=lambda item: item[-1]):
-        for batch in batched(items, BATCH):
-            if is_cached:
-                inputs, _ = features.read([samples[frame] for frame, *_ in batch])
-                found = predictor.confidences(inputs)
-                count += len(batch)
-            else:
-                pairs = [(frame, image) for frame, image, *_ in batch]
-                found = [probabilities for *_, probabilities in predictor.predict(pairs)]
-            for (frame, _, label, _), probabilities in zip(batch, found):
-                yield frame, label, probabilities
-    if count:
-        tqdm.write(f'Features of {count} of {len(frames)} images are read from {features.folder}')
+    if features.cached:
+        print(f'Features of {len(features.cached)} of {len(frames)} images are read from '
+              f'{features.folder}')
+    yield from Validation(predictor, features.read, data).outputs(data.training)

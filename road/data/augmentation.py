@@ -32,7 +32,6 @@ class Augmentation(NamedTuple):
     """How an image is changed: rotated, cropped, resized, mirrored, relit."""
     rotation: float = 0.0  # degrees, counter-clockwise
     crop: tuple = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom, as shares
-    scale: float = 1.0  # height and width as a share of the image size, see road.data.images
     mirror: bool = False
     contrast: float = 1.0  # around the mean grey level
     brightness: float = 0.0  # added, in grey levels
@@ -94,7 +93,7 @@ def resize(plane, shape, augmentation, resample):
 
 def relight(image, augmentation):
     """Change contrast, brightness, gamma and colour of a uint8 image [h, w, 3]."""
-    if augmentation._replace(rotation=0.0, crop=PLAIN.crop, scale=1.0, mirror=False) == PLAIN:
+    if augmentation._replace(rotation=0.0, crop=PLAIN.crop, mirror=False) == PLAIN:
         return image
     mean = image.mean()
     # A table of 256 grey levels per channel: whatever the image's size, this is the arithmetic.

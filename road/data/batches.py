@@ -1,6 +1,6 @@
 """Training batches: which frames an epoch visits, in which order, augmentation and dropout noise.
 
-    batches = Batches(frames, read, copies=8, augment=('crop',), seed=0)
+    batches = Batches(frames, (192, 672), read, copies=8, augment=('crop',), seed=0)
     for images, labels in batches(4):           # the first epoch
         ...
     batches.epoch                               # 1
@@ -16,23 +16,30 @@ import numpy as np
 
 from road.data.augmentation import PLAIN, Augmentation, draw_augmentation, draw_copies
 from road.data.dataset import Frame, one_hot
-from road.data.images import STRIDE, read_image, resize_image, resize_label
+from road.data.images import STRIDE, fit_shape, read_image, resize_image, resize_label
 from road.prefetch import batched, prefetch
 
 
 class Sample(NamedTuple):
-    """A frame in one of its augmented copies."""
+    """A frame in one of its augmented copies, and its size in the network."""
     frame: Frame
+    shape: tuple  # (height, width), multiples of STRIDE
     augmentation: Augmentation = PLAIN
     light: float = 0.0  # a darker image is brightened to it, see road.data.images.brighten
 
 
-def read_images(samples, image_shape, read_label):
-    """Read a batch of samples: RGB uint8 [n, h, w, 3], and classes, uint8 [n, h, w]."""
-    images = [resize_image(read_image(frame.image, frame.bits), image_shape, augmentation, light)
-              for frame, augmentation, light in samples]
-    labels = [resize_label(read_label(frame.label), image_shape, augmentation)
-              for frame, augmentation, _ in samples]
+def sample_of(frame, image_shape, augmentation=PLAIN, light=0.0, scale=1.0):
+    """A Sample of the size that road.data.images.fit_shape gives; frames need not have a shape."""
+    shape = fit_shape(frame.shape or image_shape, image_shape, scale)
+    return Sample(frame, shape, augmentation, light)
+
+
+def read_images(samples, read_label):
+    """Read samples of one shape: RGB uint8 [n, h, w, 3], and classes, uint8 [n, h, w]."""
+    images = [resize_image(read_image(frame.image, frame.bits), shape, augmentation, light)
+              for frame, shape, augmentation, light in samples]
+    labels = [resize_label(read_label(frame.label), shape, augmentation)
+              for frame, shape, augmentation, _ in samples]
     return np.stack(images), np.stack(labels)
 
 
@@ -41,6 +48,7 @@ class Batches:
 
     Args:
         frames: road.data.dataset.Frame, all of which an epoch visits once.
+        image_shape: --image-size, (height, width). A batch has images of one shape.
         read: function from a list of Sample to the inputs of a batch and its classes, uint8
             [n, h, w]; run in threads.
         num_classes: labels are yielded one-hot, uint8 [n, h, w, num_classes]; zeros where a pixel
@@ -57,13 +65,15 @@ class Batches:
             with the inputs, a tuple of arrays, so that it depends on seed and epoch alone.
     """
 
-    def __init__(self, frames, read, num_classes=2, *, copies=1, augment=(), scale=1.0, seed=0):
-        self.frames, self.read, self.seed = frames, read, seed
+    def __init__(self, frames, image_shape, read, num_classes=2, *, copies=1, augment=(), scale=1.0,
+                 seed=0):
+        self.frames, self.image_shape, self.read, self.seed = frames, image_shape, read, seed
         self.num_classes = num_classes
         self.copies, self.augment, self.scale = copies, augment, scale
         self.epoch, self.dropout_noise = 0, ()
-        self._copies = [[Sample(frame, copy._replace(scale=scale))
+        self._copies = [[sample_of(frame, image_shape, copy, scale=scale)
                          for copy in draw_copies(frame.name, copies, augment)] for frame in frames]
+        self._batches = []  # of the current epoch
         self.rank, self.processes = 0, 1
 
     def __len__(self):
@@ -73,7 +83,7 @@ class Batches:
         self.epoch += 1
         # the third number keeps the noise apart from the order
         rng = np.random.default_rng([self.seed, self.epoch, 1])
-        whole = list(batched(self._samples(), batch_size))
+        self._batches = whole = list(batched(self._samples(), batch_size, key=lambda s: s.shape))
         parts = [batch[self._shard(batch)] for batch in whole]
 
         def add_noise(item):
@@ -107,25 +117,27 @@ class Batches:
     def _draw_sample(self, frame):
         rng = np.random.default_rng([self.seed, self.epoch, *os.fsencode(frame.name)])
         drawn = draw_augmentation(rng, self.augment)
-        return Sample(frame, drawn._replace(scale=self.scale))
+        return sample_of(frame, self.image_shape, drawn, scale=self.scale)
 
     def all_samples(self):
         """All samples that epochs choose from; none where each is drawn anew."""
         return [sample for copies in self._copies for sample in copies]
 
-    def names(self, step, batch_size):
+    def names(self, step):
         """The names of the frames in a step of the current epoch; steps count from 1."""
-        samples = self._samples()[(step - 1) * batch_size:step * batch_size]
-        return [sample.frame.name for sample in samples]
+        return [sample.frame.name for sample in self._batches[step - 1]]
 
 
 class PlainBatches(Batches):
     """The same for any function that yields (image, label) pairs: it knows no frames."""
 
     def __init__(self, get_batches_fn):
-        super().__init__([], read=None)
+        super().__init__([], None, None)
         self.get_batches_fn = get_batches_fn
 
     def __call__(self, batch_size):
         self.epoch += 1
         return self.get_batches_fn(batch_size)
+
+    def names(self, step):
+        return []

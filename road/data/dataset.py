@@ -30,6 +30,7 @@ class Frame(NamedTuple):
     calib: str | None = None  # of KITTI Road
     category: str = ''  # of KITTI Road: um, umm or uu
     bits: int = 16  # that a 16-bit image uses: see Dataset.with_bits
+    shape: tuple = ()  # (height, width) of the image, once files are inspected
 
 
 class Class(NamedTuple):
@@ -53,7 +54,6 @@ class Dataset(NamedTuple):
     testing: list  # with labels in some data sets
     faults: tuple = ()  # lines about files that are missing or cannot be used
     digests: dict = {}  # path of image or label => MD5, hex; filled by formats.open_dataset
-    image_shapes: tuple = ()  # (height, width) of the training images; filled there too
     bits: int = 16  # of all frames: see with_bits
 
     def read_label(self, path):
@@ -85,6 +85,13 @@ class Dataset(NamedTuple):
         parts = {part: [frame._replace(bits=bits) for frame in getattr(self, part)]
                  for part in ('training', 'validation', 'testing')}
         return self._replace(bits=bits, **parts)
+
+    def with_infos(self, infos):
+        """A Dataset with the digests of files and the shapes of images, of {path: FileInfo}."""
+        parts = {part: [frame._replace(shape=tuple(infos[frame.image].size[::-1]))
+                        if frame.image in infos else frame for frame in getattr(self, part)]
+                 for part in ('training', 'validation', 'testing')}
+        return self._replace(digests={path: info.digest for path, info in infos.items()}, **parts)
 
     def named(self, names):
         """The labelled frames of these names. Raises InputError where one is missing."""

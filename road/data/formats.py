@@ -7,7 +7,7 @@ import shlex
 from road.data import IGNORE_LABEL, camvid, cityscapes, folder, kitti
 from road.data.check import check, significant_bits, usual_shape
 from road.data.dataset import Class, with_validation
-from road.data.images import default_shape, fit_shape, network_shape
+from road.data.images import default_shape
 from road.errors import InputError
 from road.settings import DefaultSize
 
@@ -56,8 +56,8 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
 def open_dataset(args):
     """Find the data set of a training, inspect every image and label, and say what is there.
 
-    args: settings of road.settings.parse_training. The Dataset has digests and the shapes of the
-    training images. Raises InputError where a file is missing or damaged, or labels cannot train
+    args: settings of road.settings.parse_training. The Dataset has digests, and shapes of all
+    images. Raises InputError where a file is missing or damaged, or labels cannot train
     or score anything.
     """
     checked_path = os.path.join(args.data_dir, 'checked.json')
@@ -66,30 +66,24 @@ def open_dataset(args):
     report = check(data, checked_path, trust=True)
     _refuse(report.faults, args.dataset_dir)
     print('\n'.join(describe(data, report)))
-    shapes = [report.infos[frame.image].size[::-1] for frame in data.training]
     if not data.testing:
         print('Note: there are no test images, so none will be painted')
-    if args.image_size[0] > args.image_size[1] and all(w > h for h, w in shapes):
+    data = data.with_infos(report.infos).with_bits(significant_bits(data, report.infos))
+    if args.image_size[0] > args.image_size[1] and all(
+            frame.shape[1] > frame.shape[0] for frame in data.training):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
               'as HEIGHTxWIDTH'.format(*args.image_size))
-    digests = {path: info.digest for path, info in report.infos.items()}
-    return data.with_bits(significant_bits(data, report.infos))._replace(
-        digests=digests, image_shapes=tuple(shapes))
+    return data
 
 
 def fit_settings(args, data):
     """Complete settings by a Dataset of open_dataset: its format, and a default image size."""
     args.dataset, size = data.format, args.image_size
     if isinstance(size, DefaultSize) and data.format != 'kitti':
-        args.image_size = DefaultSize(default_shape(usual_shape(data.image_shapes), size))
-        print(f'Images are resized to {args.image_size} pixels, which fits them; --image-size '
-              'changes that')
-    squeezed = sum(fit_shape(shape, args.image_size) != network_shape(args.image_size)
-                   for shape in data.image_shapes)
-    if squeezed:
-        print('Note: {} of {} training images have other proportions than {}x{} and are squeezed '
-              'to it, which evaluate and predict do not do'.format(
-                  squeezed, len(data.image_shapes), *args.image_size))
+        shapes = [frame.shape for frame in data.training]
+        args.image_size = DefaultSize(default_shape(usual_shape(shapes), size))
+        print(f'Images are resized to {args.image_size} pixels, or as many in their own '
+              'proportions; --image-size changes that')
 
 
 def describe(data, report):

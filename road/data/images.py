@@ -165,16 +165,18 @@ def network_shape(shape, scale=1):
     return tuple(-(-round(size * scale) // STRIDE) * STRIDE for size in shape)
 
 
-def fit_shape(shape, image_shape):
+def fit_shape(shape, image_shape, scale=1):
     """The (height, width), multiples of STRIDE, to which an image of `shape` is resized.
 
-    An image of about the proportions of image_shape, which is --image-size, gets that size.
-    Any other keeps its own and gets about as many pixels: docs/experiments.csv has measurements.
+    An image of about the proportions of image_shape, which is --image-size, gets that size times
+    scale. Any other keeps its own and gets about as many pixels: docs/experiments.csv has
+    measurements.
     """
     (height, width), (usual_height, usual_width) = shape, network_shape(image_shape)
+    scaled = network_shape(image_shape, scale)
     if 0.8 <= width * usual_height / (height * usual_width) <= 1.25:
-        return usual_height, usual_width
-    return _fit_pixels(shape, usual_height * usual_width)
+        return scaled
+    return _fit_pixels(shape, scaled[0] * scaled[1])
 
 
 def default_shape(shape, usual):
@@ -194,12 +196,11 @@ def _fit_pixels(shape, pixels):
 
 
 def resize_image(image, shape, augmentation=PLAIN, light=0.0):
-    """uint8 [h, w, 3] => uint8 [*network_shape(shape, augmentation.scale), 3].
+    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3].
 
     Bilinear, area-weighted to shrink. An image that is darker than `light` is brightened to it.
     """
-    size = network_shape(shape, augmentation.scale)
-    image = resize(image, size, augmentation, Image.Resampling.BILINEAR)
+    image = resize(image, network_shape(shape), augmentation, Image.Resampling.BILINEAR)
     return relight(brighten(image, light), augmentation)
 
 
@@ -237,8 +238,7 @@ def brighten(image, light):
 
 def resize_label(label, shape, augmentation=PLAIN):
     """As resize_image, for uint8 classes [h, w]: nearest; 255 outside the image."""
-    size = network_shape(shape, augmentation.scale)
-    return resize(label, size, augmentation, Image.Resampling.NEAREST)
+    return resize(label, network_shape(shape), augmentation, Image.Resampling.NEAREST)
 
 
 def resize_confidence(confidence, shape):

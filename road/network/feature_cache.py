@@ -1,12 +1,12 @@
 """The frozen features of training and validation frames, computed once and kept on disk.
 
-    cache = FeatureCache(encoder, image_shape, data)
+    cache = FeatureCache(encoder, data)
     cache.fill('data/cache', samples, limit, encoder='fingerprint bfloat16')
     (pool3, pool4, pool5), labels = cache.read(samples[:4])
 
 Every sample (a frame in one of its augmented copies) has a file, `<folder>/<key>/<sample>.bin`: the
 features one after the other, the label, and their CRC-32. The key stands for what all samples share
-(encoder, precision, image size, label rule), the file's name for the bytes of image and label and
+(encoder, precision, label rule), the file's name for the bytes of image and label, the size and
 the augmentation, so a file is never out of date. float16 rounds values by at most 0.05 %, and ends
 at 65,504; pool3 reaches 20,000 on KITTI. A file is open only while it is read.
 
@@ -22,12 +22,10 @@ import random
 import shutil
 import zlib
 from contextlib import suppress
-from itertools import groupby
 
 import numpy as np
 
 from road.data.batches import read_images
-from road.data.images import network_shape
 from road.errors import InputError, reason
 from road.files import atomic_path, remove_leftovers
 from road.prefetch import batched, prefetch
@@ -45,12 +43,11 @@ class FeatureCache:
 
     Args:
         encoder: road.network.encoder.Encoder.
-        image_shape: (height, width) the images are resized to, times a sample's augmentation.scale.
         data: road.data.dataset.Dataset with the digests of all files.
     """
 
-    def __init__(self, encoder, image_shape, data):
-        self.encoder, self.image_shape, self.data = encoder, image_shape, data
+    def __init__(self, encoder, data):
+        self.encoder, self.data = encoder, data
         self.folder = None  # of the files
         self.cached = set()  # samples that are read from disk
         self._verified = set()
@@ -70,8 +67,7 @@ class FeatureCache:
     def find(self, folder, samples, *, encoder):
         """Read from disk what earlier calls of fill, with these arguments, have computed."""
         rule = self.data.format, sorted(self.data.rule.indices.items())
-        self.folder = os.path.join(
-            folder, _digest(encoder, self.image_shape, self.encoder.layers, rule)[:16])
+        self.folder = os.path.join(folder, _digest(encoder, self.encoder.layers, rule)[:16])
         self.cached = set(samples).difference(self._missing(samples))
 
     def fill(self, folder, samples, limit=np.inf, *, encoder):
@@ -112,15 +108,15 @@ class FeatureCache:
 
     def _layout(self, sample):
         """The file of a sample as a NumPy dtype: float16 features, uint8 label, CRC-32."""
-        height, width = network_shape(self.image_shape, sample.augmentation.scale)
+        height, width = sample.shape
         features = [('', '<f2', (height // stride, width // stride, channels))
                     for stride, channels in self.encoder.layers]
         return np.dtype([*features, ('label', 'u1', (height, width)), ('crc', '<u4')])
 
     def _path(self, sample):
-        frame, augmentation, light = sample
+        frame, shape, augmentation, light = sample
         image, label = (self.data.digests[path] for path in (frame.image, frame.label))
-        name = _digest(image, label, augmentation, light, frame.bits)
+        name = _digest(image, label, shape, augmentation, light, frame.bits)
         return os.path.join(self.folder, name + '.bin')
 
     def _missing(self, samples):
@@ -146,7 +142,7 @@ class FeatureCache:
         return content
 
     def _read_images(self, samples):
-        return read_images(samples, self.image_shape, self.data.read_label)
+        return read_images(samples, self.data.read_label)
 
     def _write(self, sample, content):
         # not tofile(), whose error does not say that the disk is full
@@ -155,8 +151,7 @@ class FeatureCache:
 
     def _compute(self, samples, written):
         """Compute what no other process computes meanwhile; append the paths to `written`."""
-        by_shape = groupby(samples, self._layout)  # images of one pass have one shape
-        groups = [group for _, same in by_shape for group in batched(same, ENCODER_BATCH)]
+        groups = list(batched(samples, ENCODER_BATCH, key=lambda sample: sample.shape))
         random.SystemRandom().shuffle(groups)  # whatever the seed: an order of this process alone
 
         def read(group):

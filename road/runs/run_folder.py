@@ -74,6 +74,13 @@ class Run(NamedTuple):
         """The probability from which on masks show class 1: that of MaxF in validation, or 0.5."""
         return self.best()['threshold']
 
+    @property
+    def checked_path(self):
+        """Where road.data.check remembers files; None where the data folder is not this machine's.
+        """
+        folder = self.settings['data_dir']
+        return os.path.join(folder, 'checked.json') if os.path.isdir(folder) else None
+
     def best(self):
         """The best epoch, its threshold, and an MD5 that stands for its weights: a dict."""
         prefix, state = self.read_checkpoint('best', verify=False)
@@ -133,11 +140,8 @@ def find_encoder(run, vgg_dir=None):
 
 def find_dataset(run, folder=None):
     """The data set of a run, perhaps moved: road.data.dataset.Dataset. Raises InputError."""
-    values, checked_path = run.settings, None
-    if os.path.isdir(values['data_dir']):  # it may be of another machine: do not make it here
-        checked_path = os.path.join(values['data_dir'], 'checked.json')
-    data = formats.find_dataset(values['dataset'], _find(run, 'dataset_dir', folder), 0,
-                                values['target'], checked_path)
+    data = formats.find_dataset(run.settings['dataset'], _find(run, 'dataset_dir', folder), 0,
+                                run.settings['target'], run.checked_path)
     return data.with_bits(run.bits)
 
 

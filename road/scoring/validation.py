@@ -1,6 +1,10 @@
 """Scores of a network after every epoch, on frames whose labels stay in memory."""
 
-from road.data.batches import Sample
+import zlib
+
+import numpy as np
+
+from road.data.batches import sample_of
 from road.network.predictor import BATCH
 from road.prefetch import batched, prefetch
 from road.scoring.scorers import make_scorer
@@ -17,8 +21,7 @@ class Validation:
 
     def __init__(self, predictor, read, data):
         self.predictor, self.read, self.data = predictor, read, data
-        labels = prefetch(lambda frame: data.read_label(frame.label), data.scored)
-        self.labels = dict(zip(data.scored, labels))
+        self._labels = {}  # compressed: at full size those of large photos fill the memory
 
     def scores(self):
         """Scores in per cent {'train_MaxF': ..., ...}, and of two classes the threshold of MaxF."""
@@ -34,15 +37,25 @@ class Validation:
         return found
 
     def outputs(self, frames):
-        """Yield (frame, label, confidence).
+        """Yield (frame, label, confidence), frames of one shape together.
 
         label is uint8 [h, w], classes, at the frame's full size; confidence is what
         Predictor.confidences gives, at the network's size.
         """
-        batches = list(batched(frames, BATCH))
-        samples = ([Sample(frame, light=self.predictor.light) for frame in batch]
-                   for batch in batches)
-        inputs = prefetch(lambda batch: self.read(batch)[0], samples)
-        for batch, values in zip(batches, inputs):
-            for frame, confidence in zip(batch, self.predictor.confidences(values)):
-                yield frame, self.labels[frame], confidence
+        samples = (sample_of(frame, self.predictor.image_shape, light=self.predictor.light)
+                   for frame in frames)
+        batches = list(batched(samples, BATCH, key=lambda sample: sample.shape))
+        for batch, (values, labels) in zip(batches, prefetch(self._read, batches)):
+            found = self.predictor.confidences(values, batch[0].shape)
+            for (frame, *_), label, confidence in zip(batch, labels, found):
+                yield frame, label, confidence
+
+    def _read(self, batch):
+        return self.read(batch)[0], [self._label(frame) for frame, *_ in batch]
+
+    def _label(self, frame):
+        if frame not in self._labels:
+            label = self.data.read_label(frame.label)
+            self._labels[frame] = label.shape, zlib.compress(label.tobytes(), 1)
+        shape, compressed = self._labels[frame]
+        return np.frombuffer(zlib.decompress(compressed), np.uint8).reshape(shape)
