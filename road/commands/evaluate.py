@@ -37,7 +37,8 @@ def run(args, open_run):
         page = Page(folder, run.classes)
         outputs = page.draw(predict(opened, data, frames))
         scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'))
-        print('\n'.join([title, target_line(run), scorer.format_scores()]))
+        print('\n'.join([title, target_line(run), scorer.format_scores(),
+                         'docs/use.md explains the scores']))
         write_json(f'{path}.json', {
             'run': run.folder, **best, 'labels': labels, 'split': args.split,
             'frames': [each.name for each in frames], **scorer.as_json()})
@@ -61,7 +62,7 @@ def find_frames(run, data, split):
 
 
 def predict(opened, data, frames):
-    """Yield (frame, label, probabilities) as a scorer takes them, with features of the run's cache.
+    """(frame, label, probabilities) as a scorer takes them, with features of the run's cache.
 
     Raises InputError if a file is damaged, or a label has another size than its image.
     """
@@ -84,4 +85,4 @@ def predict(opened, data, frames):
     if features.cached:
         print(f'Features of {len(features.cached)} of {len(frames)} images are read from '
               f'{features.folder}')
-    yield from Validation(predictor, features.read, data).outputs(data.training)
+    return Validation(predictor, features.read, data).outputs(data.training)
