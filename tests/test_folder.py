@@ -4,6 +4,7 @@ import io
 import os
 import re
 import shutil
+import subprocess
 import unicodedata
 
 import numpy as np
@@ -286,6 +287,71 @@ def test_split_folders(tmp_path, folders):
         find(folder, 1)
 
 
+CVAT = '# label:color_rgb:parts:actions\nVoid:9,9,9::\nsky:0,0,0::\nroad way:128,64,128:a,b:c\n'
+CAMVID, KAGGLE = '0 0 0\tsky\n128 64 128\t\troad way', 'name,r,g,b\nsky,0,0,0\nroad way,128,64,128'
+ROBOFLOW = 'Pixel Value, Class\n0, sky\n1, road way\n'
+LAYOUTS = {
+    'splits': ('SPLIT/images/NAME.jpg', 'SPLIT/masks/NAME.png', 'labelmap.txt', CVAT),
+    'suffix': ('images/SPLIT/NAME.jpg', 'masks/SPLIT/NAME_mask.png', 'label_colors.txt', CAMVID),
+    'CamVid': ('SPLIT/images/NAME.png', 'SPLIT/masks/NAME_L.png', 'class_dict.csv', KAGGLE),
+    'beside': ('images/SPLIT/NAME.jpg', 'images/SPLIT/NAME_mask.png', 'labelmap.txt', CAMVID),
+    'Roboflow': ('SPLIT/NAME.jpg', 'SPLIT/NAME_mask.png', 'train/_classes.csv', ROBOFLOW),
+    'CVAT': ('SPLIT/NAME.jpg', 'SPLITannot/NAME.png', 'label_colors.txt', f'# color\n{CAMVID}')}
+FRAMES = [[f'{split}/{split[:2]}.{i}' for i in range(2)] for split in ('train', 'valid', 'test')]
+
+
+def write_layout(folder, image, mask, draw=RGB_ROAD):
+    """Returns (image, mask) of each frame."""
+    pairs = [[folder / path.replace('SPLIT', split).replace('NAME', name) for path in (image, mask)]
+             for split, name in (frame.split('/') for frame in sum(FRAMES, []))]
+    for i, (image_path, mask_path) in enumerate(pairs):
+        save(image_path, photo(i))
+        save(mask_path, draw(ROAD))
+    return pairs
+
+
+@pytest.mark.parametrize('image, mask, list_name, classes', LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts_of_labelling_tools(tmp_path, capsys, image, mask, list_name, classes):
+    pairs = write_layout(tmp_path, image, mask, GREY if classes == ROBOFLOW else RGB_ROAD)
+    touch(tmp_path / list_name, classes)
+    if 'annot' in mask:
+        touch(tmp_path / 'val.txt', '/valid/va.0.jpg /validannot/va.0.png')
+    _, data = train_on(tmp_path)
+    printed = capsys.readouterr().out
+    used = (*(path.relative_to(tmp_path) for path in pairs[0]), list_name)
+    assert 'Recognised: image {}, mask {}, classes from {}\n'.format(*used) in printed
+    assert 'is left out' not in printed
+    assert names_of(data) == FRAMES
+    assert [each.name for each in data.classes] == ['sky', 'road way']
+    np.testing.assert_array_equal(data.read_label(data.testing[1].label), ROAD)
+    os.remove(pairs[-1][1])  # masks of test images are optional
+    assert faults_of(tmp_path, None) == []
+    os.remove(pairs[0][1])
+    assert faults_of(tmp_path, None)[0].startswith(f'{pairs[0][0]}: has no label in ')
+
+
+UNKNOWN = {
+    'VOC': ('JPEGImages/NAME.jpg', 'SegmentationClass/NAME.png'),
+    'other words': ('my imgs/SPLIT/NAME.jpg', 'gt/SPLIT/NAME.png'),
+    'in splits': ('SPLIT/img/NAME.jpg', 'SPLIT/label/NAME.png'),
+    'Kaggle': ('SPLIT/NAME.png', 'SPLIT_labels/NAME_L.png'),
+    'Supervisely': ('a SPLIT/img/NAME.jpg', 'a SPLIT/masks_machine/NAME.png'),
+    'masks below': ('SPLIT/NAME.jpg', 'SPLIT/masks/NAME.png'),
+    'images alone': ('NAME.jpg', 'labels/NAME.png')}
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='the commands are for a shell')
+@pytest.mark.parametrize('image, mask', UNKNOWN.values(), ids=UNKNOWN)
+def test_commands_for_an_unknown_layout(tmp_path, image, mask):
+    write_layout(tmp_path / 'my set', image, mask)
+    with pytest.raises(InputError, match='my set: has no layout that is known; ') as raised:
+        formats.find_dataset(None, str(tmp_path / 'my set'))
+    subprocess.run(str(raised.value).split('masks/NAME: ')[1], shell=True, check=True)
+    data = formats.find_dataset(None, str(tmp_path / 'my set'))
+    assert data.faults == ()
+    assert list(map(len, names_of(data))) == ([2, 2, 2] if 'SPLIT' in image else [5, 1, 0])
+
+
 def test_split_folders_beside_other_images(tmp_path):
     folder = write_folder(tmp_path / 'mine', names=('x', 'val', 'val/a', 'test/a'))
     assert names_of(find(folder)) == [['val', 'x'], ['val/a'], ['test/a']]
@@ -359,11 +425,7 @@ def flip(path):
 
 
 FAULTS = {
-    'no masks': (lambda d: shutil.rmtree(d / 'masks'), 'masks: holds no mask for any of the 7'),
-    'other names': (lambda d: [path.rename(path.with_name(f'{path.stem}_mask.png'))
-                               for path in [*d.glob('masks/**/*.png')]],
-                    'masks: holds no mask for any of the 7 images; .* a mask of the same stem'),
-    'no images': (lambda d: shutil.rmtree(d / 'images'), 'images: no such folder'),
+    'no masks': (lambda d: shutil.rmtree(d / 'masks'), ' has no image with a mask; put i'),
     'no mask': (lambda d: os.remove(d / 'masks/sub/f.png'), 'images/sub/f.png: has no label in'),
     'no image': (lambda d: os.remove(d / 'images/sub/f.png'),
                  'masks/sub/f.png: there is no image of this label'),

@@ -133,7 +133,7 @@ def test_layouts_are_told_by_their_folders(tmp_path, layout):
 
 
 @pytest.mark.parametrize('data_format, path, complaint', [
-    (None, '', 'is no data set .* none of training/.*; .* move SPLIT/images to images/SPLIT'),
+    (None, '', 'has no image with a mask; .* docs/data.md lists the formats that are known'),
     (None, 'none', 'no such folder; name one .*unpack archives'),
     ('camvid', 'none', 'no such folder'), ('kitti', 'none', 'KITTI Road is not there'),
     ('kitti', 'a.zip', 'no such folder; name one .*unpack archives'),

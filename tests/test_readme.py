@@ -106,7 +106,7 @@ def test_files_that_are_named_exist():
         named += re.findall(r'`((?:road|tools|tests|docs|imgs|\.ci)/[\w./-]*)`', read(page))
         named += re.findall(r'`(\w+\.(?:py|txt|toml|yml))`', read(page))
     missing = {path for path in named if not os.path.exists(os.path.join(ROOT, path))}
-    assert missing <= {'classes.txt', 'val.txt'}  # of people's own pictures
+    assert missing <= {'classes.txt', 'labelmap.txt', 'label_colors.txt', 'val.txt'}  # of people's
 
 
 def test_run_folder_holds_what_the_readme_lists(trained_run):

@@ -140,11 +140,12 @@ def _notes(data, splits, infos):
     shapes = {frame.image: infos[frame.image].size for frame in frames}
     usual = usual_shape(list(shapes.values())) if shapes else (1, 1)
     shared = _shared_images(splits, infos)
-    images = {frame.image for frame in sum(splits.values(), [])}
-    beside = {file.path for folder in set(map(os.path.dirname, images))
-              for file in os.scandir(folder) if os.path.isfile(file) and file.name[0] != '.'}
+    used = {path for frame in sum(splits.values(), []) for path in (frame.image, frame.label)}
+    beside = {file.path for folder in {os.path.dirname(frame.image) for frame in frames}
+              for file in os.scandir(folder) if os.path.isfile(file) and file.name[0] != '.'
+              and not file.name.endswith(('.txt', '.csv'))}  # lists of classes or files
     found = [
-        (sorted(beside - images), 'is left out, by its name or format'),
+        (sorted(beside - used), 'is left out, by its name or format'),
         ([frame.image for frame in frames if data.format == 'kitti' and not frame.calib],
          "has no calibration file, so there are no scores in bird's eye view"),
         ([path for path, size in shapes.items()

@@ -55,6 +55,7 @@ class Dataset(NamedTuple):
     faults: tuple = ()  # lines about files that are missing or cannot be used
     digests: dict = {}  # path of image or label => MD5, hex; filled by formats.open_dataset
     bits: int = 16  # of all frames: see with_bits
+    recognised: tuple = ()  # of own pictures: an image, its mask, perhaps the list of classes
 
     def read_label(self, path):
         """The classes of a label file: uint8 [h, w], IGNORE_LABEL where a pixel is ignored."""
@@ -129,21 +130,21 @@ def comparable(name):
 def list_images(folder, pattern=ANY):
     """The image files in a folder and the folders in it: {name: path}, sorted by name.
 
-    A name is the path below `folder`, with / between its parts, in which the groups of `pattern`, a
-    regular expression, replace the stem. Files of other stems are left out, and so is what begins
+    A name is what the groups of `pattern`, a regular expression, match in the path below `folder`
+    without its ending, with / between its parts. Other files are left out, and so is what begins
     with a dot. Raises InputError where two names are equal, or differ in the case of letters alone.
     """
     found, paths, endings = {}, {}, image_endings()
     for root, files in walk(folder):
+        below = os.path.relpath(root, folder).removeprefix('.')
         # UNREADABLE last: cameras write a photo as a JPEG too
         for file in sorted(files, key=lambda file: (file.lower().endswith(UNREADABLE), file)):
-            stem, ending = os.path.splitext(file)
-            match = re.fullmatch(pattern, stem, re.DOTALL)
+            stem, ending = os.path.splitext(os.path.join(below, file))
+            match = re.fullmatch(pattern, stem.replace(os.sep, '/'), re.DOTALL)
             if match and ending.lower() in endings and file[0] != '.':
                 path = os.path.join(root, file)
-                name = os.path.relpath(os.path.join(root, ''.join(match.groups())), folder)
                 # macOS may write an accent as a letter of its own
-                name = unicodedata.normalize('NFC', name.replace(os.sep, '/'))
+                name = unicodedata.normalize('NFC', ''.join(match.groups()))
                 other = paths.setdefault(comparable(name), path)
                 if other == path:
                     found[name] = path
@@ -177,7 +178,7 @@ def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), unlabelled=
     Args:
         label_dir: None for a split without labels.
         expected: ends the faults: which files should be there.
-        patterns: of the stems of images and of labels, see list_images.
+        patterns: of the images and of the labels, see list_images.
         unlabelled: what the names of images that may lack a label begin with.
         optional: either folder may be missing.
     """
@@ -189,7 +190,7 @@ def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), unlabelled=
     if labels and not faults:
         faults = [f'{path}: has no label in {label_dir}; add one, or remove the image. {expected}'
                   for name, path in images.items()
-                  if name not in labels and not name.startswith(unlabelled)]
+                  if name not in labels and not name.casefold().startswith(unlabelled)]
         faults += [f'{path}: there is no image of this label in {image_dir}; add one, or remove '
                    f'the label. {expected}' for name, path in labels.items() if name not in images]
     return [Frame(name, path, labels.get(name)) for name, path in images.items()], faults

@@ -1,57 +1,62 @@
-"""A folder of one's own pictures, with a mask for each.
+"""A folder of one's own pictures, with a mask for each; docs/data.md describes lists and splits.
 
     <folder>/images/**    of any format and name
     <folder>/masks/**     same stem; grey ids (8 or 16 bits), 1 bit, palette, RGB or RGBA
     <folder>/classes.txt  a line per class: VALUE NAME [#RRGGBB]
 
-VALUE is an id (the grey level, or the place in the palette) or a colour of the masks, as #RRGGBB or
-R,G,B. Several values may have one name. The name `ignore` marks ignored pixels; #RRGGBB at the end
-is the colour to paint. With two classes, the one that is not called background is the target.
-Without classes.txt, masks of two values are background (what is black, else grey or white, else
-darker) and target.
-
-images/ and masks/ may have the subfolders train, val and test, or others of SPLITS; images in test
-may lack masks. Or val.txt names the images that validate, a stem per line; else the last 15 % do.
+or as labelling tools export them: LAYOUTS and CLASS_LISTS. Without a list, masks of two values are
+background (what is black, else grey or white, else darker) and target.
 """
 
 import os
+import posixpath
 import re
+import shlex
 import unicodedata
 from itertools import chain
 
 from road.data import IGNORE_LABEL
 from road.data.check import inspect_files
-from road.data.dataset import Class, Dataset, find_frames, image_endings
+from road.data.dataset import ANY, Class, Dataset, find_frames, image_endings, list_images
 from road.data.labels import UNKNOWN, LabelRule
 from road.errors import InputError
 
-EXPECTED = 'images/ holds the images, masks/ a mask of the same stem for each'
+EXPECTED = 'A mask has the name of its image, or NAME_mask'
+# folders of images and of masks, and patterns of the paths below
+BESIDE = '(.*)(?<!_mask)', '(.*)_mask'
+LAYOUTS = (('images', 'masks', (ANY, ANY)), ('images', 'masks', (ANY, '(.*)_(?:mask|L)')),
+           ('images', 'images', BESIDE),
+           ('', '', ('([^/]+/)images/(.*)', '([^/]+/)masks/(.*)')),
+           ('', '', ('([^/]+/)images/(.*)', '([^/]+/)masks/(.*)_(?:mask|L)')),
+           ('', '', BESIDE),  # Roboflow, in train/, valid/ and test/
+           ('', '', ('([^/]+)(?<!annot)(/.*)', '([^/]+)annot(/.*)')))  # CamVid 1.0 of CVAT
+CLASS_LISTS = ('classes.txt', 'labelmap.txt', 'label_colors.txt', '_classes.csv',
+               'train/_classes.csv', 'class_dict.csv')
+LINES = [re.compile(line) for line in (
+    r'(?P<value>#[0-9a-fA-F]{6}|\d+(?:(?:\s*,\s*|\s+)\d+){2}|\d+)'
+    r'(?:\s+(?P<name>[^\s#](?:.*?\S)??))?(?:\s+#(?P<colour>[0-9a-fA-F]{6}))?',
+    r'(?P<name>[^#].*):(?P<value>\d+,\d+,\d+):.*:.*',  # CVAT: the name, colour, parts, actions
+    r'(?P<value>\d+)\s*,\s*(?P<name>\D.*)',  # Roboflow
+    r'(?P<name>.+?)\s*,\s*(?P<value>\d+\s*,\s*\d+\s*,\s*\d+)')]  # Kaggle
 IGNORE = 'ignore'  # the name of ignored pixels
 # words in the names of subfolders, in any case of letters; '' is a split that is not read
 SPLITS = {'train': 'train', 'training': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val',
           'test': 'test', 'testing': 'test',
           **dict.fromkeys(('trainval', 'dev', 'eval', 'evaluation', 'holdout'), '')}
-_LINE = re.compile(r'(#[0-9a-fA-F]{6}|\d+(?:(?:\s*,\s*|\s+)\d+){2}|\d+)'
-                   r'(?:\s+([^\s#](?:.*?\S)??))?(?:\s+#([0-9a-fA-F]{6}))?')
+MASKS = re.compile('mask|label|annot|segm|truth|(^|[/_])(gt|ann)', re.I)  # in names of folders
 
 
 def find_dataset(folder, checked_path=None):
-    """The Dataset of a folder; without classes.txt every mask is read, see road.data.check.
+    """The Dataset of a folder; without a list of classes every mask is read, see road.data.check.
 
-    Raises InputError where classes.txt or val.txt has a fault, or the classes are not known.
+    Raises InputError where the layout or the classes are not known, or their list has a fault.
     """
-    images, masks = os.path.join(folder, 'images'), os.path.join(folder, 'masks')
-    splits = {}  # folder in images/ => train, val or test; the first of two for one split
-    for name in sorted(os.listdir(images)) if os.path.isdir(images) else ():
+    root, frames, faults = _find_frames(folder)
+    splits = {}  # folder in root => train, val or test; the first of two for one split
+    for name in sorted(next(os.walk(root))[1]):
         split = SPLITS.get(name.casefold())
-        if split and split not in splits.values() and os.path.isdir(os.path.join(images, name)):
+        if split and split not in splits.values():
             splits[name] = split
-    unlabelled = tuple(f'{name}/' for name, split in splits.items() if split == 'test')
-    frames, faults = find_frames(images, masks, EXPECTED, unlabelled=unlabelled)
-    labels = [frame.label for frame in frames if frame.label]
-    if not labels:
-        raise InputError(f'{masks}: holds no mask for any of the {len(frames)} images; {EXPECTED}'
-                         if frames else faults[0])
     parts, strays = {'train': [], 'val': [], 'test': []}, set()
     for frame in frames:
         folders = os.path.dirname(frame.name)
@@ -61,24 +66,71 @@ def find_dataset(folder, checked_path=None):
         if beside_train or _splits_in(folders) - {split}:
             strays.add(os.path.dirname(frame.image))
     faults += [f'{path}: holds images beside train, or is named like a split and is none; give '
-               f'{images} one folder each for train, val and test, and move or rename others'
+               f'{root} one folder each for train, val and test, and move or rename others'
                for path in sorted(strays)]
-    faults += [f'{os.path.join(images, name)}: holds no images; put some there or remove it'
+    faults += [f'{os.path.join(root, name)}: holds no images; put some there or remove it'
                for name, split in splits.items() if not parts[split]]
     val_path = os.path.join(folder, 'val.txt')
-    if os.path.exists(val_path):
+    labelled = [frame for frame in chain(*parts.values()) if frame.label]
+    is_cvat = os.path.dirname(labelled[0].label).endswith('annot')  # it lists pairs in val.txt
+    if os.path.exists(val_path) and not is_cvat:
         if parts['val']:
-            faults.append(f'{val_path}: {images} has images to validate too; remove one of them')
+            faults.append(f'{val_path}: {root} has images to validate too; remove one of them')
         parts['val'] = _named_in(val_path, parts['train'], faults)
-        parts['train'] = [frame for frame in parts['train'] if frame not in parts['val']]
+        named = {frame.name for frame in parts['val']}
+        parts['train'] = [frame for frame in parts['train'] if frame.name not in named]
     if not parts['train'] and not faults:
-        faults.append(f'{images}: no image is left to train on; leave some out of val')
-    classes_path = os.path.join(folder, 'classes.txt')
-    if os.path.exists(classes_path):
-        classes, rule = read_classes_file(classes_path)
+        faults.append(f'{root}: no image is left to train on; leave some out of val')
+    lists = class_lists(folder)
+    if lists:
+        classes, rule = read_classes_file(lists[0])
     else:
-        classes, rule = _infer_classes(classes_path, masks, labels, checked_path)
-    return Dataset('folder', 'Own pictures', folder, classes, rule, *parts.values(), tuple(faults))
+        classes, rule = _infer_classes(os.path.join(folder, 'classes.txt'),
+                                       [frame.label for frame in labelled], checked_path)
+    return Dataset('folder', 'Own pictures', folder, classes, rule, *parts.values(), tuple(faults),
+                   recognised=(*labelled[0][1:3], *lists[:1]))
+
+
+def _find_frames(folder):
+    """(folder of splits, frames, faults) of the first of LAYOUTS that gives an image a mask."""
+    for *parts, patterns in LAYOUTS:
+        images, masks = (os.path.join(folder, part).rstrip(os.sep) for part in parts)
+        frames, faults = find_frames(images, masks, EXPECTED, patterns, ('test/', 'testing/'))
+        if any(frame.label for frame in frames):
+            return images, frames, faults
+    raise InputError(_advice(folder))
+
+
+def _advice(folder):
+    """What is wrong with a folder that has no layout, and the commands that give it the nearest."""
+    stems, moves, files = {}, {}, list_images(folder)  # moves: {to: from}
+    for name in files:
+        where, stem = posixpath.split(name)
+        stems.setdefault(where, set()).add(re.sub('_(mask|L)$', '', stem))
+    for masks in filter(MASKS.search, stems):
+        shared, images = max(((len(stems[path] & stems[masks]), path)
+                              for path in stems if not MASKS.search(path)), default=(0, ''))
+        if shared:
+            while '/' in images and '/' in masks and images.split('/')[-1] == masks.split('/')[-1]:
+                images, masks = posixpath.dirname(images), posixpath.dirname(masks)
+            part = ''.join(_splits_in(images)) or posixpath.basename(posixpath.dirname(images))
+            moves.setdefault(f'masks/{part}', shlex.quote(masks))  # first: it may be in images
+            moves.setdefault(f'images/{part}', shlex.quote(images))
+    if not moves:
+        return (f'{folder}: has no image with a mask; put images into images/ and masks of the '
+                'same names into masks/, or name the folder that holds both (labels in JSON or XML '
+                'have to be exported as masks). docs/data.md lists the formats that are known')
+    root = shlex.quote(folder)
+    commands = [f'mkdir -p {root}/images {root}/masks'] if 'masks/' not in moves else []
+    for to, source in moves.items():
+        if source == "''":  # the images alone
+            commands.append(f'mkdir {root}/images')
+            path = next(path for name, path in files.items() if '/' not in name)
+            source = f'*{os.path.splitext(path)[1]}'
+        if source != to.rstrip('/'):
+            commands.append(f'mv {root}/{source} {root}/{to}'.rstrip('/'))
+    return (f'{folder}: has no layout that is known; these commands turn it into the nearest, '
+            f'images/NAME with masks/NAME: {" && ".join(commands)}')
 
 
 def _splits_in(folders):
@@ -100,11 +152,14 @@ def _lines(path):
 
 def _named_in(path, frames, faults):
     """The frames whose stems val.txt lists, folders before them or not; adds lines to faults."""
-    named = set()
+    named, endings, by_end = set(), image_endings(), {}  # a/b/c ends with a/b/c, b/c and c
+    for frame in frames:
+        parts = frame.name.split('/')
+        for i in range(len(parts)):
+            by_end.setdefault('/'.join(parts[i:]), set()).add(frame.name)
     for number, line in _lines(path):
         stem, ending = os.path.splitext(line)
-        name = stem if ending.lower() in image_endings() else line
-        found = {frame.name for frame in frames if f'/{frame.name}'.endswith(f'/{name}')}
+        found = by_end.get(stem if ending.lower() in endings else line, set())
         if line[0] == '#' and not found:
             continue
         if len(found) != 1:
@@ -116,26 +171,33 @@ def _named_in(path, frames, faults):
     return [frame for frame in frames if frame.name in named]
 
 
+def class_lists(folder):
+    """Paths of the CLASS_LISTS that are there, the one that counts first."""
+    paths = [os.path.join(folder, name) for name in CLASS_LISTS]
+    return [path for path in paths if os.path.isfile(path)]
+
+
 def read_classes_file(path):
-    """Read classes.txt: (tuple of Class, LabelRule). Raises InputError with the line's number.
+    """Read a list of classes: (tuple of Class, LabelRule). Raises InputError that names the line.
 
     Classes stand in the order of the lines, but one called background comes first.
     """
     names, colours, kinds = {}, {}, set()  # both of value; whether values are colours
     for number, line in _lines(path):
-        match = _LINE.fullmatch(line)
-        if not match and line[0] == '#':
+        match = next(filter(None, (pattern.fullmatch(line) for pattern in LINES)), None)
+        if not match and (line[0] == '#' or number == 1 and path.endswith('.csv')):  # a heading
             continue
-        value, by_colour = _parse_value(match[1]) if match else (None, False)
+        value, by_colour = _parse_value(match['value']) if match else (None, False)
         kinds.add(by_colour)
-        if (value is None or not match[2] or match[2].split()[-1][0] == '#'
+        if (value is None or not match['name'] or match['name'].split()[-1][0] == '#'
                 or value in names or len(kinds) > 1):
             raise InputError(
                 f'{path}:{number}: {line}: expected VALUE NAME [#RRGGBB], as in 1 road or #ff00ff '
                 'road; each value once, all of them ids, 0 to 65535, or colours of parts 0 to 255')
-        names[value] = IGNORE if match[2].lower().strip('_') == IGNORE else match[2]
-        if match[3]:
-            colours[value] = int(match[3], 16)
+        is_ignored = match['name'].lower().strip('_') in (IGNORE, 'void')
+        names[value] = IGNORE if is_ignored else match['name']
+        if match.groupdict().get('colour'):
+            colours[value] = int(match['colour'], 16)
     classes, rule = make_classes(kinds == {True}, names, colours, f'give it a line in {path}, with '
                                  f'the name {IGNORE} for ignored pixels')
     if not 2 <= len(classes) <= UNKNOWN:
@@ -186,7 +248,7 @@ def palette_colour(value):
                for i in range(8) for channel in range(3))
 
 
-def _infer_classes(path, masks, labels, checked_path):
+def _infer_classes(path, labels, checked_path):
     """(classes, LabelRule) of the two most frequent values; path is where classes.txt would be.
 
     Ids count where all masks are grey, and colours elsewhere: each palette has an order of its own.
@@ -200,9 +262,9 @@ def _infer_classes(path, masks, labels, checked_path):
     rule = LabelRule(by_colour, {}, '')  # without classes, it knows no value
     _, counts = rule.count(*values)
     if len(counts) == 1:
-        raise InputError(f'{masks}: no mask has a pixel of a target, every pixel is '
-                         f'{rule.show(*counts)} (or transparent); save the target with another '
-                         'value')
+        raise InputError(f'{os.path.commonpath(labels)}: no mask has a pixel of a target, every '
+                         f'pixel is {rule.show(*counts)} (or transparent); save the target with '
+                         'another value')
     pair = sorted(value for value, _ in counts.most_common(2))
     background, target = sorted(pair, key=_plainness) if by_colour else pair
     return make_classes(

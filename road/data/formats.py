@@ -37,12 +37,9 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
                          'expand ~ only after a space, as in --dataset-dir ~/mine)')
     found = [name for name, (_, *markers) in FORMATS.items()
              if any(os.path.isdir(os.path.join(path, marker)) for marker in markers)]
-    if not found and data_format is None:
-        markers = ', '.join(f'{markers[0]}/ ({name})' for name, (_, *markers) in FORMATS.items())
-        raise InputError(f'{path}: is no data set that is known here, because it holds none of '
-                         f'{markers}; name the folder above or below it that does, or move '
-                         'SPLIT/images to images/SPLIT, and SPLIT/masks to masks/SPLIT')
-    data_format = data_format or found[0]
+    if 'camvid' in found and folder.class_lists(path):
+        found.insert(0, 'folder')  # CVAT exports CamVid's folders with a list of other classes
+    data_format = data_format or [*found, 'folder'][0]
     find, marker, *_ = FORMATS[data_format]
     if found and data_format not in found:
         raise InputError(f'{path}: has the format {found[0]} and not {data_format}, because there '
@@ -94,6 +91,9 @@ def describe(data, report):
              f'{len(data.validation)} validation and {len(data.testing)} test images']
     if sizes:
         lines[0] += ', such as of {}x{} pixels'.format(*usual_shape(sizes)[::-1])
+    if data.recognised:
+        lines.append('Recognised: image {}, mask {}, classes from {}'.format(*(
+            os.path.relpath(path, data.folder) for path in data.recognised), 'values of the masks'))
     names = [*(each.name for each in data.classes), 'ignored']
     for split, pixels in report.pixels.items():
         shares = [f'{name} {count / max(sum(pixels), 1):.1%}'

@@ -22,7 +22,7 @@ FULL = {'training images': 289, 'test images': 290}
 CATEGORIES = ('um', 'umm', 'uu')  # urban: marked, multiple marked lanes, unmarked
 
 # see road.data.dataset.list_images
-IMAGE, LABEL = r'(umm?|uu)(_\d{6})', r'(umm?|uu)_road(_\d{6})'
+IMAGE, LABEL = r'(.*/|)(umm?|uu)(_\d{6})', r'(.*/|)(umm?|uu)_road(_\d{6})'
 EXPECTED = ('KITTI Road has training/image_2/um_000012.png, training/gt_image_2/um_road_000012.png '
             'and testing/image_2/um_000012.png')
 CLASSES = Class('not road', (255, 0, 0)), Class('road', (255, 0, 255))
