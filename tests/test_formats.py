@@ -195,17 +195,20 @@ def test_targets_are_classes(tmp_path):
 
 
 def test_open_dataset_says_what_is_there(tmp_path, capsys):
-    folder = write_camvid(tmp_path / 'camvid', values=5)
+    folder = write_camvid(tmp_path / 'camvid', 120, 160, values=5)
+    label = np.asarray(Image.open(folder / 'trainannot/0.png')).copy()
+    label[0, 0] = 5
+    save(folder / 'trainannot/0.png', Image.fromarray(label))
     args, data = train_on(folder)
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == (f'CamVid in {folder}: 2 training, 1 validation and 0 test images, such '
-                          'as of 36x48 pixels')
+                          'as of 120x160 pixels')
     assert printed[1].startswith('Classes by share of the training pixels: sky 20.0%, building ')
-    assert printed[4] == (f'Note: {folder}: no training label has a pixel of tree, sign, fence, '
-                          'car, pedestrian, bicyclist')
+    assert printed[4].startswith(f'Note: {folder}: classes with less than 0.01% of the training '
+                                 'pixels: tree (1 pixels), sign (0 pixels), fence ')
     assert 'Note: there are no test images, so none will be painted' in printed
-    assert printed[-1].startswith('Images are resized to 32x64 pixels')
-    assert args.dataset == 'camvid' and args.image_size == (32, 64)
+    assert printed[-1].startswith('Images are resized to 128x160 pixels')
+    assert args.dataset == 'camvid' and args.image_size == (128, 160)
     assert isinstance(args.image_size, settings.DefaultSize)
     assert data.digests.keys() == {path for frame in data.training + data.validation
                                    for path in (frame.image, frame.label)}

@@ -22,6 +22,7 @@ from road.progress import tqdm
 
 # Of KITTI's sizes the largest is 1.02 times the smallest; others are from another camera.
 MAX_SIZE_RATIO = 1.5
+FEW = 1e-4  # share of the pixels of a split, too little to learn or score a class well
 
 
 class FileInfo(NamedTuple):
@@ -107,13 +108,16 @@ def check(data, checked_path=None, trust=False):
         known, _ = data.rule.count(*values)
         pixels[split] = [known[i] for i in (*range(len(data.classes)), IGNORE_LABEL)]
         absent = [each.name for i, each in enumerate(data.classes) if not known[i]]
-        if wrong_values or not absent:
+        few = [f'{each.name} ({known[i]} pixels)' for i, each in enumerate(data.classes)
+               if known[i] < FEW * sum(pixels[split])]
+        if wrong_values:
             continue  # what follows from other faults is not told
-        line = f'{data.folder}: no {split} label has a pixel of {", ".join(absent)}'
         if len(absent) > len(data.classes) - 2 and split != 'test':
-            faults.append(f'{line}; label more images, or choose others for this split')
-        else:
-            notes.append(line)
+            faults.append(f'{data.folder}: no {split} label has a pixel of {", ".join(absent)}; '
+                          'label more images, or choose others for this split')
+        elif few:
+            notes.append(f'{data.folder}: classes with less than {FEW:.2%} of the {split} pixels: '
+                         f'{", ".join(few)}')
     return Report(infos, faults, notes, pixels)
 
 
