@@ -164,13 +164,16 @@ def test_multiclass_scores_have_a_row_per_class():
     scorer.add([(None, np.uint8([[0, 0, 1, 1, 2, 255]]), np.eye(11)[[[0, 1, 1, 1, 0, 3]]])] * 2)
     _, *rows = scorer.format_scores().split('\n')
     assert [row.split() for row in rows] == [
-        ['sky', '33.33', '40.00'], ['building', '66.67', '40.00'], ['pole', '0.00', '20.00'],
-        *([each.name, 'nan', '0.00'] for each in camvid.CLASSES[3:]),
+        ['sky', '33.33', '50.00', '50.00', '40.00', 'building', '50.0%'],
+        ['building', '66.67', '100.00', '66.67', '40.00'],
+        ['pole', '0.00', '0.00', 'nan', '20.00', 'sky', '100.0%'],
+        *([each.name, 'nan', 'nan', 'nan', '0.00'] for each in camvid.CLASSES[3:]),
         ['mean', 'IoU', '33.33'], ['global', 'accuracy', '60.00']]
     written = scorer.as_json()
     assert (written['accuracy'], written['mean_IoU']) == pytest.approx((0.6, 1 / 3))
     assert written['confusion'][0] == [2, 2, *[0] * 9]
     assert written['IoU']['pole'] == 0 and written['IoU']['road'] is None
+    assert (written['recall']['sky'], written['precision']['building']) == (0.5, 2 / 3)
     axes, = scorer.plot('$1 or $x^$').axes
     assert axes.get_title().endswith('\nmean IoU 33.33%')
     assert (axes.get_xlabel(), axes.get_xlim(), axes.yaxis_inverted()) == ('IoU', (0, 1), True)
@@ -178,3 +181,5 @@ def test_multiclass_scores_have_a_row_per_class():
         assert text.get_text().startswith(f'{each.name}  ')
         assert bar.get_width() == (written['IoU'][each.name] or 0)
         assert bar.get_facecolor()[:3] == pytest.approx(np.divide(each.colour, 255))
+    scorer.matrix[5, :6] = 70, 9, 0, 30, 2, 889
+    assert scorer.format_scores().split('\n')[6].endswith('  sky 7.0%, road 3.0%, building 0.9%')

@@ -125,7 +125,7 @@ class TwoClassScorer:
 
 
 class MulticlassScorer:
-    """IoU of each of more than two classes, mean IoU and accuracy: see TwoClassScorer."""
+    """IoU, recall and precision of each of many classes, mean IoU, accuracy: see TwoClassScorer."""
 
     def __init__(self, classes):
         self.classes = classes
@@ -141,15 +141,16 @@ class MulticlassScorer:
         prediction = confusion.predicted(probabilities, label.shape)
         return confusion.confusion(prediction, label, len(self.classes))
 
-    def ious(self):
-        """IoU of each class: float64 [classes], NaN for a class neither labelled nor predicted."""
-        hits = np.diag(self.matrix)
+    def rates(self):
+        """{'IoU': float64 [classes], 'recall':, 'precision':}, NaN where a class has no pixels."""
+        hits, labelled, predicted = np.diag(self.matrix), *map(self.matrix.sum, (1, 0))
         with np.errstate(invalid='ignore'):  # 0/0
-            return hits / (self.matrix.sum(axis=0) + self.matrix.sum(axis=1) - hits)
+            return {'IoU': hits / (labelled + predicted - hits), 'recall': hits / labelled,
+                    'precision': hits / predicted}
 
     def scores(self):
         """The mean IoU over the classes that have one, and the share of pixels that are right."""
-        ious = self.ious()
+        ious = self.rates()['IoU']
         ious = ious[~np.isnan(ious)]
         if len(ious) == 0:
             return {'mean_IoU': math.nan, 'accuracy': math.nan}
@@ -157,26 +158,32 @@ class MulticlassScorer:
                 'accuracy': float(np.trace(self.matrix) / self.matrix.sum())}
 
     def format_scores(self):
-        """The scores in per cent as text: a row per class, the mean IoU, the accuracy."""
-        shares = self.matrix.sum(axis=1) / max(self.matrix.sum(), 1)
-        rows = [(each.name, f'{100 * iou:.2f}', f'{100 * share:.2f}')
-                for each, iou, share in zip(self.classes, self.ious(), shares)]
-        mean_iou, accuracy = self.scores().values()
-        rows += [('mean IoU', f'{100 * mean_iou:.2f}', ''),
-                 ('global accuracy', f'{100 * accuracy:.2f}', '')]
-        return table([('', 'IoU', 'share of pixels'), *rows])
+        """The scores in per cent as text: the means, and a row per class with its confusions."""
+        rates, labelled = self.rates(), self.matrix.sum(axis=1)
+        rates['share of pixels'] = labelled / max(labelled.sum(), 1)
+        rows = [['', *rates, 'taken for, share of its pixels']]
+        for i, each in enumerate(self.classes):
+            wrong = np.where(np.arange(len(self.classes)) == i, 0, self.matrix[i])
+            most = [f'{self.classes[j].name} {wrong[j] / labelled[i]:.1%}'
+                    for j in np.argsort(-wrong, kind='stable')[:3] if wrong[j]]
+            rows.append([each.name, *(f'{100 * values[i]:.2f}' for values in rates.values()),
+                         ', '.join(most)])
+        for name, score in zip(('mean IoU', 'global accuracy'), self.scores().values()):
+            rows.append([name, f'{100 * score:.2f}', '', '', '', ''])
+        return table(rows)
 
     def as_json(self):
         """All scores as fractions, and the confusion matrix: rows labelled, columns predicted."""
-        ious = zip((each.name for each in self.classes), self.ious().tolist())
-        return {**without_nan(self.scores()), 'IoU': without_nan(dict(ious)),
-                'confusion': self.matrix.tolist()}
+        names = [each.name for each in self.classes]
+        rates = {rate: without_nan(dict(zip(names, values.tolist())))
+                 for rate, values in self.rates().items()}
+        return {**without_nan(self.scores()), **rates, 'confusion': self.matrix.tolist()}
 
     def plot(self, title):
         """The IoU of each class as Figure, a bar in the class's colour."""
         from matplotlib.figure import Figure
         figure = Figure(figsize=(8, 1.5 + 0.3 * len(self.classes)), layout='constrained')
-        axes, values = figure.subplots(), self.ious()
+        axes, values = figure.subplots(), self.rates()['IoU']
         names = [f'{each.name}  {iou:.1%}' for each, iou in zip(self.classes, values)]
         axes.barh(range(len(names)), np.nan_to_num(values), edgecolor='black', linewidth=0.5,
                   color=[np.divide(each.colour, 255) for each in self.classes])
