@@ -83,5 +83,5 @@ def write_test_images(predictor, frames, folder, classes=kitti.CLASSES):
         write_png(path, image)
 
     written = paint_frames(predictor, frames, classes, write)
-    for _ in tqdm(written, total=len(frames), desc='test images', unit='image'):
+    for _ in tqdm(written, total=len(frames), desc='painting', unit='image'):
         pass

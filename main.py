@@ -1,11 +1,11 @@
-"""Train FCN-8s on a frozen VGG16 to label the road in KITTI images.
+"""Train FCN-8s on VGG16 to find the road, or other classes, in images.
 
     python main.py --sample     # drawn scenes, no download; less than a minute on 2 cores
     python main.py              # KITTI Road in data/data_road; downloads VGG16 if it is missing
     python main.py --dataset-dir mine        # other data sets and own pictures, two classes or many
 
-Loads the frozen VGG16 graph, adds the FCN-8s decoder, trains it, prints a row of validation scores
-per epoch, and paints every test image into runs/<name>/images/. --help lists the options.
+Loads the VGG16 graph, adds the FCN-8s decoder, trains it (with --preset VGG16's upper blocks too),
+prints a row of validation scores per epoch, and paints the test images into runs/<name>/images/.
 """
 
 from __future__ import annotations  # the annotations would import TensorFlow
@@ -270,7 +270,7 @@ def train_nn(sess, epochs, batch_size, get_batches_fn, train_op, cross_entropy_l
 
 
 def train(args):
-    """Train a run, or resume one, and write the test images."""
+    """Train a run, or resume one, and paint test images; without any, validation images."""
     workers = find_workers()  # this process alone, unless several train as one: docs/gpus.md
     args = run_folder.resumed_settings(args, workers.is_chief)
     if run_folder.is_finished(args):
@@ -326,9 +326,11 @@ def train(args):
             if workers.is_chief:
                 metrics.restore_best()
                 predictor.threshold = run.threshold
+                split = 'test' if data.testing else 'validation'
                 with atomic_folder(f'{run.folder}/images') as folder:
-                    helper.write_test_images(predictor, data.testing, folder, data.classes)
-                figures.draw(run, metrics.rows, validation.outputs(data.validation))
+                    helper.write_test_images(predictor, data.testing or data.validation, folder,
+                                             data.classes)
+                figures.draw(run, metrics.rows, validation.outputs(data.validation), split)
                 metrics.finish()
                 print(run_folder.next_commands(run))
 

@@ -9,7 +9,7 @@ from road.data.check import check, significant_bits, usual_shape
 from road.data.dataset import Class, with_validation
 from road.data.images import default_shape
 from road.errors import InputError
-from road.settings import DefaultSize
+from road.settings import DefaultEpochs, DefaultSize
 
 # How each is found, and which of its folders tell it from the others.
 FORMATS = {
@@ -64,7 +64,7 @@ def open_dataset(args):
     _refuse(report.faults, args.dataset_dir)
     print('\n'.join(describe(data, report)))
     if not data.testing:
-        print('Note: there are no test images, so none will be painted')
+        print('Note: there are no test images, so the validation images will be painted')
     data = data.with_infos(report.infos).with_bits(significant_bits(data, report.infos))
     if args.image_size[0] > args.image_size[1] and all(
             frame.shape[1] > frame.shape[0] for frame in data.training):
@@ -74,13 +74,20 @@ def open_dataset(args):
 
 
 def fit_settings(args, data):
-    """Complete settings by a Dataset of open_dataset: its format, and a default image size."""
+    """Complete settings by a Dataset of open_dataset: its format, default epochs and image size."""
     args.dataset, size = data.format, args.image_size
+    if isinstance(args.epochs, DefaultEpochs):
+        steps = -(-len(data.training) // args.batch_size)
+        kitti_steps = -(-241 // args.batch_size)  # KITTI Road has 241 training images
+        needed = round(args.epochs * kitti_steps / 2 / steps)
+        if needed > args.epochs:
+            print(f'--epochs is raised from {args.epochs} to {needed}, because images are few')
+            args.epochs = needed
     if isinstance(size, DefaultSize) and data.format != 'kitti':
         shapes = [frame.shape for frame in data.training]
         args.image_size = DefaultSize(default_shape(usual_shape(shapes), size))
-        print(f'Images are resized to {args.image_size} pixels, or as many in their own '
-              'proportions; --image-size changes that')
+        print('Images are resized to {}x{} pixels, or as many in their own proportions; '
+              '--image-size changes that'.format(*args.image_size))
 
 
 def describe(data, report):

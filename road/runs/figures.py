@@ -1,4 +1,4 @@
-"""Pictures of a complete run: curves.png, contact_sheet.png and, with test images, road.gif."""
+"""Pictures of a complete run: curves.png, contact_sheet.png and road.gif."""
 
 import math
 import os
@@ -16,14 +16,14 @@ from road.runs.metrics import best_of
 from road.runs.painting import add_legend, font, legend, paint, paint_errors, write_png
 from road.scoring.scorers import make_scorer
 
-SHEET_IMAGES, SHEET_COLUMNS = 24, 4  # test images at most
+SHEET_IMAGES, SHEET_COLUMNS = 24, 4  # of images/, at most
 TILE_WIDTH, TEXT_SIZE, GAP = 400, 12, 6  # pixels
 # 60 frames of KITTI take about 2 MB
 GIF_FRAMES, GIF_WIDTH, GIF_MS, GIF_COLOURS = 60, 414, 400, 128
 
 
-def draw(run, rows, outputs):
-    """Draw them into a run folder, which may hold painted test images in images/.
+def draw(run, rows, outputs, split='test'):
+    """Draw them into a run folder, which holds painted images of this split in images/.
 
     Args:
         run: road.runs.run_folder.Run.
@@ -35,12 +35,11 @@ def draw(run, rows, outputs):
                 os.path.join(run.folder, 'curves.png'))
     folder = Path(run.folder, 'images')
     paths = [path for path in sorted(folder.rglob('*.png')) if path.is_file()]
-    images = {str(path.relative_to(folder).with_suffix('')): str(path) for path in paths}
+    images = {f'{split} {path.relative_to(folder).with_suffix("")}': str(path) for path in paths}
     draw_contact_sheet(os.path.join(run.folder, 'contact_sheet.png'),
                        best_and_worst(outputs, run.classes, run.threshold), images, run.classes)
-    if images:
-        draw_gif(os.path.join(run.folder, 'road.gif'), list(images.values()), run.classes)
-        print(f'{len(images)} test images are in {folder}')
+    draw_gif(os.path.join(run.folder, 'road.gif'), list(images.values()), run.classes)
+    print(f'{len(images)} {split} images are in {folder}')
 
 
 def best_and_worst(outputs, classes, threshold=0.5):
@@ -104,15 +103,15 @@ def save_figure(figure, path):
 
 
 def draw_contact_sheet(path, marked, images, classes):
-    """Draw a grid of pictures: the marked ones, then test images, evenly spaced.
+    """Draw a grid of pictures: the marked ones, then painted images, evenly spaced.
 
     Args:
         marked: [(text, uint8 [h, w, 3])].
-        images: {name: path} of the painted test images.
+        images: {text: path} of the painted images.
         classes: of road.data.dataset.Class; more than two have a legend.
     """
     names = evenly_spaced(list(images), SHEET_IMAGES)
-    texts = [text for text, _ in marked] + [f'test {name}' for name in names]
+    texts = [text for text, _ in marked] + names
     pictures = chain((picture for _, picture in marked),
                      (_read_painted(images[name], classes) for name in names))
     letters, tiles = font(TEXT_SIZE, ''.join(texts)), []
@@ -120,8 +119,6 @@ def draw_contact_sheet(path, marked, images, classes):
         tile = ImageOps.expand(picture, (GAP, GAP + TEXT_SIZE + GAP, 0, 0), 'white')
         ImageDraw.Draw(tile).text((GAP, GAP // 2), text, 'black', letters)
         tiles.append(tile)
-    if not tiles:
-        return
     width, height = tiles[0].size
     rows = -(-len(tiles) // SHEET_COLUMNS)
     sheet = Image.new('RGB', (SHEET_COLUMNS * width + GAP, rows * height + GAP), 'white')
@@ -131,7 +128,7 @@ def draw_contact_sheet(path, marked, images, classes):
 
 
 def draw_gif(path, images, classes):
-    """Draw the painted test images (paths) as an animation, small enough for a README."""
+    """Draw painted images (paths) as an animation, small enough for a README."""
     pictures = (_read_painted(image, classes) for image in evenly_spaced(images, GIF_FRAMES))
     frames = []
     for small in _thumbnails(pictures, GIF_WIDTH):
@@ -142,7 +139,7 @@ def draw_gif(path, images, classes):
 
 
 def _read_painted(path, classes):
-    """A painted test image without its legend."""
+    """A painted image without its legend."""
     picture = read_image(path)
     return picture[:-len(legend(classes, picture.shape[1]))] if len(classes) > 2 else picture
 

@@ -286,16 +286,17 @@ def begin(args, data, vgg, device, is_chief=True):
 def next_commands(run):
     """What people do after a training, as text: evaluate, predict, a preset that scores higher."""
     values, defaults = run.settings, vars(settings.parse_training([]))
-    higher = {'laptop': 'best', 'best': 'full', 'full': None}.get(values['preset'], 'laptop')
+    higher = {None: 'quick', 'quick': 'laptop', 'laptop': 'best'}.get(values['preset'])
+    purpose = 'a longer training with higher scores' if values['preset'] else settings.MORE
     words = [word for name in ('data_dir', 'dataset_dir', 'target', 'vgg_dir', 'val_frames')
              if values[name] != defaults[name]
              for word in settings.option_text(name, values[name])]
-    if values['sample']:  # real images come next
-        words, higher = ['--download-kitti'], 'quick'
+    if values['sample']:
+        words, purpose = ['--download-kitti'], 'real images'
     commands = [(['evaluate', run.folder], 'scores of the validation frames'),
                 (['predict', run.folder, 'PICTURES'], 'paint your own images, folders or videos')]
     if higher:
-        commands.append(([*words, '--preset', higher], 'a longer training with higher scores'))
+        commands.append(([*words, '--preset', higher], purpose))
     return '\n'.join(['Next:', *(f'    python main.py {shlex.join(each)}    # {purpose}'
                                  for each, purpose in commands)])
 
