@@ -55,7 +55,7 @@ COMMANDS = {
     'export': 'write a run as a model file that needs nothing of this project',
     'check': 'read every file of the data and of the VGG16 graph, and list the faults',
     'runs': 'list all runs, the highest validation score first'}
-MORE = 'two minutes more on KITTI Road, and three points of MaxF more'  # what quick gives
+MORE = 'takes two minutes more on KITTI Road and scores three points more'  # --preset quick
 
 HELP = '''usage: main.py [COMMAND] [OPTIONS]
 Train FCN-8s on VGG16 to find the road, or other classes, in images.
@@ -315,7 +315,7 @@ def show(args):
     """Print the settings in force that differ from the defaults."""
     print(f'Settings of {args.name}:', changed(vars(args)) or 'the defaults')
     if args.train_encoder == 'none' and not (args.sample or args.resume):
-        print(f'Note: the encoder stays frozen; --preset quick gives {MORE}')
+        print(f'Note: the encoder stays frozen; --preset quick {MORE}')
 
 
 # ------------------------------------------------------------------------------- other commands

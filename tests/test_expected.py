@@ -7,12 +7,13 @@ import inspect
 import itertools
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
 
 import main
 from road import settings
-from road.data import dataset, kitti
+from road.data import dataset, formats, kitti
 from road.data.images import fit_shape
 from road.network.vgg_folder import KERAS_MD5, KERAS_URL
 
@@ -35,6 +36,20 @@ SAMPLE = {'sample': True, 'dataset_dir': 'data/sample/data_road', 'vgg_dir': 'da
 def test_defaults(words, changes):
     assert vars(settings.parse_training(words)) == {**DEFAULTS, **changes}
     assert settings.parse(['predict', 'run', 'a.png'])[1].overlay == 'both'
+
+
+@pytest.mark.parametrize('words, images, epochs', [
+    ([], 241, 20), ([], 120, 20), ([], 40, 61), ([], 12, 203), ([], 5, 305), ([], 1, 610),
+    (['--preset', 'quick'], 12, 40), (['--preset', 'laptop'], 60, 12), (['--sample'], 12, 10),
+    (['--epochs', '20'], 12, 20), (['--batch-size', '2'], 12, 202)])
+def test_small_sets_get_half_the_steps_of_kitti(words, images, epochs, capsys):
+    args = settings.parse_training(words)
+    before = args.epochs
+    formats.fit_settings(args, SimpleNamespace(
+        format='kitti', training=range(images), image_shapes=()))
+    assert args.epochs == epochs
+    line = f'--epochs is raised from {before} to {epochs}, because images are few\n'
+    assert capsys.readouterr().out == line * (before != epochs)
 
 
 @pytest.mark.parametrize('option, accepted, refused', [

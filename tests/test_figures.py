@@ -1,11 +1,10 @@
-"""Pictures of a complete run, and of one without test images or scores."""
+"""Pictures of a complete run, and of one without scores."""
 
 import math
 from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
-import pytest
 
 from road.data import camvid, kitti
 from road.data.dataset import Frame
@@ -24,24 +23,22 @@ def draw(folder, classes, images, shape, outputs=()):
     rows = [dict.fromkeys(columns(len(classes)), math.nan) | {'epoch': epoch, 'l2': 0.5}
             for epoch in (1, 2)]
     run = SimpleNamespace(folder=str(folder), classes=classes, threshold=0.25)
-    figures.draw(run, rows, outputs)
+    figures.draw(run, rows, outputs, 'validation')
 
 
-@pytest.mark.parametrize('images', [0, 70])
-def test_contact_sheet_and_gif(tmp_path, images):
+def test_contact_sheet_and_gif(tmp_path, capsys):
     folder = tmp_path / 'run[1]$x^$'  # no pattern, no formula
     (folder / 'images' / 'folder.png').mkdir(parents=True)
     iio.imwrite(tmp_path / 'image.png', np.zeros((9, 16, 3), np.uint8))
     frame, road = Frame('um_0', str(tmp_path / 'image.png')), np.eye(9, 16) > 0
     outputs = [(frame, np.uint8(road & (i > 0)), of_road(road * 0.1 * i)) for i in range(6)]
-    draw(folder, kitti.CLASSES, images, (9, 16), outputs)
+    draw(folder, kitti.CLASSES, 70, (9, 16), outputs)
     sheet = iio.imread(folder / 'contact_sheet.png')
     # tiles of 400x225, as the images are 16:9
-    assert sheet.shape == (6 + (225 + 24) * (7 if images else 1), 6 + 406 * 4, 3)
+    assert sheet.shape == (6 + (225 + 24) * 7, 6 + 406 * 4, 3)
     assert (folder / 'curves.png').exists()
-    assert (folder / 'road.gif').exists() == bool(images)
-    if images:
-        assert iio.imread(folder / 'road.gif').shape[:3] == (figures.GIF_FRAMES, 233, 414)
+    assert iio.imread(folder / 'road.gif').shape[:3] == (figures.GIF_FRAMES, 233, 414)
+    assert capsys.readouterr().out == f'70 validation images are in {folder}/images\n'
 
 
 def test_contact_sheet_of_classes_has_one_legend(tmp_path):

@@ -206,7 +206,7 @@ def test_open_dataset_says_what_is_there(tmp_path, capsys):
     assert printed[1].startswith('Classes by share of the training pixels: sky 20.0%, building ')
     assert printed[4].startswith(f'Note: {folder}: classes with less than 0.01% of the training '
                                  'pixels: tree (1 pixels), sign (0 pixels), fence ')
-    assert 'Note: there are no test images, so none will be painted' in printed
+    assert 'Note: there are no test images, so the validation images will be painted' in printed
     assert printed[-1].startswith('Images are resized to 128x160 pixels')
     assert args.dataset == 'camvid' and args.image_size == (128, 160)
     assert isinstance(args.image_size, settings.DefaultSize)

@@ -90,6 +90,7 @@ def test_training_on_own_pictures_with_defaults(own_run):
         [1.489079, 0.004443, 33.046283, 1.815884, 4.635762, 0.0005],
         [1.163253, 0.003465, 11.812005, 15.089264, 39.804084, 0.039806],
         [1.157129, 0.003361, 13.427532, 16.498555, 39.541943, 0.013712]])
+    assert sorted(os.listdir(own_run / 'run/images')) == ['14.png', '15.png', '16.png']  # validate
 
 
 ALL = 29  # cached: 14 training frames, and the scored frames at their light, 12 of them and 3 more

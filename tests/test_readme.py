@@ -46,7 +46,8 @@ def known():
         return options(printed.getvalue())
 
     found = {tool: ask(tool) for tool in glob.glob('tools/*.py', root_dir=ROOT)}
-    found['main.py'] = set().union(*(ask('main.py', command) for command in settings.COMMANDS))
+    found['main.py'] = ask('main.py', '--help-all').union(
+        *(ask('main.py', command) for command in settings.COMMANDS))
     for tool in ('tools/experiments.py', 'tools/launch.py'):
         found[tool] |= found['main.py']  # which it passes on
     return found

@@ -76,9 +76,40 @@ def test_augment_is_shown_as_it_is_typed():
     assert settings.augmentations('crop,mirror') == ('mirror', 'crop')
 
 
-def test_settings_in_force_are_marked(capsys):
-    settings.show(settings.parse_training(['--epochs', '2', '--image-size', '64x192']))
-    lines = capsys.readouterr().out.split('\n')
-    assert '    --batch-size     4' in lines
-    assert '  * --image-size     64x192' in lines
-    assert '    --cache' in lines
+@pytest.mark.parametrize('typed', [
+    '', '--sample --epochs 1', '--preset quick --seed 3 --no-cache', '--dataset-dir d --seed 1',
+    '--preset quick --augment none --copies 1', '--epochs 2 --image-size 64x192'])
+def test_settings_are_shown_as_they_were_typed(capsys, typed):
+    args = settings.parse_training([*typed.split(), '--name', 'a'])
+    args.dataset = 'kitti'  # as it is detected
+    settings.show(args)
+    first, *notes = capsys.readouterr().out.splitlines()
+    assert sorted(first.split()) == sorted(f'Settings of a: {typed or "the defaults"}'.split())
+    longer = 'the encoder stays frozen; --preset quick takes two minutes more on KITTI Road and'
+    assert (longer in str(notes)) == ('--sample' not in typed and '--preset' not in typed)
+
+
+def test_settings_of_other_versions_are_shown():
+    values = vars(settings.parse_training([])) | {'preset': 'former', 'former': 3}
+    assert settings.changed(values) == '--preset former --former 3'
+
+
+def test_short_help_is_true(capsys):
+    with pytest.raises(SystemExit):
+        settings.parse(['--help'])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 45 and max(map(len, lines)) <= 100
+    examples = [line.split()[2:] for line in lines if line.startswith('  python main.py')]
+    commands = [settings.parse(words)[0] for words in examples]
+    assert commands == ['train', 'train', 'check', 'train', 'predict', 'evaluate']
+    options = [line.split()[0] for line in lines if line.startswith('  --')]
+    assert len(options) == 8
+    start = next(i for i, line in enumerate(lines) if line.startswith('  (default)'))
+    names = 'train_encoder', 'image_size', 'train_scale', 'epochs', 'batch_size', 'copies'
+    for line, preset in zip(lines[start:], ('(default)', *settings.PRESETS)):
+        words = ['--preset', preset] if preset in settings.PRESETS else []
+        values = vars(settings.parse_training(words))
+        found, *_ = line.split()
+        assert found == preset
+        for name, cell in zip(names, line.split()[-6:]):
+            assert settings.option_text(name, values[name])[1] in (cell, f'{cell}.0')

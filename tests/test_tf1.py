@@ -45,7 +45,7 @@ def test_command_line_does_without_tensorflow(tmp_path):
     """--help, mistakes and `runs` do not wait for TensorFlow, and importing main prints nothing."""
     code, printed, errors = run_program(f'''
 import sys, main
-for argv in (['--help'], ['evaluat', 'x'], ['runs', '--runs-dir', {str(tmp_path / 'none')!r}]):
+for argv in (['--help-all'], ['evaluat', 'x'], ['runs', '--runs-dir', {str(tmp_path / 'none')!r}]):
     try:
         main.main(argv)
     except SystemExit:
