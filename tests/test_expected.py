@@ -46,7 +46,7 @@ def test_small_sets_get_half_the_steps_of_kitti(words, images, epochs, capsys):
     args = settings.parse_training(words)
     before = args.epochs
     formats.fit_settings(args, SimpleNamespace(
-        format='kitti', training=range(images), image_shapes=()))
+        format='kitti', training=range(images)))
     assert args.epochs == epochs
     line = f'--epochs is raised from {before} to {epochs}, because images are few\n'
     assert capsys.readouterr().out == line * (before != epochs)
