@@ -364,13 +364,10 @@ def _add_other(parser, name):
         add('--no-sound', action='store_true', help='leave the sound out of videos')
     if name == 'export':
         add('--format', choices=EXPORTS, default='savedmodel',
-            help="savedmodel: TensorFlow's, any image size; onnx: the same as one file (needs the "
-            'packages onnx and onnxruntime); tflite: 8-bit weights, one image size, for phones')
+            help='savedmodel and onnx: any image size; tflite: 8-bit weights, one size, for phones')
         add('--int8', action='store_true',
-            help='with --format onnx: 8-bit convolutions, calibrated with validation images of the '
-            'data set; a quarter of the size, and faster')
-        add('--output', type=folder, metavar='DIR',
-            help='folder to make (default: RUN/export, RUN/export-onnx or RUN/export-tflite)')
+            help='with --format onnx: faster 8-bit convolutions, calibrated on validation images')
+        add('--output', type=folder, metavar='DIR', help='folder to make (default: one in RUN)')
 
 
 # --------------------------------------------------------------------------------------- values

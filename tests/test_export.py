@@ -1,65 +1,81 @@
-"""Exported SavedModels and TFLite files: as predict, in programs with nothing of this project."""
+"""Exported SavedModels, ONNX and TFLite files: as predict, in programs without this project."""
 
 import io
 import json
+import subprocess
 import sys
 import types
 import zipfile
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from PIL import Image
 
 import main
-from road.data.images import resize_confidence
+from road.data.images import fit_shape, resize_confidence
+from road.network import onnx_graph
 from road.network.tf1 import tf
 from tests.test_readme import blocks
 
 
 @pytest.fixture
 def batches(scenes_dir):
-    """Batches of two images, the second one dark; the last two have other proportions."""
+    """Batches of several sizes; the second image of a batch is dark."""
     picture = Image.open(f'{scenes_dir}/testing/image_2/um_000000.png')
     images = [np.asarray(picture.resize(size))
-              for size in ((192, 64), (310, 94), (90, 120), (47, 33))]
-    return [np.stack([image, image // 4]) for image in images]
+              for size in ((192, 64), (310, 94), (90, 120), (1, 1), (3000, 2), (200, 4000))]
+    return [np.stack([image, image // 4, image[::-1], 255 - image][:count])
+            for image, count in zip(images, (2, 4, 2, 1, 1, 1))]
 
 
 def predictions(run, batches):
     with main.open_run(run) as opened:
-        return [np.stack([resize_confidence(found, batch.shape[1:3])
-                          for *_, found in opened.predictor.predict(enumerate(batch))])
-                for batch in batches]
+        found = [np.stack([resize_confidence(found, batch.shape[1:3])
+                           for *_, found in opened.predictor.predict(enumerate(batch))])
+                 for batch in batches]
+    assert np.ptp(found[0][0], axis=(0, 1)).max() > 0.05  # there is something to compare
+    return found
+
+
+def export_onnx(run, folder, *options):
+    words = ['export', run, '--format', 'onnx', '--output', str(folder), *options]
+    assert main.main(words) == 0
+    return str(folder / 'model.onnx')
+
+
+def compare(first, second, threshold, probabilities, atol):
+    """The outputs of an exported model with what predict gives."""
+    assert (first.dtype, second.dtype) == (np.float32, np.uint8)
+    if probabilities.shape[-1] == 2:
+        probabilities = probabilities[..., 1]
+        np.testing.assert_array_equal(second, np.where(first >= float(threshold), 255, 0))
+    else:
+        np.testing.assert_array_equal(second, first.argmax(-1))
+    np.testing.assert_allclose(first, probabilities, atol=atol)
 
 
 @pytest.mark.usefixtures('opened_run')
-@pytest.mark.parametrize('kind, words', [
-    ('trained_run', ['Road segmentation: FCN-8s', 'resized to 64x192', '--epochs 3', ', MaxF ']),
-    ('classes_run', ['float32 [n, height, width, 11]', 'classes: 0 sky, 1 ', ', mean IoU '])])
-def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kind, words):
+@pytest.mark.parametrize('kind, outputs, words', [
+    ('trained_run', ['confidence', 'mask'], ["classes {0: 'not road', 1: 'road'}", ', MaxF ']),
+    ('classes_run', ['probabilities', 'classes'], ["classes {0: 'sky', 1: ", ', mean IoU '])])
+def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kind, outputs, words):
     """As TensorFlow Serving finds its tensors."""
     run, folder = request.getfixturevalue(kind), str(tmp_path / 'out/model')
     assert main.main(['export', run, '--output', folder]) == 0
     assert main.main(['export', run, '--output', folder]) == 2
     assert 'exists already; name another' in capsys.readouterr().err
+    threshold = json.loads((tmp_path / 'out/model/metadata.json').read_text())['threshold']
     with tf.Graph().as_default(), tf.Session() as sess:
         served = tf.saved_model.loader.load(sess, ['serve'], folder)
         signature = served.signature_def['serving_default']
-        fetched = {name: each.name for name, each in signature.outputs.items()}
-        got = [sess.run(fetched, {signature.inputs['images'].name: batch}) for batch in batches]
-    for found, probabilities in zip(got, predictions(run, batches)):
-        assert np.ptp(probabilities, axis=(0, 1, 2)).max() > 0.05  # there is something to compare
-        if kind == 'trained_run':
-            np.testing.assert_allclose(found['confidence'], probabilities[..., 1], atol=5e-3)
-            threshold = json.loads((tmp_path / 'out/model/metadata.json').read_text())['threshold']
-            mask = np.where(found['confidence'] >= float(threshold), 255, 0)
-            np.testing.assert_array_equal(found['mask'], mask)
-            continue
-        np.testing.assert_allclose(found['probabilities'], probabilities, atol=5e-3)
-        assert found['classes'].dtype == np.uint8
-        np.testing.assert_array_equal(found['classes'], found['probabilities'].argmax(-1))
+        fetched = [signature.outputs[name].name for name in outputs]
+        for batch, probabilities in zip(batches, predictions(run, batches)):
+            found = sess.run(fetched, {signature.inputs['images'].name: batch})
+            compare(*found, threshold, probabilities, 5e-3)
     readme = (tmp_path / 'out/model/README.txt').read_text()
-    assert all(word in readme for word in [run, *words])
+    assert all(word in readme for word in [run, *words, 'resized to [', '--epochs '])
 
 
 @pytest.mark.usefixtures('opened_run')
@@ -87,9 +103,8 @@ def test_files_of_several_sizes_in_one_request(request, batches, tmp_path, kind,
 
 @pytest.mark.filterwarnings('ignore:.*tf.lite.Interpreter is deprecated')
 def test_lines_of_the_page_run_the_tflite_file(opened_run, batches, tmp_path, monkeypatch):
-    run, folder = opened_run.run.folder, tmp_path / 'model'
-    assert main.main(['export', run, '--format', 'tflite', '--output', str(folder)]) == 0
-    image = batches[1][0]
+    run, image = opened_run.run.folder, batches[1][0]
+    assert main.main(['export', run, '--format', 'tflite', '--output', f'{tmp_path}/model']) == 0
     Image.fromarray(image).save(tmp_path / 'holiday.jpg', 'PNG')
     # the same interpreter, as a part of TensorFlow
     monkeypatch.setitem(sys.modules, 'ai_edge_litert', types.ModuleType('ai_edge_litert'))
@@ -100,8 +115,89 @@ def test_lines_of_the_page_run_the_tflite_file(opened_run, batches, tmp_path, mo
     exec(code, names)
     expected, = predictions(run, [image[np.newaxis]])
     found = resize_confidence(names['confidence'], image.shape[:2])
-    assert np.ptp(expected[..., 1]) > 0.05
     assert np.abs(found - expected[0, ..., 1]).mean() < 5e-3
-    with zipfile.ZipFile(folder / 'model.tflite') as file:
-        assert json.loads(file.read('metadata.json'))['stride'] == '32'
+    with zipfile.ZipFile('model/model.tflite') as file:
+        threshold = float(json.loads(file.read('metadata.json'))['threshold'])
         assert file.read('labels.txt').decode().split('\n') == ['not road', 'road']
+    mask = names['label'](image=np.float32(names['image'])[np.newaxis])['mask'][0]
+    np.testing.assert_array_equal(mask, np.where(names['confidence'] >= threshold, 255, 0))
+
+
+@pytest.mark.usefixtures('opened_run')
+@pytest.mark.parametrize('kind', ['trained_run', 'classes_run', pytest.param(
+    'encoder_run', marks=pytest.mark.slow)])
+def test_onnx_gives_what_predict_gives(request, batches, tmp_path, kind):
+    found = request.getfixturevalue(kind)
+    run = found if isinstance(found, str) else found[0]
+    session = onnxruntime.InferenceSession(export_onnx(run, tmp_path / 'model'))
+    threshold = session.get_modelmeta().custom_metadata_map['threshold']
+    for batch, probabilities in zip(batches, predictions(run, batches)):
+        compare(*session.run(None, {'images': batch}), threshold, probabilities, 1e-3)
+
+
+def test_onnx_file_is_of_2023_and_says_what_it_holds(opened_run, tmp_path):
+    model = onnx.load(export_onnx(opened_run.run.folder, tmp_path / 'model'))
+    onnx.checker.check_model(model, full_check=True)
+    assert (model.opset_import[0].version, model.ir_version) == (17, 8)
+    assert 'Resize' not in {node.op_type for node in model.graph.node}
+    facts = {each.key: each.value for each in model.metadata_props}
+    assert facts['names'] == "{0: 'not road', 1: 'road'}"
+    assert facts['class_names'] == '{"0": "not road", "1": "road"}'
+    assert (facts['imgsz'], facts['stride']) == ('[64, 192]', '32')
+    assert 'MaxF' in facts['scores'] and 'onnxruntime' in model.doc_string
+
+
+@pytest.mark.parametrize('image_shape', [(192, 672), (160, 576), (360, 480)])
+def test_fit_shape_of_onnx_is_that_of_the_other_commands(image_shape):
+    rng, graph = np.random.default_rng(0), onnx_graph.Graph()
+    graph('Identity', onnx_graph.fit_shape(graph, 'size', image_shape), name='shape')
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> part (int64[2] size) => (int64[2] shape) {}')
+    model.graph.node.extend(graph.nodes)
+    model.graph.initializer.extend(graph.constants)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    for size in np.exp(rng.uniform(0, np.log(6000), (2000, 2))).astype(np.int64):
+        found, = session.run(None, {'size': size})
+        assert tuple(found) == fit_shape(size.tolist(), image_shape), size
+
+
+def test_int8_onnx_differs_little(opened_run, scenes_dir, tmp_path):
+    image = np.asarray(Image.open(f'{scenes_dir}/testing/image_2/um_000000.png'))[np.newaxis]
+    files = [export_onnx(opened_run.run.folder, tmp_path / f'model{i}', *options)
+             for i, options in enumerate(((), ('--int8',)))]
+    float32, int8 = (onnxruntime.InferenceSession(file).run(None, {'images': image})[0]
+                     for file in files)
+    assert 0 < np.abs(float32 - int8).mean() < 5e-3
+    model = onnx.load(files[1])
+    quantized = {node.output[0] for node in model.graph.node if node.op_type == 'DequantizeLinear'}
+    for node in model.graph.node:
+        if node.op_type in ('Conv', 'MatMul'):
+            assert quantized.isdisjoint(node.input) == (node.op_type == 'MatMul')
+
+
+def test_lines_of_the_readme_run_without_tensorflow_and_this_project(opened_run, tmp_path):
+    export_onnx(opened_run.run.folder, tmp_path / 'model')
+    Image.new('RGB', (320, 200), (90, 99, 90)).save(tmp_path / 'holiday.jpg')
+    code, = (block for block in blocks('README.md', 'python') if 'onnxruntime' in block)
+    code += ("Image.fromarray(mask[0]).save('mask.png')\nimport sys\n"
+             "assert not {'tensorflow', 'road', 'main'} & set(sys.modules)\n")
+    subprocess.run([sys.executable, '-I', '-c', code], cwd=tmp_path, check=True)
+    with Image.open(tmp_path / 'mask.png') as mask:
+        assert mask.size == (320, 200) and set(np.unique(mask)) <= {0, 255}
+
+
+def test_without_onnx_export_says_what_to_install_before_it_opens_the_run(
+        trained_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, 'road.network.onnx_graph')
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    monkeypatch.setattr(main, 'open_run', None)
+    assert main.main(['export', trained_run, '--format', 'onnx']) == 2
+    assert 'pip install onnx onnxruntime' in capsys.readouterr().err
+
+
+def test_onnx_that_computes_something_else_is_refused(opened_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(onnx_graph, 'MEAN_BGR', (0, 0, 0))
+    words = ['--format', 'onnx', '--output', str(tmp_path / 'model')]
+    assert main.main(['export', opened_run.run.folder, *words]) == 2
+    assert "differ from TensorFlow's by 0." in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

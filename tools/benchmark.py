@@ -10,17 +10,14 @@ the device slows both. A first call, which compiles, is left out.
 """
 
 import argparse
-import functools
 import os
 import random
 import sys
 import tempfile
 import time
-from pathlib import Path
 from statistics import median
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -30,6 +27,7 @@ from road import settings
 from road.data import kitti
 from road.data.batches import Batches, read_images, sample_of
 from road.data.dataset import one_hot
+from road.data.images import resize_image
 from road.errors import InputError
 from road.files import file_digest
 from road.network import vgg16, vgg_folder
@@ -136,33 +134,29 @@ def report(results, seconds):
             f'(encoder pass {encoder:.1f} s, epoch {epoch:.1f} s)')
 
 
-def open_export(path):
-    """A function that labels an image, uint8 [h, w, 3], with an exported model."""
-    if path.suffix == '.onnx':
+def open_export(path, images):
+    """A function that labels images, uint8 [1, h, w, 3], with an exported model."""
+    if path.endswith('.onnx'):
         import onnxruntime
         session = onnxruntime.InferenceSession(path)
-        return lambda image: session.run(None, {'images': image[np.newaxis]})
-    if path.suffix == '.tflite':
-        lite = tf.compat.v2.lite.Interpreter(str(path), num_threads=os.cpu_count())
-        label = lite.get_signature_runner()
-        _, height, width, _ = label.get_input_details()['image']['shape']
-        return lambda image: label(image=np.float32(Image.fromarray(image).resize(
-            (width, height), Image.Resampling.BILINEAR))[np.newaxis])
-    model = tf.compat.v2.saved_model.load(str(path.parent))
-    return lambda image: model.signatures['serving_default'](tf.constant(image[np.newaxis]))
+        return lambda: session.run(None, {'images': images})
+    if path.endswith('.tflite'):
+        label = tf.lite.Interpreter(path, num_threads=os.cpu_count()).get_signature_runner()
+        shape = label.get_input_details()['image']['shape'][1:3]
+        return lambda: label(image=np.float32(resize_image(images[0], shape))[np.newaxis])
+    model = tf.compat.v2.saved_model.load(os.path.dirname(os.path.abspath(path)))
+    return lambda: model.signatures['serving_default'](tf.constant(images))
 
 
 def compare_exports(paths, repeats):
     """A table: milliseconds of the fastest call for an image of 375x1242, and megabytes."""
-    image = np.random.default_rng(0).integers(256, size=(375, 1242, 3), dtype=np.uint8)
-    measured = measure({path: (functools.partial(open_export(Path(path)), image), 1)
-                        for path in paths}, repeats)
-    speeds = {path: max(values) for path, values in measured.items()}
+    images = np.random.default_rng(0).integers(256, size=(1, 375, 1242, 3), dtype=np.uint8)
+    measured = measure({path: (open_export(path, images), 1) for path in paths}, repeats)
     rows = [('', 'ms', 'times as fast', 'MB')]
-    for path, speed in speeds.items():
-        megabytes = os.path.getsize(path) / 1e6
-        rows.append((path, f'{1000 / speed:.0f}', f'{speed / speeds[paths[0]]:.2f}',
-                     f'{megabytes:.1f}'))
+    for path, speeds in measured.items():
+        times = max(speeds) / max(measured[paths[0]])
+        size = os.path.getsize(path) / 1e6
+        rows.append((path, f'{1000 / max(speeds):.0f}', f'{times:.2f}', f'{size:.1f}'))
     return table(rows)
 
 

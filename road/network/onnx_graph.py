@@ -1,7 +1,5 @@
 """A trained network as one ONNX file: from images of any size to confidences and a mask.
 
-    save(network, 'out/model', {'task': 'segmentation'}, 'text of README.txt')
-
 The nodes are written one by one, from the weights of the frozen graph. Images are resized by matrix
 products, whose kernels the graph computes: OpenVINO and OpenCV leave the antialiasing out of ONNX's
 own Resize without a message, which changes confidences by up to 0.99.
@@ -16,9 +14,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime import quantization
 
-from road import files
 from road.data.images import STRIDE, network_shape
-from road.errors import InputError, writing
+from road.errors import InputError
 from road.network.export import build_graph, cpu_session
 from road.network.tf1 import tf
 from road.network.vgg16 import BLOCKS, MEAN_BGR
@@ -45,24 +42,17 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def weights(self, values, name):
-        """A float32 constant, kept as float16 if that loses nothing: the file is half as large."""
-        half = values.astype(np.float16)
-        if (half == values).all():
-            return self('Cast', self.constant(half, f'{name}_float16'), to=TensorProto.FLOAT)
-        return self.constant(values, name)
-
 
 def _kernel(graph, old, new):
     """The weights of Pillow's BILINEAR, float32 [new, old], for int64 scalars.
 
     Triangles as wide as the larger pixel, exact in integers up to the division.
     """
-    def centres(count):  # times two
-        return graph('Add', graph('Mul', graph('Range', 0, count, 1), 2), 1)
+    def centres(step):  # of the pixels, in units in which both images are 2 * old * new long
+        return graph('Range', step, length, graph('Mul', step, 2))
 
-    rows = graph('Unsqueeze', graph('Mul', centres(new), old), [1])
-    distances = graph('Sub', rows, graph('Mul', centres(old), new))
+    length = graph('Mul', graph('Mul', old, new), 2)
+    distances = graph('Sub', graph('Unsqueeze', centres(old), [1]), centres(new))
     # cast first, because OpenCV has no Abs of integers
     distances = graph('Abs', graph('Cast', distances, to=TensorProto.FLOAT))
     width = graph('Cast', graph('Mul', graph('Max', old, new), 2), to=TensorProto.FLOAT)
@@ -101,8 +91,6 @@ def fit_shape(graph, size, image_shape):
 
 def brighten(graph, images, height, light):
     """road.data.images.brighten for whole grey levels, float32 [n, 3, height, w]."""
-    if not light:
-        return images
     logs = graph('Log', graph('Mul', graph('Add', images, np.float32(0.5)), np.float32(1 / 256)))
     half = graph('Div', height, [2])
     lower = graph('Slice', logs, half, [np.iinfo(np.int64).max], [2])
@@ -117,19 +105,24 @@ def _logits(graph, frozen, x):
     values = {node.name: tf.make_ndarray(node.attr['value'].tensor)
               for node in frozen.node if node.op == 'Const'}
 
-    def weights(name, scale=1):  # [h, w, in, out] => [out, in, h, w]; up: [h, w, out, in]
-        return graph.weights(values[name].transpose(3, 2, 0, 1) * np.float32(scale), name)
+    def kernel(name):  # [h, w, in, out] => [out, in, h, w]; up: [h, w, out, in]
+        weights = values[name].transpose(3, 2, 0, 1)
+        half = weights.astype(np.float16)
+        if (half != weights).any():
+            return graph.constant(weights, name)
+        # loses nothing, and the file is half as large
+        return graph('Cast', graph.constant(half, name), to=TensorProto.FLOAT)
 
-    def conv(x, name, kernel='filter', pad=1):
-        return graph('Relu', graph('Conv', x, weights(f'{name}/{kernel}'), values[f'{name}/biases'],
+    def conv(x, name, weights='filter', pad=1):
+        return graph('Relu', graph('Conv', x, kernel(f'{name}/{weights}'), values[f'{name}/biases'],
                                    pads=[pad] * 4))
 
-    def score(x, name, scale=1):
-        kernel = weights(f'decoder/{name}/kernel', scale)
-        return graph('Conv', x, kernel, values[f'decoder/{name}/bias'])
+    def score(x, name):
+        bias = values[f'decoder/{name}/bias']
+        return graph('Conv', x, kernel(f'decoder/{name}/kernel'), bias)
 
     def upscore(x, name, stride):
-        return graph('ConvTranspose', x, weights(f'decoder/{name}/kernel'), strides=[stride] * 2,
+        return graph('ConvTranspose', x, kernel(f'decoder/{name}/kernel'), strides=[stride] * 2,
                      pads=[stride // 2] * 4)
 
     x = graph('Gather', x, [2, 1, 0], axis=1)  # to BGR
@@ -144,76 +137,69 @@ def _logits(graph, frozen, x):
     if 'fc6/weights' in values:
         x = conv(conv(x, 'fc6', 'weights', pad=3), 'fc7', 'weights', pad=0)
     # main.layers multiplies the skips by these two constants
-    pool3 = score(pools[2], 'score_pool3', values['decoder/mul_1/y'])
-    pool4 = score(pools[3], 'score_pool4', values['decoder/mul/y'])
+    pool3 = score(graph('Mul', pools[2], values['decoder/mul_1/y']), 'score_pool3')
+    pool4 = score(graph('Mul', pools[3], values['decoder/mul/y']), 'score_pool4')
     x = graph('Add', upscore(score(x, 'score_fr'), 'upscore2', 2), pool4)
     x = graph('Add', upscore(x, 'upscore_pool4', 2), pool3)
     return upscore(x, 'upscore8', 8)
 
 
-def build_model(network, metadata, readme):
+def build_model(network):
     """The onnx.ModelProto of a Network, with the signature of road.network.export.build_graph."""
-    graph, space = Graph(), ['batch', 'height', 'width']
+    graph = Graph()
     size = graph('Slice', graph('Shape', 'images'), [1], [3])
     shape = fit_shape(graph, size, network.image_shape)
     images = graph('Cast', graph('Transpose', 'images', perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
     small = brighten(graph, resize(graph, images, size, shape, rounded=True),
                      graph('Gather', shape, 0), network.light)
     found = graph('Softmax', _logits(graph, network.frozen, small), axis=1)
-    bounds = np.float32([0, 1])
-    if network.num_classes == 2:
-        found = resize(graph, graph('Gather', found, 1, axis=1), shape, size)
-        graph('Clip', found, *bounds, name='confidence')
-        is_road = graph('GreaterOrEqual', 'confidence', np.float32(network.threshold))
+    if len(network.classes) == 2:
+        found = graph('Gather', found, 1, axis=1)
+    found = resize(graph, found, shape, size)
+    found = graph('Clip', found, np.float32(0), np.float32(1))
+    space = 'batch, height, width'
+    if len(network.classes) == 2:
+        graph('Identity', found, name='confidence')
+        is_road = graph('GreaterOrEqual', found, np.float32(network.threshold))
         graph('Where', is_road, np.uint8(255), np.uint8(0), name='mask')
-        outputs = {'confidence': space, 'mask': space}
+        outputs = f'float[{space}] confidence, uint8[{space}] mask'
     else:
-        found = graph('Clip', resize(graph, found, shape, size), *bounds)
         graph('Transpose', found, perm=[0, 2, 3, 1], name='probabilities')
         classes = graph('ArgMax', found, axis=1, keepdims=0)
         graph('Cast', classes, to=TensorProto.UINT8, name='classes')
-        outputs = {'probabilities': [*space, network.num_classes], 'classes': space}
-    inputs = [helper.make_tensor_value_info('images', TensorProto.UINT8, [*space, 3])]
-    outputs = [helper.make_tensor_value_info(name, kind, outputs[name])
-               for name, kind in zip(outputs, (TensorProto.FLOAT, TensorProto.UINT8))]
-    model = helper.make_model(
-        helper.make_graph(graph.nodes, 'fcn8s', inputs, outputs, graph.constants),
-        opset_imports=[helper.make_opsetid('', 17)], ir_version=8,  # which programs of 2023 read
-        producer_name='road-segmentation', doc_string=readme)
-    helper.set_model_props(model, metadata)
+        outputs = f'float[{space}, {len(network.classes)}] probabilities, uint8[{space}] classes'
+    model = onnx.parser.parse_model(  # versions that programs of 2023 read
+        '<ir_version: 8, opset_import: ["": 17], producer_name: "road-segmentation">'
+        f'fcn8s (uint8[{space}, 3] images) => ({outputs}) {{}}')
+    model.graph.node.extend(graph.nodes)
+    model.graph.initializer.extend(graph.constants)
+    model.doc_string = network.readme
+    helper.set_model_props(model, network.metadata)
     return model
 
 
-def save(network, folder, metadata, readme, calibration=()):
-    """As road.network.export.save, for model.onnx, whose own metadata are those.
+def save(network, folder):
+    """Write model.onnx to a folder; with network.calibration its convolutions compute in 8 bits.
 
-    calibration: images, uint8 [h, w, 3], whose activations give 8-bit convolutions their ranges;
-    without them the file computes in float32.
     Raises InputError if onnxruntime finds other confidences of random pixels than TensorFlow.
     """
+    path = os.path.join(folder, 'model.onnx')
+    onnx.save(build_model(network), path)
     images = np.random.default_rng(0).integers(
         256, size=(1, *network_shape(network.image_shape), 3), dtype=np.uint8)
+    session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    found, _ = session.run(None, {'images': images})
     with tf.Graph().as_default(), cpu_session() as sess:
         inputs, outputs = build_graph(network)['serving_default']
         expected = sess.run(next(iter(outputs.values())), {inputs['images']: images})
-    with writing(folder), files.atomic_folder(folder) as temporary:
-        path = os.path.join(temporary, 'model.onnx')
-        onnx.save(build_model(network, metadata, readme), path)
-        session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
-        found, _ = session.run(None, {'images': images})
-        difference = np.abs(found - expected).max()
-        if not difference <= MAX_DIFFERENCE:  # NaN too
-            raise InputError(f'{folder}: confidences of onnxruntime {onnxruntime.__version__} '
-                             f"differ from TensorFlow's by {difference:.2g}; leave out --format")
-        if calibration:
-            _quantize(path, calibration)
-        files.write_text(os.path.join(temporary, 'README.txt'), readme)
-
-
-def _quantize(path, images):
-    feeds = ({'images': image[np.newaxis]} for image in images)
-    reader = SimpleNamespace(get_next=lambda: next(feeds, None))
-    quantization.quant_pre_process(path, path, skip_symbolic_shape=True)
-    # no matrix products, because 8 bits would round the resized grey levels
-    quantization.quantize_static(path, path, reader, per_channel=True,
-                                 op_types_to_quantize=['Conv', 'Relu', 'MaxPool'])
+    difference = np.abs(found - expected).max()
+    if not difference <= MAX_DIFFERENCE:  # NaN too
+        raise InputError(f'--format onnx: confidences of onnxruntime {onnxruntime.__version__} '
+                         f"differ from TensorFlow's by {difference:.2g}; leave out --format")
+    if network.calibration:
+        feeds = ({'images': image[np.newaxis]} for image in network.calibration)
+        reader = SimpleNamespace(get_next=lambda: next(feeds, None))
+        quantization.quant_pre_process(path, path, skip_symbolic_shape=True)
+        # no matrix products, because 8 bits would round the resized grey levels
+        quantization.quantize_static(path, path, reader, per_channel=True,
+                                     op_types_to_quantize=['Conv', 'Relu', 'MaxPool'])
