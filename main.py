@@ -286,6 +286,7 @@ def train(args):
         data = open_dataset(args)
         fit_settings(args, data)
         vgg = find_vgg(args.vgg_dir, args.vgg_weights, compare=not args.resume)
+        weights = run_folder.initial_weights(args, data, vgg) if workers.is_chief else {}
         run = run_folder.begin(args, data, vgg, device, workers.is_chief)
         log.attach(run.folder)
         settings.show(args)
@@ -311,6 +312,9 @@ def train(args):
             batches.dropout_noise = model.dropout_noise
             after_epoch = None
             if workers.is_chief:  # it alone scores and writes
+                for variable in tf.trainable_variables():
+                    if variable.op.name in weights:
+                        variable.load(weights[variable.op.name], sess)
                 predictor = Predictor(sess, model.logits, model.keep_prob, model.features,
                                       args.image_size, encoder, run.light)
                 validation = Validation(predictor, features.read, data)

@@ -224,6 +224,9 @@ def _add_training(parser):
         help='clip gradients to this global norm; 0 does not clip')
     add('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',
         help='seed of initial weights, order, augmentation and dropout')
+    add('--init', type=find_run, metavar='RUN',
+        help='start from the weights of a trained run: its encoder, and its decoder if the classes '
+        'are the same')
     add = parser.add_argument_group('speed').add_argument
     add('--precision', choices=PRECISIONS, default='auto',
         help='precision of the encoder; auto: bfloat16 if the processor has it, else float32; '

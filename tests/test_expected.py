@@ -24,8 +24,9 @@ DEFAULTS = {
     'vgg_weights': None, 'val_frames': None, 'image_size': (192, 672), 'train_scale': 1,
     'epochs': 20, 'batch_size': 4, 'learning_rate': 0.01, 'schedule': 'cosine', 'keep_prob': 0.5,
     'l2': 1e-4, 'augment': (), 'copies': 1, 'train_encoder': 'none', 'encoder_learning_rate': 5e-5,
-    'clip_norm': 0, 'seed': 0, 'precision': 'auto', 'deterministic': False, 'cache': True,
-    'cache_limit': 20, 'runs_dir': 'runs', 'name': None, 'resume': None, 'debug': False}
+    'clip_norm': 0, 'seed': 0, 'init': None,
+    'precision': 'auto', 'deterministic': False, 'cache': True, 'cache_limit': 20,
+    'runs_dir': 'runs', 'name': None, 'resume': None, 'debug': False}
 SAMPLE = {'sample': True, 'dataset_dir': 'data/sample/data_road', 'vgg_dir': 'data/sample/vgg',
           'val_frames': 5, 'image_size': (96, 320), 'epochs': 10, 'batch_size': 1,
           'learning_rate': 0.1, 'keep_prob': 0.9, 'l2': 1e-5}

@@ -60,6 +60,8 @@ def test_settings_come_from_the_run(trained_run):
     args = resumed(f'{trained_run}/', '--epochs', 7, '--l2', 1e-4, '--batch-size', 1, '--debug')
     assert (args.epochs, args.copies, args.image_size, args.batch_size) == (7, 2, (64, 192), 1)
     assert os.path.join(args.runs_dir, args.name) == trained_run
+    args.init = 'gone'  # what it began with is needed no more
+    assert run_folder.initial_weights(args, None, None) == {}
 
 
 @pytest.mark.parametrize('name, complaint', [
@@ -116,7 +118,7 @@ LONGER = 'a longer training with higher scores'
     (['--dataset-dir', 'my data', '--target', 'car'],
      ['--dataset-dir', 'my data', '--target', 'car', '--preset', 'quick'],
      'takes two minutes more on KITTI Road and scores three points more'),
-    (['--preset', 'quick'], ['--preset', 'laptop'], LONGER),
+    (['--preset', 'quick', '--init', 'a'], ['--init', 'a', '--preset', 'laptop'], LONGER),
     (['--preset', 'laptop'], ['--preset', 'best'], LONGER), (['--preset', 'best'], None, 'videos'),
     (['--sample'], ['--download-kitti', '--preset', 'quick'], 'real images')])
 def test_next_commands_can_be_run_as_they_stand(words, third, promise):

@@ -15,7 +15,7 @@ from road.prefetch import start_thread
 
 # What may differ between the processes of a run: where their files are.
 OWN_SETTINGS = ('data_dir', 'dataset_dir', 'vgg_dir', 'vgg_weights', 'runs_dir', 'name',
-                'download_kitti', 'cache_limit')
+                'download_kitti', 'cache_limit', 'init')
 
 
 def read_cluster(environ=os.environ):

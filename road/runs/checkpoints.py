@@ -28,7 +28,8 @@ def save(folder, saver, sess, state):
 
 def tidy(folder):
     """Remove what `save` wrote and state.json does not name: an old or unfinished checkpoint."""
-    in_use = f'epoch-{_state(folder).get("epoch")}.'
+    state = files.read_json(f'{folder}/state.json')
+    in_use = f'epoch-{state.get("epoch")}.'
     for name in os.listdir(folder):
         if name.startswith('epoch-') and not name.startswith(in_use):
             with suppress(OSError):  # open on Windows, or not a file: it does no harm
@@ -53,7 +54,7 @@ def read(folder, verify=True):
     Raises InputError if a file is missing, cut short or changed.
     """
     cure = f'Copy the run again, or move {folder} away and --resume the run'
-    state = _state(folder)
+    state = files.read_json(f'{folder}/state.json')
     if not isinstance(state.get('epoch'), int):
         raise InputError(f'{folder}/state.json: missing or damaged. {cure}')
     prefix = os.path.join(folder, f'epoch-{state["epoch"]}')
@@ -77,7 +78,3 @@ def restore(saver, sess, prefix):
     except (tf.errors.OpError, ValueError, TypeError, RuntimeError) as error:
         raise InputError(f'{prefix}: is not a checkpoint of this network; it belongs to another '
                          "run or encoder. Put the run's own checkpoint back") from error
-
-
-def _state(folder):
-    return files.read_json(os.path.join(folder, 'state.json'))

@@ -22,6 +22,7 @@ from road.data.dataset import Class
 from road.data.images import low_light
 from road.errors import InputError
 from road.network.device import environment
+from road.network.tf1 import tf
 from road.network.vgg_folder import find_vgg
 from road.runs import checkpoints
 from road.runs.metrics import are_rows
@@ -283,12 +284,37 @@ def begin(args, data, vgg, device, is_chief=True):
         run = run._replace(folder=os.path.join(args.runs_dir, args.name))
 
 
+def initial_weights(args, data, vgg):
+    """What a training with --init starts from: {variable: array}, of the best epoch of args.init.
+
+    The decoder's variables belong to it where the Dataset has the same classes, by name and order.
+    Empty if args.resume has a checkpoint. Raises InputError if the run does not fit.
+    """
+    if not args.init or args.resume and checkpoints.latest(args.resume):
+        return {}
+    run, order = load(args.init), settings.TRAIN_ENCODER
+    _compare_encoder(run, vgg.fingerprint, vgg.folder)
+    trained = run.settings['train_encoder']
+    if order.index(trained) > order.index(args.train_encoder):
+        raise InputError(f'{run.folder}: has trained encoder blocks that would be frozen here; '
+                         f'give --train-encoder {trained}, or a --preset that trains them')
+    names, others = ([each.name for each in part.classes] for part in (data, run))
+    reader = tf.train.load_checkpoint(run.read_checkpoint('best')[0])
+    weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()
+               if names == others or not name.startswith('decoder/')}
+    layers = ', '.join(sorted({name.split('/')[0] for name in weights}))
+    if not layers:
+        raise InputError(f'{run.folder}: has a decoder alone, of other classes; name another run')
+    print(f'Initial weights of {layers}: those of {run.folder}')
+    return weights
+
+
 def next_commands(run):
     """What people do after a training, as text: evaluate, predict, a preset that scores higher."""
     values, defaults = run.settings, vars(settings.parse_training([]))
     higher = {None: 'quick', 'quick': 'laptop', 'laptop': 'best'}.get(values['preset'])
     purpose = 'a longer training with higher scores' if values['preset'] else settings.MORE
-    words = [word for name in ('data_dir', 'dataset_dir', 'target', 'vgg_dir', 'val_frames')
+    words = [word for name in ('data_dir', 'dataset_dir', 'target', 'vgg_dir', 'val_frames', 'init')
              if values[name] != defaults[name]
              for word in settings.option_text(name, values[name])]
     if values['sample']:
