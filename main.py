@@ -105,7 +105,8 @@ def layers(vgg_layer3_out, vgg_layer4_out, vgg_layer7_out, num_classes, *, l2=1e
 
 
 def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
-             encoder=(), encoder_factor=1.0, clip_norm=None, workers=ALONE, scale_loss=False):
+             encoder=(), encoder_factor=1.0, clip_norm=None, workers=ALONE, scale_loss=False,
+             class_weights=None):
     """Add the loss and Adam for the graph's trainable variables.
 
     Args:
@@ -117,11 +118,15 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
         clip_norm: clip the gradients to this global norm; None or 0 does not clip.
         workers: the processes that share each batch, road.network.workers.
         scale_loss: scale the gradients of a trained encoder, which float16 needs.
+        class_weights: weight of a pixel in the loss, by its class; None: 1 each.
     Returns (logits, train_op, loss): logits flat, [pixels, num_classes]; loss = cross_entropy
-    (mean over the pixels that are not ignored) + l2_loss (summed L2 terms), Tensors of these names.
+    (weighted mean over the pixels that are not ignored) + l2_loss (summed L2 terms), Tensors of
+    these names.
     """
     logits = tf.reshape(nn_last_layer, [-1, num_classes], name='logits')
     labels = tf.reshape(correct_label, [-1, num_classes])
+    if class_weights is not None:
+        labels *= tf.constant(class_weights)
     # softmax_cross_entropy_with_logits has the gradient softmax - label, which is not zero where
     # the label is all zeros.
     per_pixel = -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=1)
@@ -308,6 +313,7 @@ def train(args):
         with open_model(vgg.folder, device.config, seed=args.seed, num_classes=len(data.classes),
                         l2=args.l2, train_encoder=args.train_encoder, clip_norm=args.clip_norm,
                         encoder_factor=args.encoder_learning_rate / args.learning_rate,
+                        class_weights=data.class_weights,
                         workers=workers, scale_loss=args.precision == 'float16') as (sess, model):
             batches.dropout_noise = model.dropout_noise
             after_epoch = None

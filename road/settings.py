@@ -224,6 +224,8 @@ def _add_training(parser):
         help='clip gradients to this global norm; 0 does not clip')
     add('--seed', type=number(int, 0, 2**31 - 1), default=0, metavar='N',
         help='seed of initial weights, order, augmentation and dropout')
+    add('--class-weights', choices=('none', 'balanced'), default='none',
+        help='weights of the classes in the loss; balanced: larger for rare classes')
     add('--init', type=find_run, metavar='RUN',
         help='start from the weights of a trained run: its encoder, and its decoder if the classes '
         'are the same')

@@ -24,7 +24,7 @@ DEFAULTS = {
     'vgg_weights': None, 'val_frames': None, 'image_size': (192, 672), 'train_scale': 1,
     'epochs': 20, 'batch_size': 4, 'learning_rate': 0.01, 'schedule': 'cosine', 'keep_prob': 0.5,
     'l2': 1e-4, 'augment': (), 'copies': 1, 'train_encoder': 'none', 'encoder_learning_rate': 5e-5,
-    'clip_norm': 0, 'seed': 0, 'init': None,
+    'clip_norm': 0, 'seed': 0, 'class_weights': 'none', 'init': None,
     'precision': 'auto', 'deterministic': False, 'cache': True, 'cache_limit': 20,
     'runs_dir': 'runs', 'name': None, 'resume': None, 'debug': False}
 SAMPLE = {'sample': True, 'dataset_dir': 'data/sample/data_road', 'vgg_dir': 'data/sample/vgg',

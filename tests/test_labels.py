@@ -1,5 +1,7 @@
 """Labels: every kind of mask that Pillow writes is read back to the same classes."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from road.data import IGNORE_LABEL
-from road.data.labels import LabelRule, count_values, read_classes
+from road.data.labels import LabelRule, balanced_weights, count_values, read_classes
 from road.errors import InputError
 
 COLOURS = np.uint8([(0, 0, 0), (255, 0, 255), (0, 128, 0), (255, 255, 255), (1, 2, 3)])
@@ -54,6 +56,12 @@ def rgba(classes):
 
 def rule(by_colour, values):
     return LabelRule(by_colour, dict(zip(values, (0, 1, 2, 3, IGNORE_LABEL))), 'so it is')
+
+
+def test_class_weights_balance_the_images_where_a_class_occurs():
+    weights = balanced_weights([Counter({0: 6, 1: 2, 255: 3}), Counter({0: 8})], num_classes=3)
+    median = (14 / 16 + 2 / 8) / 2  # of two classes; the third has no pixels
+    np.testing.assert_allclose(weights, [median / (14 / 16), median / (2 / 8), 1], rtol=1e-6)
 
 
 FORMATS = {

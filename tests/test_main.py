@@ -74,13 +74,15 @@ LABEL = np.float32([[[[1, 0], [0, 0], [0, 1]], [[0, 1], [1, 0], [0, 0]]]])
 
 
 def test_ignored_pixels_change_nothing():
-    """Their gradient is exactly zero, and the loss is the mean over the others."""
+    """Their gradient is exactly zero, and the loss is the weighted mean over the others."""
+    weighted = LABEL * [0.5, 3]
     with tf.Graph().as_default(), tf.Session() as sess:
-        _, _, loss = main.optimize(tf.Variable(LOGITS), tf.constant(LABEL), 0.1, 2)
+        _, _, loss = main.optimize(tf.Variable(LOGITS), tf.constant(LABEL), 0.1, 2,
+                                   class_weights=[0.5, 3])
         sess.run(tf.global_variables_initializer())
         got, gradient = sess.run([loss, tf.gradients(loss, tf.trainable_variables()[0])[0]])
     log_softmax = LOGITS - np.log(np.exp(LOGITS).sum(-1, keepdims=True))
-    np.testing.assert_allclose(got, -(LABEL * log_softmax).sum() / 4, rtol=1e-6)
+    np.testing.assert_allclose(got, -(weighted * log_softmax).sum() / weighted.sum(), rtol=1e-6)
     np.testing.assert_array_equal(gradient.any(-1), LABEL.any(-1))
 
 

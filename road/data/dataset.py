@@ -56,6 +56,7 @@ class Dataset(NamedTuple):
     digests: dict = {}  # path of image or label => MD5, hex; filled by formats.open_dataset
     bits: int = 16  # of all frames: see with_bits
     recognised: tuple = ()  # of own pictures: an image, its mask, perhaps the list of classes
+    class_weights: np.ndarray | None = None  # of a pixel in the loss; filled by open_dataset
 
     def read_label(self, path):
         """The classes of a label file: uint8 [h, w], IGNORE_LABEL where a pixel is ignored."""

@@ -8,6 +8,7 @@ from road.data import IGNORE_LABEL, camvid, cityscapes, folder, kitti
 from road.data.check import check, significant_bits, usual_shape
 from road.data.dataset import Class, with_validation
 from road.data.images import default_shape
+from road.data.labels import balanced_weights
 from road.errors import InputError
 from road.settings import DefaultEpochs, DefaultSize
 
@@ -70,6 +71,9 @@ def open_dataset(args):
             frame.shape[1] > frame.shape[0] for frame in data.training):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
               'as HEIGHTxWIDTH'.format(*args.image_size))
+    if args.class_weights == 'balanced':
+        counts = [data.rule.count(report.infos[frame.label].values)[0] for frame in data.training]
+        data = data._replace(class_weights=balanced_weights(counts, len(data.classes)))
     return data
 
 

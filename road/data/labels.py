@@ -55,6 +55,18 @@ class LabelRule:
         return f'#{value:06x}' if self.by_colour else str(value)
 
 
+def balanced_weights(counts, num_classes):
+    """Weights of classes by median frequency balancing, float32 [classes]; 1 if without pixels.
+
+    Eigen and Fergus, "Predicting depth, surface normals and semantic labels", ICCV 2015: a class's
+    frequency is its share of the images where it occurs. counts: of each image, {class: pixels}.
+    """
+    pixels = np.array([[count[i] for i in range(num_classes)] for count in counts])
+    frequency = pixels.sum(axis=0) / np.maximum(pixels.sum(axis=1) @ (pixels > 0), 1)
+    median = np.median(frequency[frequency > 0])
+    return np.float32(median / np.where(frequency > 0, frequency, median))
+
+
 def count_values(path):
     """The size, kind and values of a mask: ((height, width), kind, [[id, colour, pixels], ...]).
 
