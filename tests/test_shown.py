@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import main
-from road.data.images import read_frames
+from road.data.images import read_frames, resize_confidence
 from road.files import read_json
 from road.network.tf1 import tf
 from road.runs import figures, run_folder
@@ -46,7 +46,9 @@ def test_scores_are_of_the_named_frames(encoder_run):
     training = [f'{kind}_00000{i}' for kind in ('um', 'umm', 'uu') for i in (0, 1)]
     with main.open_run(folder) as opened:
         data = run_folder.find_dataset(opened.run)
-        train, val = ([(data.read_label(frame.label), found[..., 1]) for frame, _, found
+        train, val = ([(data.read_label(frame.label),
+                        resize_confidence(found[..., 1], image.shape[:2]))
+                       for frame, image, found
                        in opened.predictor.predict(read_frames(data.named(names)))]
                       for names in (training, written['frames']))
     expected = {**{f'train_{name}': value for name, value in score(train).items()},
