@@ -22,8 +22,7 @@ class Training:
     def __init__(self, folder, classes=kitti.CLASSES):
         self.run = Run(str(folder), {'image_size': (32, 64), 'epochs': 4}, 'encoder', ['a'], ['b'],
                        classes, {}, 0.2)
-        validation = SimpleNamespace(scores=lambda: self.scores, outputs=lambda frames: [],
-                                     data=SimpleNamespace(validation=[]))
+        validation = SimpleNamespace(scores=lambda: self.scores)
         with tf.Graph().as_default() as graph:
             self.x, self.slot = tf.get_variable('x', []), tf.get_variable('slot', [])
             model = SimpleNamespace(saver=tf.train.Saver([self.x, self.slot], max_to_keep=None),

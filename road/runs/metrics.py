@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 
 from road import files
-from road.data.dataset import evenly_spaced
 from road.errors import InputError
 from road.progress import tqdm
 from road.runs import checkpoints, events
@@ -28,7 +27,6 @@ FORMATS = {
     **dict.fromkeys(TWO_CLASSES + MULTICLASS, '.2f'),
     'threshold': '.4g', 'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
 TIMES = ('seconds', 'images_per_s')  # columns that differ between two runs of the same seed
-PICTURE_EPOCHS, PICTURES = 10, 3  # pictures for TensorBoard: every so many epochs, so many frames
 
 
 def columns(num_classes):
@@ -166,12 +164,8 @@ class Metrics:
         if self.best is row:
             self._save('best', self.model.weights_saver)
         self._write_csv()
-        self.events.add_scalars(row)
+        self.events.add(row)
         tqdm.write(_line(fields(row)))
-        if epoch == 1 or epoch % PICTURE_EPOCHS == 0:
-            frames = evenly_spaced(self.validation.data.validation, PICTURES)
-            outputs = self.validation.outputs(frames)
-            self.events.add_pictures(epoch, outputs, self.run.classes)
 
     def restore_best(self):
         """Give the session the weights of the best epoch."""
