@@ -20,7 +20,7 @@ from road.progress import tqdm
 RETRIES = 5  # in a row that bring nothing new
 WAIT = 1  # seconds before the first retry, twice as long before each further one
 TIMEOUT = 15, 30  # seconds without a connection, without a byte
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP errors after which a retry may succeed
+PASSING = (408, 416, 425, 429, 500, 502, 503, 504)  # HTTP errors after which a retry may succeed
 
 
 def download_kitti(kitti_dir):
@@ -28,17 +28,13 @@ def download_kitti(kitti_dir):
 
     Raises InputError if that fails; the folder is complete or absent.
     """
-    def finish(folder):
-        if not os.path.isdir(os.path.join(folder, 'training', 'image_2')):
-            raise Damaged(f'{kitti.LINK}: the archive holds no training/image_2')
-
     if os.path.lexists(kitti_dir):
         return
     print(f'KITTI Road: licence {kitti.LICENCE}, not for commercial use; its page is {kitti.PAGE}')
     with files.lock(kitti_dir):
         if not os.path.lexists(kitti_dir):  # else another process has made it meanwhile
             fetch(kitti.LINK, os.path.dirname(os.path.abspath(kitti_dir)),
-                  lambda archive: unpack(archive, 'data_road', kitti_dir, finish))
+                  lambda archive: unpack(archive, 'data_road', kitti_dir))
 
 
 def fetch(url, folder, use, *, md5=None):
@@ -114,28 +110,21 @@ def _receive(url, part):
     if have:
         headers['Range'] = f'bytes={have}-'
     with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as response:
-        # 'bytes 40-99/100', and with HTTP error 416 'bytes */100'
-        size = response.headers.get('Content-Range', '').rpartition('/')[2]
-        if response.status_code == 416 and have:  # the range starts at the end, or beyond it
-            if size != str(have):
-                remove(part)
-                raise requests.ConnectionError(f'{have} bytes, of which the file has {size}')
-            return
+        if response.status_code == 416:  # `part` is as long as the file, or longer
+            remove(part)
         response.raise_for_status()
         if 'text/html' in response.headers.get('Content-Type', ''):
             raise InputError('the server sent a web page instead of the file')
         if response.status_code != 206:  # the whole file
-            have, size = 0, response.headers.get('Content-Length', '')
-        size = int(size) if size.isdigit() else None
-        if size is not None:
-            check_room(part, size - have, 'the download needs')
-        bar = tqdm(total=size, initial=have, unit='B', unit_scale=True, desc='download')
+            have = 0
+        missing = response.raw.length_remaining or 0  # bytes; 0 if the server does not say
+        check_room(part, missing, 'the download needs')
+        bar = tqdm(total=have + missing or None, initial=have, unit='B', unit_scale=True,
+                   desc='download')
         with open(part, 'ab' if have else 'wb') as file, bar:
-            for block in response.iter_content(1 << 16):
+            for block in response.iter_content(1 << 16):  # raises if the connection breaks off
                 file.write(block)
                 bar.update(len(block))
-    if size not in (None, _size(part)):
-        raise requests.ConnectionError(f'{_size(part)} of {size} bytes')
 
 
 def _judge(error):

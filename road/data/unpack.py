@@ -9,7 +9,6 @@ from road.errors import InputError
 from road.files import atomic_folder
 from road.progress import tqdm
 
-LARGEST = 4 << 30  # bytes unpacked; the VGG16 graph has 0.5e9, KITTI Road 0.5e9
 SPARE = 64 << 20  # bytes left free on the disk
 
 
@@ -24,15 +23,11 @@ def check_room(path, size, what):
         raise InputError(f'{what} {size} bytes, but the disk has only {free} free; make room')
 
 
-def unpack(archive, root, folder, finish):
+def unpack(archive, root, folder):
     """Unpack what lies under `root`/ in a zip archive to `folder`; skip all other members.
 
-    Args:
-        finish: called as finish(temporary folder) before the folder gets its name; raises
-            InputError to refuse the contents.
-    Raises:
-        Damaged: not a zip archive, cut short, a wrong checksum, or too many bytes once unpacked.
-        InputError: the disk has too little room.
+    Raises Damaged (not a zip archive, cut short, a wrong checksum), or InputError if the disk has
+    too little room for it.
     """
     try:
         with zipfile.ZipFile(archive) as file:
@@ -43,8 +38,6 @@ def unpack(archive, root, folder, finish):
             if any(m.header_offset < 0 for m in wanted):  # zipfile lets an OSError out
                 raise Damaged(f'{archive}: the archive is damaged (an offset is negative)')
             total = sum(member.file_size for member in wanted)
-            if total > LARGEST:
-                raise Damaged(f'{archive}: {total} bytes unpacked; expected at most {LARGEST}')
             check_room(folder, total, f'{archive}: unpacks to')
             with atomic_folder(folder) as temporary, tqdm(
                     total=total, unit='B', unit_scale=True, desc='unpacking') as progress:
@@ -53,7 +46,6 @@ def unpack(archive, root, folder, finish):
                     # drops '..' and leading separators, makes no links, checks size and CRC-32
                     file.extract(member, temporary)
                     progress.update(member.file_size)
-                finish(temporary)
     # The last three: a file's name used as a folder's.
     except (zipfile.BadZipFile, EOFError, ValueError, zlib.error, RuntimeError, KeyError,
             FileExistsError, NotADirectoryError, IsADirectoryError) as error:

@@ -32,7 +32,13 @@ if not text.endswith(bytes(1)):
 
 
 def _import_quietly():
-    _prepare_environment()
+    # TensorFlow itself turns it on for the newest processors only; see docs/speed.md.
+    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
+    if 'keras' not in sys.modules:  # TensorFlow imports Keras, which nothing here uses
+        os.environ['KERAS_BACKEND'] = 'tensorflow'
+    # A program started from a notebook inherits the notebook's backend of matplotlib.
+    if os.environ.get('MPLBACKEND', '').startswith('module:') and 'ipykernel' not in sys.modules:
+        os.environ['MPLBACKEND'] = 'agg'
     if not sys.stderr or {'tensorflow', 'TF_CPP_MIN_LOG_LEVEL'} & {*sys.modules, *os.environ}:
         return importlib.import_module('tensorflow.compat.v1')
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # must stand before the import
@@ -51,17 +57,6 @@ def _import_quietly():
             os.close(stderr)
     module.logging.set_verbosity(module.logging.ERROR)
     return module
-
-
-def _prepare_environment():
-    """Variables that TensorFlow, and what it imports, read while they are imported."""
-    # TensorFlow itself turns it on for the newest processors only; see docs/speed.md.
-    os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
-    if 'keras' not in sys.modules:  # TensorFlow imports Keras, which nothing here uses
-        os.environ['KERAS_BACKEND'] = 'tensorflow'
-    # A program started from a notebook inherits the notebook's backend of matplotlib.
-    if os.environ.get('MPLBACKEND', '').startswith('module:') and 'ipykernel' not in sys.modules:
-        os.environ['MPLBACKEND'] = 'agg'
 
 
 tf = _LazyModule()

@@ -155,9 +155,11 @@ def _download(vgg_dir):
 
     def build_from_zip(path):
         unpacked = f'{vgg_dir}.unpacked'
-        unpack(path, 'vgg', unpacked,
-               lambda temporary: save(read_weights(temporary), vgg_dir, VGG_URL))
-        shutil.rmtree(unpacked)
+        try:
+            unpack(path, 'vgg', unpacked)
+            save(read_weights(unpacked), vgg_dir, VGG_URL)
+        finally:
+            shutil.rmtree(unpacked, ignore_errors=True)
         remove(os.path.join(folder, f'{os.path.basename(KERAS_URL)}.part'))
 
     for url, md5, build in ((KERAS_URL, KERAS_MD5, build_from_keras),
