@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from road.data.calibration import Calibration
 from road.data.dataset import Frame
+from road.data.kitti import Calibration
 from road.errors import InputError
 from road.scoring.birdseye import frame_calibration, lookup, to_birdseye
-from tests.test_calibration import TEXT
+from tests.test_kitti import CALIB
 
 # A camera 1.5 m above the road that looks along it: x right, y down, z ahead; the road is Y = 0.
 PLAIN = Calibration(np.array([[500., 0, 320, 0], [0, 500, 100, 0], [0, 0, 1, 0]]), np.eye(3),
@@ -51,7 +51,7 @@ def test_centres_are_rounded_to_float32_as_in_the_devkit():
 
 def test_calibration_must_fit_the_image(tmp_path):
     path = tmp_path / 'um_000001.txt'
-    path.write_text(TEXT)
+    path.write_text(CALIB)
     frame = Frame('um_000001', 'um_000001.png', None, str(path))
     for shape in ((200, 640), (216, 660)):
         np.testing.assert_array_equal(frame_calibration(frame, shape).P2, PLAIN.P2)

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 import numpy as np
 import pytest
 
-from road.data import download, kitti, unpack
+from road.data import download, kitti
 from road.errors import InputError
 from tests import bad_server
 
@@ -51,7 +51,7 @@ def test_file_is_complete_in_the_end(served, tmp_path, monkeypatch, how, retries
 def test_failed_download_is_explained_in_one_line(served, tmp_path, monkeypatch, url, happened,
                                                   tries):
     if 'the disk' in happened:
-        monkeypatch.setattr(unpack, 'SPARE', 1 << 60)
+        monkeypatch.setattr(download, 'SPARE', 1 << 60)
     with pytest.raises(InputError, match=f'^[^\n]*{happened}[^\n]*By hand: save[^\n]*$') as raised:
         get(urljoin(f'{served}/', url), tmp_path)
     left = ['file.bin.part'] if 'are kept' in str(raised.value) else []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from road.data.calibration import read_calibration
+from road.data.kitti import read_calibration
 from road.errors import InputError
 from road.sample import planning, props, scenes
 from road.sample.planning import plan_road

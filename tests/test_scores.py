@@ -11,9 +11,9 @@ import pytest
 from scipy.special import softmax
 
 from road.data import camvid, kitti
-from road.data.calibration import read_calibration
 from road.data.dataset import Frame
 from road.data.images import resize_confidence
+from road.data.kitti import read_calibration
 from road.scoring.birdseye import lookup
 from road.scoring.confusion import confusion, predicted
 from road.scoring.scorers import VIEWS, MulticlassScorer, TwoClassScorer

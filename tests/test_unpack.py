@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from road.data import unpack as unpack_module
-from road.data.unpack import unpack
+from road.data import download
+from road.data.download import unpack
 from road.errors import InputError
 
 LINK = zipfile.ZipInfo('set/link')
@@ -72,7 +72,7 @@ def test_any_archive_stays_inside_the_folder_or_is_refused(tmp_path_factory, mem
 def test_damaged_archives_and_wrong_ones(tmp_path, monkeypatch, change, spare, complaint):
     path = archive(tmp_path, [('set/a.txt', 'a' * 5000), ('set/bomb', bytes(3 << 20))])
     path.write_bytes(change(path.read_bytes()))
-    monkeypatch.setattr(unpack_module, 'SPARE', spare)
+    monkeypatch.setattr(download, 'SPARE', spare)
     with pytest.raises(InputError, match=complaint):
         unpack(str(path), 'set', str(path.parent / 'set'))
     assert os.listdir(path.parent) == ['a.zip']

@@ -3,9 +3,9 @@
 import os
 
 from road import errors
-from road.data.calibration import read_calibration
 from road.data.check import check
 from road.data.formats import describe, find_dataset
+from road.data.kitti import read_calibration
 from road.errors import InputError
 from road.network import vgg_folder
 

@@ -1,4 +1,4 @@
-"""Downloads that resume where they broke off, are verified, and are complete or absent.
+"""Downloads that resume where they broke off, are verified and unpacked, complete or absent.
 
 `NAME.part` is an unfinished download, which the next call resumes. Whether its parts are of one
 file shows at the end, by the MD5 or by the archive's checksums; if they are not, it is removed.
@@ -6,14 +6,16 @@ A file that was put at `data/NAME` by hand is used and kept.
 """
 
 import os
+import shutil
 import time
+import zipfile
+import zlib
 from contextlib import suppress
 
 import requests
 
 from road import files
 from road.data import kitti
-from road.data.unpack import Damaged, check_room, unpack
 from road.errors import InputError
 from road.progress import tqdm
 
@@ -21,6 +23,11 @@ RETRIES = 5  # in a row that bring nothing new
 WAIT = 1  # seconds before the first retry, twice as long before each further one
 TIMEOUT = 15, 30  # seconds without a connection, without a byte
 PASSING = (408, 416, 425, 429, 500, 502, 503, 504)  # HTTP errors after which a retry may succeed
+SPARE = 64 << 20  # bytes left free on the disk
+
+
+class Damaged(InputError):
+    """A file that is not what it should be and not worth keeping."""
 
 
 def download_kitti(kitti_dir):
@@ -135,3 +142,39 @@ def _judge(error):
     if isinstance(error, requests.RequestException):
         return f'no connection, or it broke off ({type(error).__name__})', True
     return str(error), False
+
+
+def check_room(path, size, what):
+    """Raise InputError, which starts with `what`, if `size` more bytes do not fit beside `path`."""
+    free = shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
+    if size + SPARE > free:
+        raise InputError(f'{what} {size} bytes, but the disk has only {free} free; make room')
+
+
+def unpack(archive, root, folder):
+    """Unpack what lies under `root`/ in a zip archive to `folder`; skip all other members.
+
+    Raises Damaged (not a zip archive, cut short, a wrong checksum), or InputError if the disk has
+    too little room for it.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            members = file.infolist()
+            wanted = [m for m in members if m.filename.startswith(f'{root}/') and not m.is_dir()]
+            if not wanted:
+                raise Damaged(f'{archive}: holds no folder {root}/')
+            if any(m.header_offset < 0 for m in wanted):  # zipfile lets an OSError out
+                raise Damaged(f'{archive}: the archive is damaged (an offset is negative)')
+            total = sum(member.file_size for member in wanted)
+            check_room(folder, total, f'{archive}: unpacks to')
+            with files.atomic_folder(folder) as temporary, tqdm(
+                    total=total, unit='B', unit_scale=True, desc='unpacking') as progress:
+                for member in wanted:
+                    member.filename = member.filename.removeprefix(f'{root}/')
+                    # drops '..' and leading separators, makes no links, checks size and CRC-32
+                    file.extract(member, temporary)
+                    progress.update(member.file_size)
+    # The last three: a file's name used as a folder's.
+    except (zipfile.BadZipFile, EOFError, ValueError, zlib.error, RuntimeError, KeyError,
+            FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise Damaged(f'{archive}: the archive is damaged ({error})') from error

@@ -1,4 +1,4 @@
-"""KITTI Road on disk: which frames there are, how labels are read, and how frames are split.
+"""KITTI Road on disk: which frames there are, labels, camera calibrations.
 
     <kitti_dir>/training/{image_2,gt_image_2,calib}    289 frames: um 95, umm 96, uu 98
     <kitti_dir>/testing/{image_2,calib}                290 frames
@@ -9,6 +9,9 @@ benchmark for road detection algorithms", ITSC 2013.
 """
 
 import os
+from typing import NamedTuple
+
+import numpy as np
 
 from road.data import IGNORE_LABEL
 from road.data.dataset import Class, Dataset, find_frames
@@ -29,6 +32,15 @@ CLASSES = Class('not road', (255, 0, 0)), Class('road', (255, 0, 255))
 # a few pixels are blue: ignored road
 RULE = LabelRule(True, {0xFF0000: 0, 0xFF00FF: 1, 0x000000: IGNORE_LABEL, 0x0000FF: IGNORE_LABEL},
                  'KITTI Road has magenta road, red for what is not road, black for ignored pixels')
+MATRICES = {'P2': (3, 4), 'R0_rect': (3, 3), 'Tr_cam_to_road': (3, 4)}
+SINGULAR = 1e12  # condition number; that of KITTI's camera matrices is 1.3e3
+
+
+class Calibration(NamedTuple):
+    """From road coordinates to image pixels; float64."""
+    P2: np.ndarray  # [3, 4], rectified camera coordinates => pixels of the left colour camera
+    R0_rect: np.ndarray  # [3, 3], camera => rectified camera
+    Tr_cam_to_road: np.ndarray  # [3, 4], camera => road, metres
 
 
 def training_frames(folder, labels='gt_image_2'):
@@ -61,6 +73,27 @@ def _find(folder, labels, optional=False):
 def read_label(path):
     """Read a KITTI Road label: uint8 [h, w], 1 road, 0 not road, 255 ignored."""
     return read_classes(path, RULE)
+
+
+def read_calibration(path):
+    """Calibration from a KITTI calibration file: lines of `key: numbers`, of which three are used.
+
+    Raises InputError, which names the file and the key that is missing or damaged, or OSError.
+    """
+    with open(path, encoding='utf-8', errors='replace') as file:
+        lines = dict(line.partition(':')[::2] for line in file)
+    matrices = {}
+    for key, shape in MATRICES.items():
+        try:
+            matrix = np.array(lines.get(key, '').split(), np.float64).reshape(shape)
+            if not (np.isfinite(matrix).all() and np.linalg.cond(matrix[:, :3]) < SINGULAR):
+                raise ValueError('the matrix has no inverse')
+        except ValueError as error:
+            raise InputError(
+                f'{path}: expected a line {key} of {shape[0]}x{shape[1]} numbers ({error}); copy '
+                "the file again from KITTI's data_road.zip") from error
+        matrices[key] = matrix
+    return Calibration(**matrices)
 
 
 def find_dataset(folder):

@@ -12,8 +12,7 @@ import os
 import shutil
 from typing import NamedTuple
 
-from road.data.download import fetch, remove
-from road.data.unpack import unpack
+from road.data.download import fetch, remove, unpack
 from road.errors import InputError, writing
 from road.files import atomic_folder, file_digest, lock, read_json, write_json
 from road.network import vgg16

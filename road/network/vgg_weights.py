@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from road.data.unpack import Damaged
+from road.data.download import Damaged
 from road.errors import InputError
 from road.network.tf1 import tf
 from road.network.vgg16 import CONVS, shapes

@@ -7,15 +7,11 @@ import time
 from contextlib import suppress
 
 from road import files
-from road.errors import InputError
+from road.errors import InputError, writing
+from road.network.tf1 import tf
 from road.progress import tqdm
-from road.runs import checkpoints, events
+from road.runs import checkpoints
 from road.scoring.scorers import without_nan
-
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None
 
 # The columns of metrics.csv and of the screen, and their formats. Scores are in per cent; train_*
 # are of a few training frames, val_* of the validation frames. IoU is at a probability of 0.5;
@@ -27,6 +23,12 @@ FORMATS = {
     **dict.fromkeys(TWO_CLASSES + MULTICLASS, '.2f'),
     'threshold': '.4g', 'seconds': '.2f', 'images_per_s': '.1f', 'learning_rate': '.3g'}
 TIMES = ('seconds', 'images_per_s')  # columns that differ between two runs of the same seed
+TAGS = {  # of the columns that TensorBoard shows
+    'cross_entropy': 'loss/cross_entropy', 'l2': 'loss/L2', 'train_MaxF': 'train/MaxF',
+    'train_IoU': 'train/IoU', 'val_MaxF': 'validation/MaxF', 'val_AP': 'validation/AP',
+    'val_IoU': 'validation/IoU', 'train_mean_IoU': 'train/mean_IoU',
+    'val_mean_IoU': 'validation/mean_IoU', 'val_accuracy': 'validation/accuracy',
+    'images_per_s': 'speed/images_per_s', 'learning_rate': 'speed/learning_rate'}
 
 
 def columns(num_classes):
@@ -77,7 +79,9 @@ def best_of(rows):
 
 def peak_memory():
     """The most memory that this process has had at a time, GiB; None on Windows."""
-    if resource is None:
+    try:
+        import resource
+    except ImportError:
         return None
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(largest / (2**30 if sys.platform == 'darwin' else 2**20), 2)  # bytes there, or KiB
@@ -112,7 +116,11 @@ class Metrics:
         with suppress(FileNotFoundError):  # a run that has it is complete
             os.remove(os.path.join(run.folder, 'metrics.json'))
         self._write_csv()  # a killed process may have left a row more or less than `last` has
-        self.events = events.Events(os.path.join(run.folder, 'events'), self.epoch + 1)
+        folder = os.path.join(run.folder, 'events')
+        with writing(folder):
+            self.events = tf.summary.FileWriter(folder)
+            # TensorBoard drops what a killed process wrote of this epoch and later ones
+            self.events.add_session_log(tf.SessionLog(status=tf.SessionLog.START), self.epoch + 1)
         print(_line({name: name for name in columns(len(run.classes))}))
         for row in self.rows:
             print(_line(fields(row)))
@@ -164,7 +172,7 @@ class Metrics:
         if self.best is row:
             self._save('best', self.model.weights_saver)
         self._write_csv()
-        self.events.add(row)
+        self._write_events(row)
         tqdm.write(_line(fields(row)))
 
     def restore_best(self):
@@ -195,3 +203,11 @@ class Metrics:
         lines = [columns(len(self.run.classes)), *(fields(row).values() for row in self.rows)]
         files.write_text(os.path.join(self.run.folder, 'metrics.csv'),
                          ''.join(','.join(line) + '\n' for line in lines))
+
+    def _write_events(self, row):
+        # messages made by hand: nothing is added to the graph, and no graph is written
+        values = [tf.Summary.Value(tag=tag, simple_value=row[name])
+                  for name, tag in TAGS.items() if name in row]
+        with writing(self.events.get_logdir()):
+            self.events.add_summary(tf.Summary(value=values), row['epoch'])
+            self.events.flush()

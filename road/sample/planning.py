@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from road.data.calibration import Calibration
+from road.data.kitti import Calibration
 from road.sample.props import Thing
 
 # Colours are RGB, 0 to 255. Light multiplies them: `shade` everywhere, `sun` where the sun reaches.

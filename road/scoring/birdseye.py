@@ -13,7 +13,7 @@ Which image pixel belongs to a cell follows the benchmark's devkit exactly, its 
 
 import numpy as np
 
-from road.data.calibration import read_calibration
+from road.data.kitti import read_calibration
 from road.errors import InputError
 
 # The plane of the KITTI Road devkit, in metres: x to the right, z ahead, Y = 0 on the road.
