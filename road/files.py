@@ -41,12 +41,13 @@ def _temporary(path):
             error.filename = f'{path}{named.removeprefix(temporary)}'
         raise
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
-def _remove(path):
-    shutil.rmtree(path, ignore_errors=True)  # a folder
-    with suppress(OSError):  # a file
+def remove(path):
+    """Remove a file or folder, if it is there and can be removed."""
+    shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
         os.remove(path)
 
 
@@ -56,7 +57,7 @@ def remove_leftovers(folder):
         for name in os.listdir(folder):
             match, path = _LEFTOVER.fullmatch(name), os.path.join(folder, name)
             if match and _has_ended(match[1], int(match[2]), path):
-                _remove(path)
+                remove(path)
 
 
 def _has_ended(host, process, path):
@@ -151,8 +152,7 @@ def lock(path, wait=True):
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows does not remove an open file
-            os.remove(file_lock.lock_file)  # still held: a waiting process notices that it is gone
+        remove(file_lock.lock_file)  # still held: a waiting process notices that it is gone
         file_lock.release()
 
 

@@ -10,7 +10,6 @@ import shutil
 import time
 import zipfile
 import zlib
-from contextlib import suppress
 
 import requests
 
@@ -89,17 +88,12 @@ def download(url, path):
             if tries > RETRIES or not may_pass:
                 kept = f'{_size(part)} bytes are kept in {part}; the same command resumes there'
                 if not _size(part):
-                    remove(part)
+                    files.remove(part)
                     kept = 'Nothing was kept'
                 raise InputError(f'{url}: {cause}. {kept}. {_by_hand(path)}') from error
             print(f'{url}: {cause}; trying again')
             time.sleep(WAIT * 2 ** (tries - 1))
     os.replace(part, path)
-
-
-def remove(part):
-    with suppress(FileNotFoundError):
-        os.remove(part)
 
 
 def _size(part):
@@ -118,7 +112,7 @@ def _receive(url, part):
         headers['Range'] = f'bytes={have}-'
     with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as response:
         if response.status_code == 416:  # `part` is as long as the file, or longer
-            remove(part)
+            files.remove(part)
         response.raise_for_status()
         if 'text/html' in response.headers.get('Content-Type', ''):
             raise InputError('the server sent a web page instead of the file')

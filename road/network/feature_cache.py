@@ -27,7 +27,7 @@ import numpy as np
 
 from road.data.batches import read_images
 from road.errors import InputError, reason
-from road.files import atomic_path, remove_leftovers
+from road.files import atomic_path, remove, remove_leftovers
 from road.prefetch import batched, prefetch
 from road.progress import tqdm
 
@@ -99,8 +99,7 @@ class FeatureCache:
         except OSError as error:
             self.cached = set()
             for path in written:
-                with suppress(OSError):
-                    os.remove(path)
+                remove(path)
             print(f'Features are not cached: {text}: {reason(error)}')
         else:
             self.cached = set(samples)

@@ -9,12 +9,11 @@ version of TensorFlow is the same encoder.
 
 import hashlib
 import os
-import shutil
 from typing import NamedTuple
 
-from road.data.download import fetch, remove, unpack
+from road.data.download import fetch, unpack
 from road.errors import InputError, writing
-from road.files import atomic_folder, file_digest, lock, read_json, write_json
+from road.files import atomic_folder, file_digest, lock, read_json, remove, write_json
 from road.network import vgg16
 from road.network.tf1 import tf
 from road.network.vgg_weights import read_weights
@@ -158,7 +157,7 @@ def _download(vgg_dir):
             unpack(path, 'vgg', unpacked)
             save(read_weights(unpacked), vgg_dir, VGG_URL)
         finally:
-            shutil.rmtree(unpacked, ignore_errors=True)
+            remove(unpacked)
         remove(os.path.join(folder, f'{os.path.basename(KERAS_URL)}.part'))
 
     for url, md5, build in ((KERAS_URL, KERAS_MD5, build_from_keras),

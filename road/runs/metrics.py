@@ -4,7 +4,6 @@ import math
 import os
 import sys
 import time
-from contextlib import suppress
 
 from road import files
 from road.errors import InputError, writing
@@ -113,8 +112,7 @@ class Metrics:
             print(f'Warning: {run.checkpoint("last")} is missing; training continues after epoch '
                   f'{self.epoch}, the best, with a new optimizer; the results are no longer those '
                   'of a run in one go')
-        with suppress(FileNotFoundError):  # a run that has it is complete
-            os.remove(os.path.join(run.folder, 'metrics.json'))
+        files.remove(os.path.join(run.folder, 'metrics.json'))  # a run that has it is complete
         self._write_csv()  # a killed process may have left a row more or less than `last` has
         folder = os.path.join(run.folder, 'events')
         with writing(folder):
