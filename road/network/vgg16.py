@@ -24,7 +24,6 @@ WIDTHS = (64, 128, 256, 512, 512)
 FC_WIDTH = 4096
 NARROW_WIDTHS = (8, 16, 24, 32, 32)
 
-
 # Frozen features: the deepest tensors, on each way to the decoder, that depend on the image alone.
 FROZEN_FEATURES = {  # for each block that may be the first trained one
     'none': ('pool3', 'pool4', 'dropout_input'), 'conv5': ('pool3', 'pool4'), 'conv4': ('pool3',),
@@ -48,12 +47,9 @@ def shapes(with_top, widths=None, fc_width=None):
 
 
 def random_weights(widths=NARROW_WIDTHS, fc_width=None, seed=0):
-    """He-initialised weights of a VGG16 with the given channels per block, all biases 0.
+    """He-initialised weights, as road.network.vgg_weights.read_weights returns; all biases 0.
 
-    Args:
-        fc_width: channels of fc6 and fc7; None leaves them out.
-    Returns:
-        dict of float32 arrays, as road.network.vgg_weights.read_weights returns.
+    widths: channels per block; fc_width: of fc6 and fc7, None leaves them out.
     """
     rng, weights = np.random.default_rng(seed), {}
     for name, shape in shapes(bool(fc_width), widths, fc_width).items():
