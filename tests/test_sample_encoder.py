@@ -10,6 +10,7 @@ from road.errors import InputError
 from road.files import read_json
 from road.network import vgg16, vgg_folder
 from road.network.tf1 import tf
+from road.network.vgg_weights import read_weights
 from road.sample import prepare
 from tools import train_sample_encoder as training
 
@@ -20,7 +21,7 @@ def test_weights_are_complete_small_and_suit_the_decoder(tmp_path, monkeypatch, 
     if trained_now:
         monkeypatch.setattr(prepare, 'WEIGHTS', str(tmp_path / 'encoder.npz'))
         training.main(['--output', prepare.WEIGHTS, '--scenes', '36', '--steps', '150'])
-    weights = prepare.read_weights()
+    weights = read_weights(prepare.WEIGHTS)
     assert all(np.abs(value).max() < 10_000 for value in weights.values())  # NaN is not less
     assert os.path.getsize(prepare.WEIGHTS) <= 150_000
     images, _ = training.draw(4)
@@ -38,7 +39,7 @@ def test_encoder_is_kept_replaced_or_refused(tmp_path):
     vgg_folder.save(vgg16.random_weights(), folder, 'road/sample/encoder.npz')
     prepare.make_encoder(folder)  # replaces what an older version made
     made = vgg_folder.find_vgg(folder).fingerprint
-    assert made == vgg_folder.fingerprint(prepare.read_weights())
+    assert made == vgg_folder.fingerprint(read_weights(prepare.WEIGHTS))
     written = record.stat().st_mtime_ns
     prepare.make_encoder(folder)
     assert record.stat().st_mtime_ns == written

@@ -51,7 +51,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     weights = fold(*train(*draw(args.scenes), args.steps))
     with atomic_path(args.output) as path:
-        np.savez_compressed(path, **{name: np.float16(value) for name, value in weights.items()})
+        np.savez_compressed(path, **{
+            name.replace('/filter', '_W').replace('/biases', '_b'): np.float16(value)
+            for name, value in weights.items()})
     print(f'{args.output}: {os.path.getsize(args.output):,} bytes')
 
 

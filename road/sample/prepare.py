@@ -6,11 +6,10 @@ tools/train_sample_encoder.py trains them on drawn scenes, and says how.
 
 import os
 
-import numpy as np
-
 from road.errors import InputError
 from road.files import lock
 from road.network import vgg_folder
+from road.network.vgg_weights import read_weights
 
 WEIGHTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'encoder.npz')
 
@@ -26,15 +25,9 @@ def make_sample(kitti_dir, vgg_dir):
         make_encoder(vgg_dir)
 
 
-def read_weights():
-    """The weights, {name: float32 array} as road.network.vgg16.random_weights returns them."""
-    with np.load(WEIGHTS) as file:
-        return {name: file[name].astype(np.float32) for name in file}
-
-
 def make_encoder(vgg_dir):
     """Write the encoder's graph; one of other weights, or by an older version, is replaced."""
-    source, weights = 'road/sample/encoder.npz', read_weights()
+    source, weights = 'road/sample/encoder.npz', read_weights(WEIGHTS)
     record = vgg_folder.read_record(vgg_dir)
     if vgg_folder.is_own(vgg_dir) and record['fingerprint'] == vgg_folder.fingerprint(weights):
         return
