@@ -45,7 +45,7 @@ def test_contact_sheet_of_classes_has_one_legend(tmp_path):
     """The legends of the test images are cut off before they become tiles."""
     draw(tmp_path, camvid.CLASSES, 3, (60, 80))
     sheet = iio.imread(tmp_path / 'contact_sheet.png')
-    legend = painting.legend(camvid.CLASSES, sheet.shape[1])
+    legend = painting.legend(camvid.CLASSES, sheet.shape[1], figures.TEXT_SIZE)
     assert len(sheet) == 6 + 300 + 24 + len(legend)
     np.testing.assert_array_equal(sheet[-len(legend):], legend)
     assert (sheet[24:324, 6:406] == 0).all()
@@ -66,8 +66,8 @@ def test_best_and_worst_frames_are_marked(tmp_path):
     outputs.insert(2, (outputs[0][0], np.full_like(label, 255), probabilities))  # has no score
     marked = figures.best_and_worst(iter(outputs), camvid.CLASSES)
     assert [text for text, _ in marked] == [
-        'worst (missed red, false blue): validation none, IoU 0.0%',
-        'worst (missed red, false blue): validation few, IoU 25.0%',
-        'best: validation most, IoU 62.5%', 'best: validation all, IoU 100.0%']
+        'worst, IoU 0.0%: validation none (missed red, false blue)',
+        'worst, IoU 25.0%: validation few (missed red, false blue)',
+        'best, IoU 62.5%: validation most', 'best, IoU 100.0%: validation all']
     expected = painting.paint(image, outputs[1][2], classes=camvid.CLASSES)
     np.testing.assert_array_equal(marked[3][1], expected)

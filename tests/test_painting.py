@@ -45,7 +45,9 @@ def test_lines_in_class_colours_are_between_classes():
     grey, (sky, road, grass) = [100] * 3, [list(each.colour) for each in CLASSES]
     assert lines.tolist() == [[grey, grey, sky, road, grey, road, grass, grey, grey]]
     on_line = (lines != 100).any(axis=2)
-    np.testing.assert_array_equal(both, np.where(on_line[..., None], lines, tint))
+    np.testing.assert_array_equal(both, np.where(on_line[..., None], 255, tint))
+    bright = painting.paint(image + 100, bands, 'both', CLASSES)
+    assert (bright[on_line] == 0).all()
     large = painting.paint(*(np.tile(each.repeat(100, axis=1), (800, 1, 1))
                              for each in (image, bands)), 'outline', CLASSES)
     changed = np.flatnonzero((large[400] != 100).any(axis=1))

@@ -62,11 +62,12 @@ def best_and_worst(outputs, classes, threshold=0.5):
     for i, (iou, (frame, label, found)) in enumerate(ranked):
         image = read_image(frame.image, frame.bits)
         if i < len(ranked) / 2:
-            word = 'worst (missed red, false blue)'
+            text = f'worst, IoU {iou:.1%}: validation {frame.name} (missed red, false blue)'
             painted = paint_errors(image, found, label, threshold)
         else:
-            word, painted = 'best', paint(image, found, classes=classes, threshold=threshold)
-        marked.append((f'{word}: validation {frame.name}, IoU {iou:.1%}', painted))
+            text = f'best, IoU {iou:.1%}: validation {frame.name}'
+            painted = paint(image, found, classes=classes, threshold=threshold)
+        marked.append((text, painted))
     return marked
 
 
@@ -124,7 +125,7 @@ def draw_contact_sheet(path, marked, images, classes):
     sheet = Image.new('RGB', (SHEET_COLUMNS * width + GAP, rows * height + GAP), 'white')
     for i, tile in enumerate(tiles):
         sheet.paste(tile, (i % SHEET_COLUMNS * width, i // SHEET_COLUMNS * height))
-    write_png(path, add_legend(np.asarray(sheet), classes))
+    write_png(path, add_legend(np.asarray(sheet), classes, TEXT_SIZE))
 
 
 def draw_gif(path, images, classes):

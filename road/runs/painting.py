@@ -30,7 +30,7 @@ def paint(image, probabilities, overlay='both', classes=(), threshold=0.5):
         overlay: one of road.settings.OVERLAYS: 'tint', green as strong as the probability of road;
             'outline', a thin yellow line along the inner edge of the road; 'both'; or 'mask', the
             road in white on black, without the image. More than two classes have the tint, the
-            outline and the mask in their own colours.
+            outline and the mask in their own colours; outlines on a tint are white or black.
         classes: of road.data.dataset.Class, for more than two.
         threshold: the probability from which on a pixel is road.
     """
@@ -42,6 +42,8 @@ def paint(image, probabilities, overlay='both', classes=(), threshold=0.5):
         edge = _edge(found)
         if two:
             painted[edge & (found == 1)] = OUTLINE_COLOUR
+        elif overlay == 'both':  # on their tint, the colours of classes could not be seen
+            painted[edge] = 255 if image.mean() < 128 else 0
         else:
             painted[edge] = class_colours(found[edge], classes)
     return painted
@@ -109,9 +111,12 @@ def font(size, text):
     return ImageFont.truetype(path, size)
 
 
-def legend(classes, width):
-    """The colour and the name of each class on white: uint8 [h, width, 3], with line breaks."""
-    size = max(LEGEND_TEXT, width // LEGEND_SHARE)
+def legend(classes, width, size=None):
+    """The colour and the name of each class on white: uint8 [h, width, 3], with line breaks.
+
+    size: of the text, pixels; by default it grows with the width.
+    """
+    size = size or max(LEGEND_TEXT, width // LEGEND_SHARE)
     gap, line = size // 2, 3 * size // 2
     letters = font(size, ''.join(each.name for each in classes))
     places, x, y = [], gap, gap
@@ -129,11 +134,11 @@ def legend(classes, width):
     return np.asarray(strip)
 
 
-def add_legend(picture, classes):
+def add_legend(picture, classes, size=None):
     """A picture with the legend of more than two classes below it; of two, as it is."""
     if len(classes) < 3:
         return picture
-    return np.concatenate([picture, legend(classes, picture.shape[1])])
+    return np.concatenate([picture, legend(classes, picture.shape[1], size)])
 
 
 def map_values(classes, label_values):
