@@ -6,7 +6,6 @@
 
 import argparse
 import os
-import shutil
 import sys
 
 import matplotlib.pyplot as plt
@@ -197,4 +196,3 @@ if __name__ == '__main__':
     tiles = [ImageOps.expand(each.resize((496, 150)), 4, 'white') for each in painted[::3]]
     sheet = np.vstack([np.hstack(tiles[i:i + 2]) for i in range(0, len(tiles), 2)])
     Image.fromarray(sheet).save('imgs/results.png', optimize=True)
-    shutil.copyfile(f'{run}/road.gif', 'imgs/semantic_segmantation.gif')
