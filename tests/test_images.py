@@ -161,6 +161,7 @@ def tiff(kind, bits):
 @pytest.mark.parametrize('data, complaint, name', [(*case, 'a.png')[:3] for case in [
     (b'not a picture', 'not a readable image'), (b'', 'not a readable image'),
     (None, 'No such file'), (b'a.png', 'is no image or video', 'list.txt'),
+    (os.mkfifo, 'is no file but .*pipe'),
     (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC, .* convert it to JPEG'),
     (b'P6 99999 99999 255\n', '179 million pixels.*; make it smaller'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\n', 'run `git lfs pull`'),
@@ -169,16 +170,12 @@ def tiff(kind, bits):
     (tiff(1, 8), 'raw photos .*; convert', 'a.DNG'), (b'Pf 1 1 -1\n' + bytes(4), 'fractional')]])
 def test_unreadable_images_are_named(tmp_path, data, complaint, name):
     path = tmp_path / name
-    if data is not None:
+    if data is os.mkfifo:  # reading it would never end
+        data(path)
+    elif data is not None:
         path.write_bytes(data)
     with pytest.raises(InputError, match=f'^{path}: .*{complaint}'):
         images.read_image(str(path))
-
-
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / 'a.png')
-    with pytest.raises(InputError, match='a.png: is no file but .*pipe'):
-        images.read_image(str(tmp_path / 'a.png'))
 
 
 def test_an_image_that_memory_cannot_hold_is_not_called_damaged(tmp_path, monkeypatch):

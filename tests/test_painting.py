@@ -87,9 +87,8 @@ def test_class_colours_are_black_where_pixels_are_ignored():
 def test_maps_have_the_values_of_the_masks_in_the_colours_of_the_classes(
         tmp_path, label_values, values):
     path = str(tmp_path / 'a.png')
-    found = painting.map_values(CLASSES, label_values)
     bands = np.eye(3, dtype=np.float32)[np.newaxis]
-    painting.write_map(path, bands, (2, 6), CLASSES, found)
+    painting.write_map(path, bands, (2, 6), CLASSES, label_values)
     with Image.open(path) as written:
         assert written.mode == 'P'
         assert np.asarray(written).tolist() == [np.repeat(values, 2).tolist()] * 2

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -144,6 +145,14 @@ def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
     assert errors.count('Error: ') == 8
 
 
+def test_images_are_painted_without_the_library_of_videos(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'road.runs.video', None)
+    write_png(str(tmp_path / 'a.png'), scene())
+    with pytest.raises(InputError, match='a.mp4: PyAV, which reads videos, cannot be imported'):
+        run(tmp_path / 'a.png', make_clip(tmp_path / 'a.mp4', seconds=0.1), output=tmp_path / 'out')
+    assert (tmp_path / 'out/a.png').exists()
+
+
 def test_names_do_not_collide_and_inputs_are_never_overwritten(tmp_path):
     """Folders in a folder are kept; hidden ones and the output are left out."""
     for name in ('x/a.png', 'y/A.png', 'y/a.jpg', 'y/a.mp4', 'y/a.nef', 'y/a.pcd', 'y/b/a.png',
@@ -156,8 +165,6 @@ def test_names_do_not_collide_and_inputs_are_never_overwritten(tmp_path):
     assert names == ['a.png', 'A-2.png', 'a-3.png', 'a.mp4', 'b/a.png', 'b/c/d.png',
                      'confidence/e.png', 'e-2.png']
     assert not failures
-    with pytest.raises(InputError, match='is an input and would be overwritten; name another'):
-        predict.plan([str(tmp_path / 'x' / 'a.png')], str(tmp_path / 'y' / '..' / 'x'))
 
 
 def test_only_own_results_of_the_same_input_are_overwritten(tmp_path):
@@ -165,6 +172,8 @@ def test_only_own_results_of_the_same_input_are_overwritten(tmp_path):
     for path in (first, second):
         path.parent.mkdir()
         write_png(str(path), scene())
+    with pytest.raises(InputError, match='cam0/a.png: was not written by predict.*; move it away'):
+        run(first, output=out / '../cam0')
     run(first, output=out)
     write_png(str(first), scene()[::-1])
     run(first, output=out)

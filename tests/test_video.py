@@ -2,7 +2,6 @@
 
 import os
 import resource
-import sys
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,10 +56,7 @@ def make_animation(path, lengths=(100, 300, 50)):
 def convert(source, sound=True, name='out.mp4', paint=lambda frames, total: frames):
     """Convert a video, or an animation, to a file beside it; return what is in that."""
     target = os.path.join(os.path.dirname(source), name)
-    if source.endswith(predict.VIDEOS):
-        video.convert(source, target, paint, sound)
-    else:
-        video.convert_animation(source, target, paint)
+    video.convert(source, target, paint, sound)
     with av.open(target) as output:
         frames, seconds = list(output.decode()), output.duration / av.time_base
         pictures = [frame for frame in frames if isinstance(frame, av.VideoFrame)]
@@ -146,13 +142,6 @@ def test_ending_tells_animations_and_masks(tmp_path, capsys, name, lengths, over
         make_animation(tmp_path / name, lengths)
     assert predict.target_ending(str(tmp_path / name), overlay) == ending
     assert ('the first of its 3 pages is painted' in capsys.readouterr().out) == (name == 'a.tif')
-
-
-def test_videos_name_a_missing_codec_library(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'road.runs.video', None)
-    jobs = [('a.png', 'b.png'), ('a.mp4', 'b.mp4')]
-    line, = predict.paint_videos(jobs, None, None, None, {}, None)
-    assert line.startswith('a.mp4: PyAV, which reads videos, cannot be imported (')
 
 
 def test_tracks_that_are_left_out_are_named(tmp_path, capsys):

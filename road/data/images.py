@@ -21,9 +21,13 @@ DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
            Image.DecompressionBombError)
 RAW = ('.dng', '.nef', '.nrw', '.cr2', '.cr3', '.crw', '.arw', '.raf', '.orf', '.rw2', '.pef',
        '.srw', '.3fr', '.iiq', '.x3f', '.rwl')  # of cameras; Pillow reads at most a small preview
+# A file is a video by its ending, and an image, which may be animated, by any other.
+VIDEOS = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts',
+          '.wmv', '.flv', '.ogv', '.3gp', '.mjpeg', '.y4m')
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
          4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
          6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
+LOGS = np.log((np.arange(256) + 0.5) / 256)  # of grey levels; neither black nor white is 0 or 1
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY  # colour profiles have megabytes
 # Pillow's warnings do not name the file, and what matters becomes an error.
 warnings.filterwarnings('ignore', module='PIL')
@@ -78,7 +82,12 @@ def read_image(path, bits=16):
     Grey is repeated, alpha is left out, and 16-bit levels are divided by 2**(bits - 8): cameras
     store 10, 12 or 14 bits in 16. See Dataset.with_bits. bits=None: those of the image itself.
     """
-    return _to_rgb(open_image(path), bits)
+    image = open_image(path)
+    levels = _levels(image)
+    if image.info['deep']:
+        bits = bits or used_bits(int(levels.max()))
+        levels = np.minimum(levels >> bits - 8, 255).astype(np.uint8)
+    return levels if levels.ndim == 3 else np.repeat(levels[..., np.newaxis], 3, axis=2)
 
 
 def image_bytes(path):
@@ -93,15 +102,8 @@ def image_bytes(path):
 def inspect_image(path):
     """As road.data.check.FileInfo has it: (height, width), no kind and values, level, turned."""
     image = open_image(path)
-    shape, level = (image.height, image.width), _level(image) if image.info['deep'] else 0
-    return shape, '', [], level, image.info['turned']
-
-
-def _level(image):
-    """The largest of 16 bits; of colours Pillow has kept the upper 8 bits alone."""
-    if image.mode.startswith('I;16'):
-        return int(np.max(image))
-    return 256 * int(_to_rgb(image).max())
+    level = int(_levels(image).max()) if image.info['deep'] else 0
+    return (image.height, image.width), '', [], level, image.info['turned']
 
 
 def used_bits(level):
@@ -109,19 +111,15 @@ def used_bits(level):
     return max(8, level.bit_length() + 1 & ~1)
 
 
-def _to_rgb(image, bits=16):
-    deep = image.info['deep']
-    if deep and bits is None:
-        bits = used_bits(_level(image))
+def _levels(image):
+    """uint8 [h, w, 3]; of 16 bits uint16, and grey [h, w]."""
     if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
-        levels = np.minimum(np.asarray(image) >> bits - 8, 255).astype(np.uint8)
-        return np.repeat(levels[..., np.newaxis], 3, axis=2)
+        return np.asarray(image, np.uint16)
     if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
         image = image.convert('RGBA')
-    rgb = np.asarray(image if image.mode == 'RGB' else image.convert('RGB'))
-    if deep and bits < 16:
-        rgb = np.minimum(rgb.astype(np.uint16) << 16 - bits, 255).astype(np.uint8)
-    return rgb
+    levels = np.asarray(image if image.mode == 'RGB' else image.convert('RGB'))
+    # of 16-bit colours Pillow has kept the upper 8 bits alone
+    return levels.astype(np.uint16) << 8 if image.info['deep'] else levels
 
 
 def read_frames(frames):
@@ -205,20 +203,19 @@ def resize_image(image, shape, augmentation=PLAIN, light=0.0):
 
 
 def _light(image):
-    """(light, logs): the light of a uint8 image [h, w, 3], the logarithm of each grey level.
+    """The light of a uint8 image [h, w, 3]: a share of white.
 
-    The light is the log-average (geometric mean) of the lower half, where the road is, as a share
-    of white (Reinhard et al., "Photographic Tone Reproduction for Digital Images", SIGGRAPH 2002).
+    It is the log-average (geometric mean) of the lower half, where the road is (Reinhard et al.,
+    "Photographic Tone Reproduction for Digital Images", SIGGRAPH 2002).
     """
-    logs = np.log((np.arange(256) + 0.5) / 256)  # neither black nor white is 0 or 1
     lower = np.bincount(image[len(image) // 2:].ravel(), minlength=256)
-    return np.exp(logs @ lower / lower.sum()), logs
+    return np.exp(LOGS @ lower / lower.sum())
 
 
 def low_light(frames):
     """The lower quartile of the light of frames, see _light, from at most 200 of them: a float."""
     some = frames[::-(-len(frames) // 200)]
-    lights = [_light(image)[0] for _, image in read_frames(some)]
+    lights = [_light(image) for _, image in read_frames(some)]
     return round(float(np.quantile(lights, 0.25)), 4)
 
 
@@ -230,9 +227,8 @@ def brighten(image, light):
     """
     if not light:
         return image
-    own, logs = _light(image)
-    gamma = np.clip(np.log(light) / np.log(own), 0.5, 1)
-    levels = np.rint(256 * np.exp(gamma * logs) - 0.5).astype(np.uint8)
+    gamma = np.clip(np.log(light) / np.log(_light(image)), 0.5, 1)
+    levels = np.rint(256 * np.exp(gamma * LOGS) - 0.5).astype(np.uint8)
     return np.asarray(Image.fromarray(image).point(levels.tolist() * 3))
 
 

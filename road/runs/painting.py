@@ -144,15 +144,15 @@ def add_legend(picture, classes, size=None):
 def map_values(classes, label_values):
     """The pixel value of each class in a map of more than two, a list: its (first) value in masks.
 
-    It is the class's index if masks have colours or values above 255. label_values: Run's.
+    It is the class's index if masks have colours or values above 255.
     """
-    own = {name: value for value, name in reversed(label_values.items())}
-    values = [own.get(each.name, '') for each in classes]
-    are_levels = all(value.isdecimal() and int(value) < 256 for value in values)
-    return [int(value) for value in values] if are_levels else list(range(len(classes)))
+    own = {name: int(value) for value, name in reversed(label_values.items())
+           if value.isdecimal() and int(value) < 256}
+    values = [own.get(each.name) for each in classes]
+    return list(range(len(classes))) if None in values else values
 
 
-def write_map(path, probabilities, shape, classes, values):
+def write_map(path, probabilities, shape, classes, label_values):
     """Write what a network found as PNG, complete or not at all. Raises OSError.
 
     Of two classes, 16-bit grey levels: 65535 times the probability of the second. Of more, the
@@ -160,13 +160,13 @@ def write_map(path, probabilities, shape, classes, values):
 
     Args:
         probabilities: float32 [h, w, classes], resized to `shape`, (height, width).
-        values: of map_values; of two classes not used.
+        label_values: of road.runs.run_folder.Run; of two classes not used.
     """
     if len(classes) == 2:
         levels = 65535 * resize_confidence(probabilities[..., 1], shape)
         write_png(path, np.rint(levels).astype(np.uint16))
     else:
-        palette = np.zeros((256, 3), np.uint8)
+        values, palette = map_values(classes, label_values), np.zeros((256, 3), np.uint8)
         palette[values] = [each.colour for each in classes]
         write_png(path, np.uint8(values)[predicted(probabilities, shape)], palette)
 

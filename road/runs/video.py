@@ -22,7 +22,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace, ColorTrc, VideoReformatter
 from PIL import Image
 
-from road.data.images import DAMAGED, why_unreadable
+from road.data.images import DAMAGED, VIDEOS, why_unreadable
 from road.errors import InputError, reason
 from road.files import atomic_path
 from road.progress import tqdm
@@ -31,7 +31,7 @@ HDR = ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67  # PQ and HLG
 
 
 def convert(path, target, paint, sound=True):
-    """Write a video, complete or not at all, with its frames changed by `paint`.
+    """Write a video or an animation, complete or not at all, with its frames changed by `paint`.
 
     Args:
         target: .mp4, or .mkv for exactly the colours that `paint` yields.
@@ -41,17 +41,21 @@ def convert(path, target, paint, sound=True):
         InputError: no frame of the source can be read, or not all; the rest is then written.
         OSError: the file cannot be written.
     """
+    if not path.lower().endswith(VIDEOS):  # a GIF, WebP, PNG or AVIF
+        with Image.open(path) as file:
+            return _write(target, path, _read_animation(path, file), file.n_frames, paint)
     ends = Counter()
     with _open(path) as source, _open(path) as source_of_sound:
         tracks = [track for track in source.streams
                   if not track.disposition & Disposition.attached_pic]
-        pictures = [track for track in tracks if track.type == 'video' and track.codec_context]
-        if not pictures:
+        picture = next((track for track in tracks
+                        if track.type == 'video' and track.codec_context), None)
+        if not picture:
             raise InputError(f'{path}: not a readable video (no picture in a codec that PyAV '
                              'knows); convert it to H.264')
-        picture = pictures[0]
-        sounds = [track for track in source_of_sound.streams.audio if track.codec_context and sound]
-        kept = {track.index for track in (picture, *sounds[:1])}
+        sounds = [track for track in source_of_sound.streams.audio
+                  if track.codec_context and sound][:1]
+        kept = {track.index for track in (picture, *sounds)}
         left_out = [track.type for track in tracks if track.index not in kept]
         if left_out:
             tqdm.write(f'Note: {path}: tracks that are left out: {", ".join(left_out)}')
@@ -62,7 +66,7 @@ def convert(path, target, paint, sound=True):
             duration = max(duration, float(picture.frames / rate))
         _write(target, path, _read(picture, ends), picture.frames or round(duration * rate) or None,
                paint, rate, Fraction(picture.sample_aspect_ratio or 1),
-               [_read(track, ends) for track in sounds[:1]])
+               [_read(track, ends) for track in sounds])
     # The sound may be longer than the picture: the file is cut off if the packets of all tracks end
     # early, and damaged if packets of the picture follow the last frame that could be decoded.
     missing = max(start + duration - max(ends.values()), ends[picture] - start - ends['video'])
@@ -71,12 +75,6 @@ def convert(path, target, paint, sound=True):
                          f'seconds could be read, and are in {target}; copy it again')
     if sounds and not ends['audio']:
         raise InputError(f'{path}: its sound cannot be read; {target} has none')
-
-
-def convert_animation(path, target, paint):
-    """As convert, for an image with several pictures, as GIF, WebP and PNG may have."""
-    with Image.open(path) as file:
-        _write(target, path, _read_animation(path, file), file.n_frames, paint)
 
 
 def _open(path):
@@ -137,7 +135,7 @@ def _to_rgb(frames):
     """Yield frames in RGB, HDR as SDR, whose tags say how to write them."""
     scaler, to_sdr = VideoReformatter(), av.filter.Graph()
     for frame in frames:
-        if frame.color_trc in HDR:
+        if frame.color_trc in HDR:  # of the scaler, PyAV 17 would change the tags alone
             if not to_sdr.configured:
                 to_sdr.link_nodes(to_sdr.add_buffer(width=frame.width, height=frame.height,
                                                     format=frame.format, time_base=frame.time_base),
@@ -151,7 +149,7 @@ def _to_rgb(frames):
 
 
 def _matrix(frame):
-    """The colour matrix of a frame; where none is named, the one that players assume."""
+    """The colour matrix of a frame or codec; where none is named, the one that players assume."""
     if frame.colorspace not in (0, 2):  # RGB, unspecified
         return frame.colorspace
     return Colorspace.ITU709 if frame.width >= 1280 or frame.height > 576 else Colorspace.ITU601
@@ -215,8 +213,7 @@ def _add_picture(output, first, rate, aspect, painted):
         for (pts, duration), image in painted:
             image = np.pad(image, ((0, below), (0, right), (0, 0)), mode='edge')
             frame = av.VideoFrame.from_ndarray(image)
-            frame.colorspace = codec.colorspace
-            frame.colorspace = _matrix(frame)  # by which the encoder converts it
+            frame.colorspace = _matrix(codec)  # by which the encoder converts it
             frame.pts, frame.duration, frame.time_base = pts, duration, codec.time_base
             yield frame
 

@@ -11,20 +11,13 @@ from contextlib import suppress
 from road.errors import InputError
 
 
-def file_state(path):
-    """[bytes, time of the last change in ns] of a file; None if there is none."""
-    with suppress(OSError):
-        status = os.lstat(path)
-        return [status.st_size, status.st_mtime_ns]
-
-
 class Written:
     """The record of a folder; `options` is what results depend on beside their sources."""
 
     def __init__(self, folder, options):
-        self.folder, self.options, self.added = folder, options, set()
+        self.folder, self.options = folder, options
         self.path = os.path.join(folder, '.predict.jsonl')
-        self.entries, self.sources = {}, {}
+        self.entries, self.planned, self.added = {}, {}, set()
         with suppress(OSError), open(self.path, encoding='utf-8', errors='replace') as file:
             for line in file:
                 with suppress(ValueError, TypeError):  # cut short
@@ -36,8 +29,9 @@ class Written:
 
         Raises InputError if the file is there, but is not a result of this source.
         """
-        real, state = os.path.realpath(source), file_state(path)
-        self.sources[source] = real, file_state(real)  # before it is read
+        real, state = os.path.realpath(source), _state(path)
+        origin = real, _state(real), self.options  # as they are before the source is read
+        self.planned[path] = state, origin
         if not state:
             return False
         entry = self.entries.get((os.path.relpath(path, self.folder), *state))
@@ -45,11 +39,23 @@ class Written:
             why = (f'is the result of {entry[0]};' if entry else
                    'was not written by predict, or was changed since; move it away, or')
             raise InputError(f'{path}: {why} name another folder with --output')
-        return entry == [*self.sources[source], self.options, True]
+        return entry == [*origin, True]
 
-    def add(self, source, path, whole=True):
-        """Record a file; whole: it was made from all of its source. Raises OSError."""
-        entry = file_state(path), *self.sources[source], self.options, whole
-        with open(self.path, 'a', encoding='utf-8') as file:
-            file.write(json.dumps([os.path.relpath(path, self.folder), *entry]) + '\n')
-        self.added.add(path)
+    def add(self, path, whole=True):
+        """Record a file if it was written since is_done; whole: it was made from all of its source.
+
+        Raises OSError.
+        """
+        (before, origin), state = self.planned[path], _state(path)
+        if state and state != before:
+            entry = os.path.relpath(path, self.folder), state, *origin, whole
+            with open(self.path, 'a', encoding='utf-8') as file:
+                file.write(json.dumps(entry) + '\n')
+            self.added.add(path)
+
+
+def _state(path):
+    """[bytes, time of the last change in ns] of a file; None if there is none."""
+    with suppress(OSError):
+        status = os.stat(os.path.realpath(path))  # of a/../b too, where there is no a yet
+        return [status.st_size, status.st_mtime_ns]
