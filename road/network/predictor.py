@@ -1,5 +1,6 @@
 """From images to the probabilities of the classes of each pixel."""
 
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -16,27 +17,17 @@ def output_bytes(output):
     return image.nbytes + confidence.nbytes
 
 
+@dataclass
 class Predictor:
-    """A network with what it needs to label images.
-
-    Args:
-        sess: tf.Session that holds the weights.
-        logits: float32 Tensor [pixels, classes]. With two classes, class 1 is the positive class
-            (road).
-        keep_prob: scalar Tensor, fed with 1.
-        inputs: what is fed: the image Tensor [n, h, w, 3], or, with `encode`, the tuple of feature
-            Tensors.
-        image_shape: the --image-size of the run, (height, width).
-        encode: road.network.encoder.Encoder; None feeds the images themselves.
-        light: darker images are brightened to it, see road.data.images.brighten.
-        threshold: the probability from which on a pixel is road, for whoever paints.
-    """
-
-    def __init__(self, sess, logits, keep_prob, inputs, image_shape, encode=None, light=0.0,
-                 threshold=0.5):
-        self.sess, self.logits, self.keep_prob, self.inputs = sess, logits, keep_prob, inputs
-        self.image_shape, self.encode = image_shape, encode
-        self.light, self.threshold = light, threshold
+    """A network with what it needs to label images."""
+    sess: object  # tf.Session that holds the weights
+    logits: object  # float32 Tensor [pixels, classes]; of two, class 1 is the positive one (road)
+    keep_prob: object  # scalar Tensor, fed with 1
+    inputs: object  # that is fed: the image Tensor [n, h, w, 3], or a tuple, what `encode` gives
+    image_shape: tuple  # the --image-size of the run, (height, width)
+    encode: object = None  # road.network.encoder.Encoder; None feeds the images themselves
+    light: float = 0.0  # darker images are brightened to it, see road.data.images.brighten
+    threshold: float = 0.5  # the probability from which on a pixel is road, for whoever paints
 
     def confidences(self, values, shape=None):
         """Probabilities for values of `inputs`: float32 [n, *network_shape(shape), classes].
