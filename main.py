@@ -306,7 +306,7 @@ def train(args):
                           seed=args.seed)
         if args.cache:
             scored = [sample_of(frame, args.image_size, light=run.light)
-                      for frame in data.scored]
+                      for frame in data.scored_training + data.validation]
             features.fill(f'{args.data_dir}/cache', batches.all_samples() + scored,
                           args.cache_limit * GIB, encoder=f'{vgg.fingerprint} {device.precision}')
 

@@ -97,7 +97,7 @@ def test_splits(tmp_path):
         split = dataset.with_validation(data._replace(training=frames, validation=[]))
         assert [frame.name for frame in split.validation] == [
             str(i) for i in range(count - validation, count)]
-    assert data.scored == [0, 4, 7, 11, 14, 18, 21, 25, 28, 32, 35, 39, 50]
+    assert data.scored_training == [0, 4, 7, 11, 14, 18, 21, 25, 28, 32, 35, 39]
 
 
 @pytest.mark.parametrize('module, expected', [

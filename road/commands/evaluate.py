@@ -5,7 +5,7 @@ import webbrowser
 from pathlib import Path
 
 from road.data.batches import sample_of
-from road.data.check import inspect_files
+from road.data.check import inspect_files, size_faults
 from road.data.formats import target_line
 from road.errors import InputError
 from road.files import atomic_folder, write_json
@@ -67,16 +67,11 @@ def predict(opened, data, frames):
     Raises InputError if a file is damaged, or a label has another size than its image.
     """
     run, predictor = opened.run, opened.predictor
-    infos, faults = inspect_files([frame.image for frame in frames],
+    infos, unread = inspect_files([frame.image for frame in frames],
                                   [frame.label for frame in frames], run.checked_path, trust=True)
-    if faults:
-        raise InputError(next(iter(faults.values())))
-    for frame in frames:
-        image, label = infos[frame.image].size, infos[frame.label].size
-        if image != label:
-            raise InputError('{}: is {}x{} pixels, but its image is {}x{}; a label must be as '
-                             'large as its image'.format(frame.label, *label, *image))
-    data = data._replace(training=frames, validation=[], testing=[]).with_infos(infos)
+    for fault in *unread.values(), *size_faults(frames, infos).values():
+        raise InputError(fault)
+    data = data._replace(training=frames, validation=[], testing=[]).with_infos(infos, run.bits)
     features = FeatureCache(predictor.encode, data)
     samples = [sample_of(frame, predictor.image_shape, light=predictor.light)
                for frame in data.training]

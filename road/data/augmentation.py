@@ -71,8 +71,7 @@ def draw_copies(name, count, augment):
     With mirroring the second is MIRRORED, and every second one is mirrored.
     """
     mirror = 'mirror' in augment
-    copies = [PLAIN, MIRRORED] if mirror else [PLAIN]
-    copies = copies[:count]
+    copies = [PLAIN, MIRRORED][:min(count, 1 + mirror)]
     for i in range(len(copies), count):
         copy = draw_augmentation(np.random.default_rng([i, *os.fsencode(name)]), augment)
         copies.append(copy._replace(mirror=mirror and i % 2 == 1))

@@ -84,7 +84,10 @@ class Batches:
         # the third number keeps the noise apart from the order
         rng = np.random.default_rng([self.seed, self.epoch, 1])
         self._batches = whole = list(batched(self._samples(), batch_size, key=lambda s: s.shape))
-        parts = [batch[self._shard(batch)] for batch in whole]
+
+        def read(batch):
+            inputs, labels = self.read(batch[self._shard(batch)])
+            return inputs, one_hot(labels, self.num_classes)
 
         def add_noise(item):
             batch, (inputs, labels) = item
@@ -96,14 +99,10 @@ class Batches:
             return inputs, labels if self.rank < len(batch) else np.zeros_like(labels)
 
         # Noise for fc6 and fc7 takes long enough to hold up a GPU. One thread keeps its order.
-        yield from prefetch(add_noise, zip(whole, prefetch(self._read, parts)), depth=1, threads=1)
+        yield from prefetch(add_noise, zip(whole, prefetch(read, whole)), depth=1, threads=1)
 
     def _shard(self, batch):
         return slice(self.rank, None, self.processes) if self.rank < len(batch) else slice(1)
-
-    def _read(self, samples):
-        inputs, labels = self.read(samples)
-        return inputs, one_hot(labels, self.num_classes)
 
     def _samples(self):
         """The samples of the epoch, each frame once, in the epoch's order."""

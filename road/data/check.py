@@ -95,7 +95,7 @@ def check(data, checked_path=None, trust=False):
     frames = data.training + data.validation + data.testing
     labels = [frame.label for frame in frames if frame.label]
     infos, unread = inspect_files([frame.image for frame in frames], labels, checked_path, trust)
-    misfits = _size_faults(frames, infos)
+    misfits = size_faults(frames, infos)
     # that the values of a misfit are wrong too follows from its size
     wrong_values = value_faults(data, {path: infos[path] for path in labels
                                        if path in infos and path not in misfits})
@@ -121,7 +121,7 @@ def check(data, checked_path=None, trust=False):
     return Report(infos, faults, notes, pixels)
 
 
-def _size_faults(frames, infos):
+def size_faults(frames, infos):
     """{label: fault} of labels of another size than their image."""
     faults = {}
     for frame in frames:

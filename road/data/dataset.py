@@ -29,7 +29,7 @@ class Frame(NamedTuple):
     label: str | None = None
     calib: str | None = None  # of KITTI Road
     category: str = ''  # of KITTI Road: um, umm or uu
-    bits: int = 16  # that a 16-bit image uses: see Dataset.with_bits
+    bits: int = 16  # that a 16-bit image uses: see Dataset.with_infos
     shape: tuple = ()  # (height, width) of the image, once files are inspected
 
 
@@ -54,7 +54,7 @@ class Dataset(NamedTuple):
     testing: list  # with labels in some data sets
     faults: tuple = ()  # lines about files that are missing or cannot be used
     digests: dict = {}  # path of image or label => MD5, hex; filled by formats.open_dataset
-    bits: int = 16  # of all frames: see with_bits
+    bits: int = 16  # of all frames: see with_infos
     recognised: tuple = ()  # of own pictures: an image, its mask, perhaps the list of classes
     class_weights: np.ndarray | None = None  # of a pixel in the loss; filled by open_dataset
 
@@ -74,26 +74,17 @@ class Dataset(NamedTuple):
         """A few training frames, evenly spaced, whose scores are shown beside validation."""
         return evenly_spaced(self.training, TRAIN_SCORED)
 
-    @property
-    def scored(self):
-        """All frames that are scored after every epoch."""
-        return self.scored_training + self.validation
+    def with_infos(self, infos, bits):
+        """A Dataset with the digests of files and the shapes of images, of {path: FileInfo}.
 
-    def with_bits(self, bits):
-        """A Dataset whose 16-bit images are read by the range of the training set.
-
-        bits: how many of the 16 bits the training and validation images use together, 8 to 16.
+        bits: how many of 16 bits the training and validation images use together, 8 to 16.
         """
-        parts = {part: [frame._replace(bits=bits) for frame in getattr(self, part)]
+        shapes = {path: tuple(info.size[::-1]) for path, info in infos.items()}
+        digests = {path: info.digest for path, info in infos.items()}
+        parts = {part: [frame._replace(bits=bits, shape=shapes.get(frame.image, ()))
+                        for frame in getattr(self, part)]
                  for part in ('training', 'validation', 'testing')}
-        return self._replace(bits=bits, **parts)
-
-    def with_infos(self, infos):
-        """A Dataset with the digests of files and the shapes of images, of {path: FileInfo}."""
-        parts = {part: [frame._replace(shape=tuple(infos[frame.image].size[::-1]))
-                        if frame.image in infos else frame for frame in getattr(self, part)]
-                 for part in ('training', 'validation', 'testing')}
-        return self._replace(digests={path: info.digest for path, info in infos.items()}, **parts)
+        return self._replace(digests=digests, bits=bits, **parts)
 
     def named(self, names):
         """The labelled frames of these names. Raises InputError where one is missing."""
@@ -135,23 +126,20 @@ def list_images(folder, pattern=ANY):
     without its ending, with / between its parts. Other files are left out, and so is what begins
     with a dot. Raises InputError where two names are equal, or differ in the case of letters alone.
     """
-    found, paths, endings = {}, {}, image_endings()
+    found, endings = {}, image_endings()  # found: {comparable name: (name, path)}
     for root, files in walk(folder):
-        below = os.path.relpath(root, folder).removeprefix('.')
         # UNREADABLE last: cameras write a photo as a JPEG too
         for file in sorted(files, key=lambda file: (file.lower().endswith(UNREADABLE), file)):
-            stem, ending = os.path.splitext(os.path.join(below, file))
+            path = os.path.join(root, file)
+            stem, ending = os.path.splitext(os.path.relpath(path, folder))
             match = re.fullmatch(pattern, stem.replace(os.sep, '/'), re.DOTALL)
             if match and ending.lower() in endings and file[0] != '.':
-                path = os.path.join(root, file)
                 # macOS may write an accent as a letter of its own
                 name = unicodedata.normalize('NFC', ''.join(match.groups()))
-                other = paths.setdefault(comparable(name), path)
-                if other == path:
-                    found[name] = path
-                elif ending.lower() not in UNREADABLE:
+                _, other = found.setdefault(comparable(name), (name, path))
+                if other != path and ending.lower() not in UNREADABLE:
                     raise InputError(f'{path}: {other} has the same name; rename one of them')
-    return dict(sorted(found.items()))
+    return dict(sorted(found.values()))
 
 
 def walk(folder, onerror=None):

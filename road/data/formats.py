@@ -66,7 +66,7 @@ def open_dataset(args):
     print('\n'.join(describe(data, report)))
     if not data.testing:
         print('Note: there are no test images, so the validation images will be painted')
-    data = data.with_infos(report.infos).with_bits(significant_bits(data, report.infos))
+    data = data.with_infos(report.infos, significant_bits(data, report.infos))
     if args.image_size[0] > args.image_size[1] and all(
             frame.shape[1] > frame.shape[0] for frame in data.training):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '

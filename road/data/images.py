@@ -80,7 +80,7 @@ def read_image(path, bits=16):
     """Read an image of any mode as uint8 RGB [h, w, 3]; raises InputError as open_image.
 
     Grey is repeated, alpha is left out, and 16-bit levels are divided by 2**(bits - 8): cameras
-    store 10, 12 or 14 bits in 16. See Dataset.with_bits. bits=None: those of the image itself.
+    store 10, 12 or 14 bits in 16. See Dataset.with_infos. bits=None: those of the image itself.
     """
     image = open_image(path)
     levels = _levels(image)

@@ -45,7 +45,7 @@ class Run(NamedTuple):
     classes: tuple  # of road.data.dataset.Class
     label_values: dict  # what each value of a label stands for: {'#ff00ff': 'road', ...}
     light: float  # darker images are brightened to it
-    bits: int = 16  # that 16-bit images use: see road.data.dataset.Dataset.with_bits
+    bits: int = 16  # that 16-bit images use: see road.data.dataset.Dataset.with_infos
 
     def record(self, folder=None):
         """Write config.json into the run folder, or into another one. Raises OSError."""
@@ -143,7 +143,7 @@ def find_dataset(run, folder=None):
     """The data set of a run, perhaps moved: road.data.dataset.Dataset. Raises InputError."""
     data = formats.find_dataset(run.settings['dataset'], _find(run, 'dataset_dir', folder), 0,
                                 run.settings['target'], run.checked_path)
-    return data.with_bits(run.bits)
+    return data.with_infos({}, run.bits)
 
 
 def _find(run, setting, folder):

@@ -152,10 +152,9 @@ class MulticlassScorer:
         """The mean IoU over the classes that have one, and the share of pixels that are right."""
         ious = self.rates()['IoU']
         ious = ious[~np.isnan(ious)]
-        if len(ious) == 0:
-            return {'mean_IoU': math.nan, 'accuracy': math.nan}
-        return {'mean_IoU': float(ious.mean()),
-                'accuracy': float(np.trace(self.matrix) / self.matrix.sum())}
+        with np.errstate(invalid='ignore'):  # 0/0
+            return {'mean_IoU': float(ious.sum() / len(ious)),
+                    'accuracy': float(np.trace(self.matrix) / self.matrix.sum())}
 
     def format_scores(self):
         """The scores in per cent as text: the means, and a row per class with its confusions."""
