@@ -25,11 +25,8 @@ GIF_FRAMES, GIF_WIDTH, GIF_MS, GIF_COLOURS = 60, 414, 400, 128
 def draw(run, rows, outputs, split='test'):
     """Draw them into a run folder, which holds painted images of this split in images/.
 
-    Args:
-        run: road.runs.run_folder.Run.
-        rows: those of road.runs.metrics.
-        outputs: yields (frame, label, probabilities) of the validation frames, as
-            road.scoring.validation.Validation.outputs.
+    rows: of road.runs.metrics; outputs: what road.scoring.validation.Validation.outputs yields of
+    the validation frames.
     """
     save_figure(plot_curves(rows, os.path.basename(run.folder)),
                 os.path.join(run.folder, 'curves.png'))
@@ -104,12 +101,9 @@ def save_figure(figure, path):
 
 
 def draw_contact_sheet(path, marked, images, classes):
-    """Draw a grid of pictures: the marked ones, then painted images, evenly spaced.
+    """Draw a grid of pictures: those that best_and_worst gives, then images, evenly spaced.
 
-    Args:
-        marked: [(text, uint8 [h, w, 3])].
-        images: {text: path} of the painted images.
-        classes: of road.data.dataset.Class; more than two have a legend.
+    images: {text: path} of painted images; classes: more than two have a legend.
     """
     names = evenly_spaced(list(images), SHEET_IMAGES)
     texts = [text for text, _ in marked] + names

@@ -43,14 +43,13 @@ class TwoClassScorer:
         self.fault = None  # why there is no bird's eye view
         self.sums = {view: {} for view in VIEWS}  # {view: {category: histogram}}
 
-    def add(self, outputs, depth=8):
-        """Count outputs, at most `depth` ahead of the slowest thread.
+    def add(self, outputs):
+        """Count outputs in threads.
 
-        Args:
-            outputs: yields (road.data.dataset.Frame, label uint8 [h, w], probabilities float32
-                [h, w, classes]); probabilities of another size are resized to the label's.
+        outputs: yields (road.data.dataset.Frame, label uint8 [h, w], probabilities float32
+        [h, w, classes]); probabilities of another size are resized to the label's.
         """
-        for category, histograms, fault in prefetch(self._count, outputs, depth):
+        for category, histograms, fault in prefetch(self._count, outputs, depth=8):
             self.fault = self.fault or fault
             for view, histogram in histograms.items():
                 self.sums[view][category] = self.sums[view].get(category, 0) + histogram
@@ -131,9 +130,9 @@ class MulticlassScorer:
         self.classes = classes
         self.matrix = np.zeros((len(classes), len(classes)), np.int64)  # see confusion.confusion
 
-    def add(self, outputs, depth=8):
+    def add(self, outputs):
         """See TwoClassScorer.add."""
-        for matrix in prefetch(self._count, outputs, depth):
+        for matrix in prefetch(self._count, outputs, depth=8):
             self.matrix += matrix
 
     def _count(self, output):
