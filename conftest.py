@@ -14,10 +14,11 @@ from PIL import Image
 
 import main as main_module
 from road.data import camvid
-from road.network import vgg16, vgg_folder
+from road.network import vgg_folder
 from road.runs import run_folder
 from road.sample import scenes
 from tests.bad_server import serve
+from tools.train_sample_encoder import random_weights
 
 # A job in a shell's background ignores Ctrl-C, and so would all processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -54,7 +55,7 @@ def scenes_dir(tmp_path_factory):
 def vgg_dir(tmp_path_factory):
     """A narrow VGG16 graph with random weights, fc6 and fc7 included: read only."""
     folder = str(tmp_path_factory.mktemp('graph') / 'vgg')
-    vgg_folder.save(vgg16.random_weights(fc_width=16), folder)
+    vgg_folder.save(random_weights(fc_width=16), folder)
     return folder
 
 

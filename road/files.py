@@ -65,10 +65,8 @@ def _has_ended(host, process, path):
         if host != HOST or os.name == 'nt':  # where os.kill(process, 0) is Ctrl-C
             return time.time() - os.stat(path).st_mtime > DAY
         os.kill(process, 0)  # sends nothing, and fails if there is no such process
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
     return False
 
 

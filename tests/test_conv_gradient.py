@@ -5,13 +5,14 @@ import pytest
 
 from road.network import conv_gradient, vgg16
 from road.network.tf1 import tf
+from tools.train_sample_encoder import random_weights
 
 
 @pytest.mark.parametrize('fc_width, layer, without', [
     (4, 'layer7_out:0', 0), (None, 'layer4_out:0', 6)])
 def test_gradients_are_those_of_tensorflow(fc_width, layer, without):
     """For all variables of VGG16; those after the layer that the loss needs have none."""
-    weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
+    weights = random_weights((2, 3, 4, 5, 6), fc_width)
     image = np.random.default_rng(0).uniform(0, 255, (2, 37, 70, 3))
     with tf.Graph().as_default() as graph, tf.Session() as sess:
         vgg16.build_graph(sess, weights)

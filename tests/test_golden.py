@@ -15,9 +15,10 @@ from PIL import Image
 
 import main
 from road.files import read_json
-from road.network import vgg16, vgg_folder
+from road.network import vgg_folder
 from road.runs import run_folder
 from road.sample.prepare import make_encoder
+from tools.train_sample_encoder import random_weights
 
 
 def compare(folder, expected):
@@ -120,7 +121,7 @@ def edit(name, old=None, new=None):
     (edit('classes.txt', '7 road', '7 street'), 0, CLASSES),
     (edit('classes.txt', '#ff00ff', '#ff00fe'), 0, CLASSES),
     (lambda folder: (folder / 'own/val.txt').write_text('14\n13\n16\n'), 1, 'the training images'),
-    (lambda folder: vgg_folder.save(vgg16.random_weights(fc_width=16, seed=1), f'{folder}/vgg'),
+    (lambda folder: vgg_folder.save(random_weights(fc_width=16, seed=1), f'{folder}/vgg'),
      ALL, 'is not the encoder of'),
     ('--seed 3', 0, None), ('--target road', ALL, None), ('--precision bfloat16', ALL, None),
     ('--image-size 64x96', ALL, None), ('--train-scale 0.5', 14, None),

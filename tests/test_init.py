@@ -7,9 +7,10 @@ import pytest
 
 import main
 from road.files import read_json
-from road.network import vgg16, vgg_folder
+from road.network import vgg_folder
 from road.network.tf1 import tf
 from road.runs import checkpoints
+from tools.train_sample_encoder import random_weights
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_training_starts_with_the_trained_layers_of_a_run(
 def test_run_that_does_not_fit_is_refused(start, encoder_run, trained_run, tmp_path, monkeypatch,
                                           capsys, frozen, options, complaint):
     monkeypatch.chdir(tmp_path)
-    vgg_folder.save(vgg16.random_weights(fc_width=16, seed=1), 'other')
+    vgg_folder.save(random_weights(fc_width=16, seed=1), 'other')
     run = encoder_run[0] if frozen else trained_run
     assert start('--init', run, *options) == (2, {})
     assert re.search(f'(?m)^Error: .*{complaint}.*\n\\Z', capsys.readouterr().err)

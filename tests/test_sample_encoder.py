@@ -36,7 +36,7 @@ def test_weights_are_complete_small_and_suit_the_decoder(tmp_path, monkeypatch, 
 
 def test_encoder_is_kept_replaced_or_refused(tmp_path):
     folder, record = str(tmp_path / 'vgg'), tmp_path / 'vgg' / 'source.json'
-    vgg_folder.save(vgg16.random_weights(), folder, 'road/sample/encoder.npz')
+    vgg_folder.save(training.random_weights(), folder, 'road/sample/encoder.npz')
     prepare.make_encoder(folder)  # replaces what an older version made
     made = vgg_folder.find_vgg(folder).fingerprint
     assert made == vgg_folder.fingerprint(read_weights(prepare.WEIGHTS))

@@ -5,6 +5,7 @@ import pytest
 
 from road.network import surgery, vgg16
 from road.network.tf1 import tf
+from tools.train_sample_encoder import random_weights
 
 
 def test_numbers_of_the_published_network():
@@ -22,7 +23,7 @@ def test_numbers_of_the_published_network():
 @pytest.mark.parametrize('fc_width', [None, 6])
 def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
     """Fed in place of the image they give the same layers; and no trained block is before them."""
-    weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
+    weights = random_weights((2, 3, 4, 5, 6), fc_width)
     image = np.random.default_rng(0).integers(256, size=(2, 37, 70, 3))
     with tf.Graph().as_default() as graph, tf.Session() as sess:
         vgg16.build_graph(sess, weights)
@@ -40,7 +41,7 @@ def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
 
 @pytest.mark.parametrize('fc_width, count', [(None, 1), (16, 2)])
 def test_dropout_keeps_what_its_noise_says_and_is_left_out_of_the_frozen_network(fc_width, count):
-    weights = vgg16.random_weights((2, 3, 4, 5, 6), fc_width)
+    weights = random_weights((2, 3, 4, 5, 6), fc_width)
     image = np.random.default_rng(0).integers(256, size=(1, 64, 96, 3))
     with tf.Graph().as_default() as graph, tf.Session() as sess:
         vgg16.build_graph(sess, weights)

@@ -9,9 +9,10 @@ import pytest
 from road.data import download
 from road.errors import InputError
 from road.files import file_digest
-from road.network import vgg16, vgg_folder
+from road.network import vgg_folder
 from road.network.tf1 import tf
 from road.network.vgg_folder import find_vgg, fingerprint
+from tools.train_sample_encoder import random_weights
 
 GRAPH, VALUES = 'saved_model.pb', 'variables/variables.data-00000-of-00001'
 
@@ -30,7 +31,7 @@ def sources(server, vgg_dir, tmp_path, monkeypatch):
 
 def write_weights(path, seed):
     """An .npz of narrow random weights; returns their fingerprint."""
-    weights = vgg16.random_weights(seed=seed)
+    weights = random_weights(seed=seed)
     np.savez(path, **{name.replace('/filter', '_W').replace('/biases', '_b'): value
                       for name, value in weights.items()})
     return fingerprint(weights)
@@ -50,7 +51,7 @@ def write_classic(folder, weights):
 def test_first_download_is_kept_as_a_graph(server, tmp_path, capsys):
     folder = str(tmp_path / 'data' / 'vgg')
     graph = find_vgg(folder)
-    assert graph.fingerprint == fingerprint(vgg16.random_weights(seed=1))
+    assert graph.fingerprint == fingerprint(random_weights(seed=1))
     assert graph.source == f'{server}/weights.npz'
     assert f'Encoder in {folder}: VGG16, 13 convolutions, fing' in capsys.readouterr().out
     assert os.listdir(tmp_path / 'data') == ['vgg']
@@ -93,7 +94,7 @@ def test_weights_are_compared_by_their_bytes_and_not_by_the_name_of_their_file(t
 
 
 def test_classic_graph_is_converted_and_never_run(tmp_path, monkeypatch):
-    folder, weights = tmp_path / 'vgg', vgg16.random_weights(fc_width=16, seed=3)
+    folder, weights = tmp_path / 'vgg', random_weights(fc_width=16, seed=3)
     write_classic(folder, weights)
     foreign = (folder / GRAPH).read_bytes()
     monkeypatch.setattr(tf.saved_model.loader, 'load', None)
@@ -110,7 +111,7 @@ def test_classic_graph_is_converted_and_never_run(tmp_path, monkeypatch):
 
 
 def test_weights_of_another_model_are_named(tmp_path):
-    weights = vgg16.random_weights(fc_width=16)
+    weights = random_weights(fc_width=16)
     del weights['conv5_3/biases']
     write_classic(tmp_path / 'vgg', weights)
     with pytest.raises(InputError, match='VGG16 weights .*conv5_3/biases.*move the folder away'):
@@ -133,7 +134,7 @@ def test_damaged_folder_is_named_and_left_alone(vgg_dir, tmp_path, name, change,
 
 def test_fingerprint_is_of_the_weights_alone(tmp_path):
     """Not of the graph, whose file holds TensorFlow's version; nor of another weight."""
-    folder, weights = str(tmp_path / 'vgg'), vgg16.random_weights()
+    folder, weights = str(tmp_path / 'vgg'), random_weights()
     before = fingerprint(weights)
     vgg_folder.save(weights, folder)
     assert vgg_folder.is_own(folder)

@@ -38,6 +38,7 @@ from road.network.predictor import Predictor
 from road.network.tf1 import tf
 from road.sample import scenes
 from road.tables import table
+from tools.train_sample_encoder import random_weights
 
 BATCH, EPOCHS = 4, 30
 SHAPE = 160, 576  # of the images, height and width
@@ -179,7 +180,7 @@ def run(argv=None):
         if not args.dataset_dir:
             scenes.write_dataset(dataset_dir)
         if not args.vgg_dir:
-            vgg_folder.save(vgg16.random_weights(vgg16.WIDTHS), vgg_dir)
+            vgg_folder.save(random_weights(vgg16.WIDTHS), vgg_dir)
         try:
             results = benchmark(device, vgg_dir, dataset_dir, folder, 2 if args.quick else 5)
         except InputError as error:

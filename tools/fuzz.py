@@ -36,6 +36,7 @@ from road.errors import InputError
 from road.network import vgg16
 from road.settings import parse_training
 from tools.soak import NEW_RUN, RUN, finish, start, write_inputs
+from tools.train_sample_encoder import random_weights
 
 NEW = [*NEW_RUN, '--epochs=1', '--no-cache']
 MASKS = [*NEW, '--dataset-dir=masks']
@@ -79,7 +80,7 @@ def write_files(folder):
     write_inputs(folder, training=2, testing=1)
     shutil.copytree(f'{folder}/vgg', f'{folder}/foreign')
     Path(folder, 'foreign/source.json').unlink()
-    weights = vgg16.random_weights(vgg16.WIDTHS)
+    weights = random_weights(vgg16.WIDTHS)
     with h5py.File(f'{folder}/weights.h5', 'w') as file:
         for name, array in weights.items():  # conv1_1/filter and so on, by Keras' names
             file[f'block{name[4]}_conv{name[6]}/{name.partition("/")[2]}'] = array

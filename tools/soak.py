@@ -25,10 +25,11 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import main
-from road.network import vgg16, vgg_folder
+from road.network import vgg_folder
 from road.network.tf1 import tf
 from road.runs.metrics import TIMES
 from road.sample import scenes
+from tools.train_sample_encoder import random_weights
 
 RUN = 'runs/run'
 NEW_RUN = ['--dataset-dir=data_road', '--vgg-dir=vgg', '--data-dir=data', '--name=run',
@@ -42,7 +43,7 @@ PHASES = (('data/cache/*/*', 0.1), (f'{RUN}/metrics.csv', 0.5), (f'{RUN}/checkpo
 def write_inputs(folder, training, testing):
     """Write drawn scenes, so many frames of each category, and a narrow VGG16 into the folder."""
     scenes.write_dataset(f'{folder}/data_road', training, testing, height=94, width=310)
-    vgg_folder.save(vgg16.random_weights(fc_width=16), f'{folder}/vgg')
+    vgg_folder.save(random_weights(fc_width=16), f'{folder}/vgg')
 
 
 def start(folder, words, function=main.main):

@@ -32,6 +32,7 @@ from road.sample import prepare, scenes
 from road.settings import SAMPLE_DEFAULTS
 
 SHAPE = SAMPLE_DEFAULTS['image_size']  # roads then have the size that the encoder knows
+WIDTHS = (8, 16, 24, 32, 32)  # channels per block
 BATCH = 8  # images per step
 LEARNING_RATE = 0.015  # of Adam, the highest
 EPSILON = 1e-3  # added to a channel's variance
@@ -80,7 +81,7 @@ def train(images, labels, steps):
         image = tf.placeholder(tf.float32, [None, *images.shape[1:]])
         label = tf.placeholder(tf.float32, [None, *labels.shape[1:]])
         learning_rate = tf.placeholder(tf.float32, [])
-        pools, variables, moments = normalised_graph(image, vgg16.random_weights())
+        pools, variables, moments = normalised_graph(image, random_weights())
         squares = [tf.reduce_mean(pool ** 2) for pool in pools]
         loss, fine_loss, coarse_loss = head_losses(pools, label)
         adam = tf.train.AdamOptimizer(learning_rate, beta2=0.99)
@@ -109,12 +110,27 @@ def one_cycle(progress):
     return 0.002 + min(progress / 0.2, (1 + np.cos(np.pi * (progress - 0.2) / 0.8)) / 2)
 
 
+def random_weights(widths=WIDTHS, fc_width=None, seed=0):
+    """He-initialised weights, as road.network.vgg_weights.read_weights returns; all biases 0.
+
+    widths: channels per block; fc_width: of fc6 and fc7, None leaves them out.
+    """
+    rng, weights = np.random.default_rng(seed), {}
+    for name, shape in vgg16.shapes(bool(fc_width), widths, fc_width).items():
+        if name.endswith('/biases'):
+            weights[name] = np.zeros(shape, np.float32)
+        else:
+            deviation = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
+            weights[name] = rng.standard_normal(shape, np.float32) * deviation
+    return weights
+
+
 def normalised_graph(image, weights):
     """The 13 convolutions of VGG16, each with batch normalisation between convolution and ReLU.
 
     Args:
         image: float32 Tensor [n, h, w, 3], RGB, 0 to 255.
-        weights: the start, as road.network.vgg16.random_weights returns.
+        weights: the start, as random_weights returns.
     Returns:
         [pool3, pool4, pool5]; variables {'conv1_1/filter', 'conv1_1/scale', 'conv1_1/shift'} ...;
         the batch's moments, {'conv1_1': [mean, variance]} ...

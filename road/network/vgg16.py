@@ -8,8 +8,6 @@ Simonyan and Zisserman, "Very deep convolutional networks for large-scale image 
 (configuration D). Fully connected layers as convolutions: Long, Shelhamer, Darrell, 2015.
 """
 
-import numpy as np
-
 from road.network.tf1 import tf
 
 TAG = 'vgg16'
@@ -22,7 +20,6 @@ BLOCKS = (2, 2, 3, 3, 3)  # convolutions per block; a 2x2 max pooling ends each 
 CONVS = [f'conv{block}_{i}' for block, count in enumerate(BLOCKS, 1) for i in range(1, count + 1)]
 WIDTHS = (64, 128, 256, 512, 512)
 FC_WIDTH = 4096
-NARROW_WIDTHS = (8, 16, 24, 32, 32)
 
 # Frozen features: the deepest tensors, on each way to the decoder, that depend on the image alone.
 FROZEN_FEATURES = {  # for each block that may be the first trained one
@@ -44,21 +41,6 @@ def shapes(with_top, widths=None, fc_width=None):
         shapes[f'{name}/biases'] = width,
         channels = width
     return shapes
-
-
-def random_weights(widths=NARROW_WIDTHS, fc_width=None, seed=0):
-    """He-initialised weights, as road.network.vgg_weights.read_weights returns; all biases 0.
-
-    widths: channels per block; fc_width: of fc6 and fc7, None leaves them out.
-    """
-    rng, weights = np.random.default_rng(seed), {}
-    for name, shape in shapes(bool(fc_width), widths, fc_width).items():
-        if name.endswith('/biases'):
-            weights[name] = np.zeros(shape, np.float32)
-        else:
-            deviation = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
-            weights[name] = rng.standard_normal(shape, np.float32) * deviation
-    return weights
 
 
 def build_graph(sess, weights):

@@ -102,7 +102,7 @@ def save(weights, vgg_dir, source='random weights'):
     """Write a SavedModel with tag `vgg16`; the folder is complete or absent.
 
     Args:
-        weights: dict of float32 arrays as read_weights or random_weights returns.
+        weights: dict of float32 arrays as read_weights returns.
         source: the file they come from, recorded in `source.json`.
     Raises:
         OSError: the folder cannot be written.

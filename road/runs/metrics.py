@@ -59,10 +59,9 @@ def format_scores(row):
 def are_rows(value, num_classes):
     """Whether a value read from a file is a list of rows, one or more."""
     try:
-        kinds = {tuple(fields(row)) for row in value}
+        return {tuple(fields(row)) for row in value} == {tuple(columns(num_classes))}
     except (TypeError, ValueError, KeyError, AttributeError):
         return False
-    return kinds == {tuple(columns(num_classes))}
 
 
 def score_of(row):

@@ -47,11 +47,11 @@ class Run(NamedTuple):
     light: float  # darker images are brightened to it
     bits: int = 16  # that 16-bit images use: see road.data.dataset.Dataset.with_infos
 
-    def record(self, folder=None):
-        """Write config.json into the run folder, or into another one. Raises OSError."""
+    def record(self):
+        """Write config.json into the run folder. Raises OSError."""
         config = {**self._asdict(), 'working_directory': os.getcwd()}
         del config['folder']  # the run may be moved
-        files.write_json(os.path.join(folder or self.folder, 'config.json'), config)
+        files.write_json(os.path.join(self.folder, 'config.json'), config)
 
     def checkpoint(self, name):
         """The folder of checkpoint 'last' or 'best'."""
@@ -90,13 +90,6 @@ class Run(NamedTuple):
         return {'epoch': state['epoch'], 'checkpoint': files.file_digest(f'{prefix}.index'),
                 'threshold': 0.5 if math.isnan(threshold) else threshold}
 
-    def matching_evaluation(self, split):
-        """The content of evaluation-<split>.json; None if it is of other weights or labels."""
-        found = files.read_json(f'{self.folder}/evaluation-{split}.json')
-        begun = files.read_json(f'{self.folder}/environment.json')
-        own = {**self.best(), 'labels': begun.get('labels')}
-        return found if found.items() >= own.items() else None
-
 
 def load(folder, begun=True):
     """Read a run folder back; a path in its settings that leads nowhere from here is made absolute.
@@ -111,9 +104,8 @@ def load(folder, begun=True):
     try:
         directory = config.pop('working_directory')
         config['settings'] = vars(settings.parse_training([])) | config['settings']
+        config['classes'] = tuple(Class(name, tuple(rgb)) for name, rgb in config['classes'])
         run = Run(folder, **config)
-        classes = tuple(Class(name, tuple(colour)) for name, colour in run.classes)
-        run = run._replace(classes=classes)
         for name, value in run.settings.items():
             if isinstance(value, list):  # JSON has no tuples
                 run.settings[name] = tuple(value)
@@ -271,7 +263,7 @@ def begin(args, data, vgg, device, is_chief=True):
         try:
             # a killed start leaves no half of a run
             with files.atomic_folder(run.folder, replace=False) as temporary:
-                run.record(temporary)
+                run._replace(folder=temporary).record()
                 files.write_json(f'{temporary}/environment.json', facts)
             return run
         except OSError:
