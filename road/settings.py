@@ -12,6 +12,7 @@ import re
 import sys
 from argparse import ArgumentTypeError
 from contextlib import suppress
+from functools import partial
 
 PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
 TRAIN_ENCODER = ('none', 'conv5', 'conv4', 'conv3', 'all')
@@ -145,7 +146,8 @@ def parse_training(argv):
 def _make_parser(command):
     summary = COMMANDS[command]
     parser = _Parser(prog=f'main.py {command}'.removesuffix(' train'), allow_abbrev=False,
-                     description=summary[0].upper() + summary[1:] + '.', formatter_class=_Formatter,
+                     description=summary[0].upper() + summary[1:] + '.',
+                     formatter_class=partial(_Formatter, max_help_position=32, width=100),
                      add_help=command != 'train')
     if command == 'train':
         _add_training(parser)
@@ -158,9 +160,6 @@ def _make_parser(command):
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog):
-        super().__init__(prog, max_help_position=32, width=100)
-
     def _get_help_string(self, action):  # a default of None, False or no text says nothing
         silent = action.default is None or action.default is False or action.default == ''
         return action.help if silent else super()._get_help_string(action)

@@ -104,7 +104,7 @@ class Workers:
                              'of the decoder takes less time than the exchange; train encoder '
                              'blocks, or start one process without TF_CONFIG (under Slurm: one '
                              'task)')
-        self.folder = os.path.join(args.runs_dir, args.name or '')
+        self.folder = os.path.join(args.runs_dir, args.name) if args.name else 'RUN'
         self.precision = device.precision
         self.config = tf.ConfigProto.FromString(device.config.SerializeToString())
         self.config.experimental.collective_group_leader = '/job:worker/replica:0/task:0'
@@ -209,6 +209,5 @@ class Workers:
 
     def _lost(self):
         who = self._silent() or [each for i, each in enumerate(self.addresses) if i != self.rank]
-        folder = self.folder if os.path.basename(self.folder) else 'RUN'
         return InputError(f'{", ".join(who)}: ended, or silent for {self.timeout} s; start all '
-                          f'processes again, with --resume {folder} if the run had begun')
+                          f'processes again, with --resume {self.folder} if the run had begun')
