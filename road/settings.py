@@ -13,6 +13,7 @@ import sys
 from argparse import ArgumentTypeError
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 PRECISIONS = ('auto', 'float32', 'bfloat16', 'float16')
 TRAIN_ENCODER = ('none', 'conv5', 'conv4', 'conv3', 'all')
@@ -58,38 +59,7 @@ COMMANDS = {
     'runs': 'list all runs, the highest validation score first'}
 MORE = 'takes two minutes more on KITTI Road and scores three points more'  # --preset quick
 
-HELP = '''usage: main.py [COMMAND] [OPTIONS]
-Train FCN-8s on VGG16 to find the road, or other classes, in images.
-
-commands, each with its own --help:
-{commands}
-
-common options of train; --help-all lists all:
-  --preset NAME         train longer, to higher scores
-  --sample              train on drawn scenes: half a minute, no download
-  --download-kitti      download KITTI Road if it is missing (0.5 GB)
-  --vgg-weights FILE    take the weights of VGG16 from this file, not from the network
-  --dataset-dir DIR     train on other data, such as your own pictures
-  --target NAME         find this class against all others
-  --name NAME           name of the run, a folder in runs/
-  --resume RUN          resume a stopped run
-
-presets (the default keeps VGG16 frozen), measured on KITTI Road with 2 CPU cores:
-  preset    minutes  MaxF  trained blocks  image size  train scale  epochs  batch size  copies
-  (default)     3.5  91.4  none            192x672     1                20           4       1
-  quick         5.6  94.5  conv4           224x768     0.7               4           2       2
-  laptop       18.8  95.6  conv4           288x960     1                 6           2       3
-  best          <49  95.9  conv4           320x1056    1                12           2       6
-  full      not run        all             384x1248    1               100           4       0
-  all: --augment (all but mirror) --clip-norm 1 --encoder-learning-rate 0.0001 (full: 0.00005)
-
-examples:
-  python main.py --sample
-  python main.py --download-kitti --preset quick
-  python main.py check --dataset-dir mine
-  python main.py --dataset-dir mine --preset quick
-  python main.py predict runs/NAME holiday.jpg drive.mp4
-  python main.py evaluate runs/NAME --open'''
+HELP = Path(__file__).with_name('help.txt')  # what --help prints, but for COMMANDS
 
 
 def parse(argv):
@@ -170,7 +140,8 @@ class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescription
 
 def _add_training(parser):
     commands = '\n'.join(f'  {name:10s}{summary}' for name, summary in COMMANDS.items())
-    parser.add_argument('-h', '--help', action='version', version=HELP.format(commands=commands),
+    text = HELP.read_text('utf-8').format(commands=commands)
+    parser.add_argument('-h', '--help', action='version', version=text,
                         help='show commands, common options, presets and examples')
     parser.add_argument('--help-all', action='help', help='show all options')
     parser.add_argument('--preset', choices=tuple(PRESETS),
