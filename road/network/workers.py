@@ -56,10 +56,7 @@ def settings_checksum(run, precision):
 
 class Alone:
     """A process that trains alone: the same methods as Workers, without others."""
-    rank, count, is_chief = 0, 1, True
-
-    def start(self, args, device):
-        """Nothing to start."""
+    is_chief = True
 
     def session(self, config=None):
         return tf.Session(config=config)
@@ -67,11 +64,10 @@ class Alone:
     def all_reduce_mean(self, cross_entropy, gradients, count):
         return cross_entropy, gradients
 
-    def broadcast_variables(self, variables):
-        """Nobody to send them to."""
+    def start(self, *_):
+        """Nothing to start, and nobody to send variables to or to wait for."""
 
-    def synchronize(self, sess, run, batches):
-        """Nobody to wait for."""
+    broadcast_variables = synchronize = start
 
 
 ALONE = Alone()

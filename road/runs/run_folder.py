@@ -77,8 +77,7 @@ class Run(NamedTuple):
 
     @property
     def checked_path(self):
-        """Where road.data.check remembers files; None where the data folder is not this machine's.
-        """
+        """Where road.data.check remembers files; None if the data folder is of another machine."""
         folder = self.settings['data_dir']
         return os.path.join(folder, 'checked.json') if os.path.isdir(folder) else None
 
