@@ -1,10 +1,8 @@
 """Time and memory of check, training and predict on small drawn sets of growing size.
 
     python tools/large_sets.py                # 200, 2,000 and 20,000 pictures; an hour on 2 cores
-    python tools/large_sets.py 200 2000
 
-Prints a row per command and size: pictures per second of the whole command, start included, and
-peak memory. The time should grow with the number of pictures, the memory hardly at all.
+Prints pictures per second of the whole command, start included, and peak memory.
 """
 
 import argparse
@@ -22,7 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from road.sample.prepare import make_encoder  # noqa: E402
-from road.tables import table  # noqa: E402
 
 HEIGHT, WIDTH = 48, 96
 
@@ -60,24 +57,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('counts', type=int, nargs='*', default=[200, 2000, 20000], metavar='N',
                         help='pictures of a set (default: 200 2000 20000)')
-    rows = [('command', 'pictures', 'seconds', 'pictures/s', 'MB')]
     for count in parser.parse_args().counts:
         with TemporaryDirectory() as folder:
             mine, data, runs = (Path(folder, name) for name in ('mine', 'data', 'runs'))
             draw_set(mine, count)
             make_encoder(str(data / 'vgg'))
             places = '--dataset-dir', mine, '--data-dir', data
-            for name, words in {
-                    'check': ['check', *places],
-                    'training, 1 epoch': [*places, '--runs-dir', runs, '--name', 'run',
-                                          '--epochs', '1', '--image-size', f'{HEIGHT}x{WIDTH}'],
-                    'predict': ['predict', runs / 'run', mine / 'images',
-                                '--output', runs / 'painted']}.items():
+            for words in (['check', *places],
+                          ['train', *places, '--runs-dir', runs, '--name', 'run', '--epochs', '1'],
+                          ['predict', runs / 'run', mine / 'images', '--output', runs / 'out']):
                 seconds, memory = measure(*words)
-                rows.append((name, str(count), f'{seconds:.0f}', f'{count / seconds:.0f}',
-                             f'{memory:.0f}'))
-                print(table([rows[0], rows[-1]]), flush=True)
-    print(table(rows))
+                print(f'{words[0]:8s}{count:8d} pictures {seconds:6.0f} s '
+                      f'{count / seconds:6.0f} pictures/s {memory:6.0f} MB', flush=True)
 
 
 if __name__ == '__main__':

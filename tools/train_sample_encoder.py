@@ -2,14 +2,10 @@
 
     python tools/train_sample_encoder.py     # about 15 minutes on 2 cores
 
-The file in the repository was made by this command. Run it again when the drawn scenes change so
-much that the sample's scores fall.
-
-The encoder is a narrow VGG16. ImageNet weights cannot be had without a download, and behind random
-ones the decoder's 1x1 convolutions find no road edge. So the 13 convolutions are trained here, with
-batch normalisation and a simple head, on scenes of another seed than the sample's own. Afterwards
-the head is dropped and the normalisation, a factor and an offset per channel, is folded into
-filters and biases.
+Run it again when the drawn scenes change so much that the sample's scores fall. Behind random
+weights the decoder's 1x1 convolutions find no road edge. So the 13 convolutions of a narrow VGG16
+are trained here, with batch normalisation and a simple head, on scenes of another seed than the
+sample's own. Then the head is dropped and the normalisation folded into filters and biases.
 """
 
 import argparse
