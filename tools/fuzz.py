@@ -4,12 +4,10 @@
     python tools/fuzz.py --plausible 2000   # data sets; a minute
 
 Bytes of every kind of input file are garbled, and main.py is run. It must end with exit code 2 and
-a line about it, or with the intact file's results, or (in a format without a checksum) with other
-results. A traceback, a crash, a file left behind or a minute without an end is a fault.
-
-A drawn data set with one of CHANGES, or a random pair, is opened as a training opens it. This must
-raise an InputError that names a file, or give every picture and label as it was drawn, once and in
-its split. The exit code is 1 on a fault. A number always gives the same cases.
+a line about it, or with results. A traceback, a file left behind or no end is a fault.
+A drawn data set with one of CHANGES, or a random pair, is opened. This must raise an InputError
+that names a file, or give every picture and label as drawn, once and in its split. The exit code is
+1 on a fault. A number always gives the same cases.
 """
 
 import argparse
