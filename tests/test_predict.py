@@ -210,9 +210,10 @@ def test_what_is_done_already_is_skipped_on_request(tmp_path, capsys):
     assert [painted(weights='others'), painted('--overlay', 'tint', weights='others')] == [3, 3]
 
 
-def test_a_run_that_is_none_leaves_no_folder(tmp_path):
+def test_a_run_that_is_none_is_named_and_leaves_no_folder(tmp_path, capsys):
     write_png(str(tmp_path / 'a.png'), scene())
     assert main.main(['predict', str(tmp_path / 'smple'), str(tmp_path / 'a.png')]) == 2
+    assert 'smple: no such folder; name a run, a folder in runs/' in capsys.readouterr().err
     assert not (tmp_path / 'smple').exists()
 
 
