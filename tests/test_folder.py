@@ -468,6 +468,4 @@ def test_check_from_another_working_directory(mine, monkeypatch, capsys):
                 f'{ROAD.mean():.1%}, ignored 0.0%\n') in printed
     os.remove(mine / 'masks/a.png')
     assert main.main(words) == 2
-    shown = capsys.readouterr()
-    assert shown.out.count(f'Fault: ../../{mine.name}/') == 1
-    assert 'faults found: 1;' in shown.err
+    assert capsys.readouterr().out.count(f'Fault: ../../{mine.name}/') == 1
