@@ -41,11 +41,12 @@ def run_program(code, folder='', **variables):
 
 
 @pytest.mark.usefixtures('loud')
-def test_command_line_does_without_tensorflow(tmp_path):
+def test_command_line_does_without_tensorflow(trained_run, tmp_path):
     """--help, mistakes and `runs` do not wait for TensorFlow, and importing main prints nothing."""
     code, printed, errors = run_program(f'''
 import sys, main
-for argv in (['--help-all'], ['evaluat', 'x'], ['runs', '--runs-dir', {str(tmp_path / 'none')!r}]):
+runs_dir = {os.path.dirname(trained_run)!r}
+for argv in (['--help-all'], ['evaluat', 'x'], ['runs', '--runs-dir', runs_dir]):
     try:
         main.main(argv)
     except SystemExit:
@@ -58,6 +59,7 @@ main.tf.Session()
     assert code == 0
     assert printed.startswith('usage: main.py')
     assert 'does not clip (default: 0.0)' in printed  # a default of 0 is shown too
+    assert f'\n{os.path.basename(trained_run)} ' in printed
     assert printed.endswith('verbosity 40\n' + 2 * 'level 3, oneDNN 1\n')
     assert errors.endswith('imported\nheard\nheard\n')  # and no noise
 
