@@ -87,11 +87,3 @@ def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_scenes, tm
     assert 'learning_rate was 0.01 and is 0.001 from here on' in printed
     assert read_json(f'{folder}/config.json')['settings']['dataset_dir'] == copied_scenes
     assert checkpoints.read(f'{folder}/checkpoints/last')[1]['rows'][3]['learning_rate'] == 0.001
-
-
-def test_a_trained_encoder_belongs_to_the_run(encoder_run):
-    """evaluate, in a graph of its own, gives the score of training."""
-    folder, _ = encoder_run
-    score = read_json(f'{folder}/evaluation-validation.json')['perspective']['URBAN']['MaxF']
-    best = read_json(f'{folder}/metrics.json')['best']['val_MaxF']
-    assert 100 * score == pytest.approx(best)

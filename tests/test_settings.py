@@ -65,11 +65,6 @@ def test_derived_defaults():
     assert settings.parse(['export', 'r', '--output', 'o'])[1].output == 'o'
 
 
-def test_resume_returns_only_what_was_given():
-    args = settings.parse_training(['--resume', 'runs/x', '--epochs', '30'])
-    assert vars(args) == {'resume': 'runs/x', 'epochs': 30, 'debug': False}
-
-
 def test_augment_is_shown_as_it_is_typed():
     for text in ('all', 'none', 'mirror,crop'):
         assert settings.option_text('augment', settings.augmentations(text))[1] == text
