@@ -1,10 +1,13 @@
-"""What two runs of the same settings must share; and probabilities of two classes."""
+"""What two runs of the same settings must share; files of runs; probabilities of two classes."""
 
 import csv
 from pathlib import Path
 
 import numpy as np
 
+from road.files import read_json, write_json
+from road.network.tf1 import tf
+from road.runs import checkpoints
 from road.runs.metrics import TIMES
 
 
@@ -16,6 +19,17 @@ def results(run):
     assert len(paths) > 2
     return {'metrics.csv': rows,
             **{str(path.relative_to(run)): path.read_bytes() for path in paths}}
+
+
+def variables(checkpoint):
+    """{name: value} of all variables in a checkpoint, the optimizers' included."""
+    reader = tf.train.load_checkpoint(checkpoints.read(checkpoint)[0])
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def edit(path, **changes):
+    """Change values in a JSON file."""
+    write_json(path, {**read_json(path), **changes})
 
 
 def of_road(confidence):

@@ -80,6 +80,7 @@ def test_confidence_stays_in_range_and_keeps_its_size():
 @pytest.mark.parametrize('shape, usual, fitted', [
     ((375, 1242), (192, 672), (192, 672)),  # KITTI's own proportions
     ((360, 480), (192, 672), (320, 416)), ((1024, 2048), (320, 1056), (416, 832)),
+    ((4000, 3000), (192, 672), (416, 320)), ((100, 12000), (192, 672), (32, 3936)),
     ((90, 120), (192, 672), (96, 128)),  # no larger than the images are
     ((16, 12000), (192, 672), (32, 8192)), ((12000, 16), (192, 672), (8192, 32))])
 def test_default_size_keeps_proportions_and_pixels(shape, usual, fitted):

@@ -9,7 +9,7 @@ import main
 from road.files import read_json
 from road.network import vgg_folder
 from road.network.tf1 import tf
-from road.runs import checkpoints
+from tests.results import variables
 from tools.train_sample_encoder import random_weights
 
 
@@ -37,10 +37,9 @@ def test_training_starts_with_the_trained_layers_of_a_run(
     assert code == 130 and read_json(tmp_path / 'new/config.json')['settings']['init'] == run
     assert f'{layers}, fc7: those of {run}' in capsys.readouterr().out
     assert len(trained['decoder/score_fr/bias']) == classes
-    reader = tf.train.load_checkpoint(checkpoints.read(f'{run}/checkpoints/best')[0])
-    for name in reader.get_variable_to_shape_map():
+    for name, value in variables(f'{run}/checkpoints/best').items():
         if classes == 2 or not name.startswith('decoder'):
-            np.testing.assert_array_equal(trained[name], reader.get_tensor(name), name)
+            np.testing.assert_array_equal(trained[name], value, name)
 
 
 @pytest.mark.parametrize('frozen, options, complaint', [

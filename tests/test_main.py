@@ -11,6 +11,7 @@ import main
 from road.data.batches import Batches
 from road.errors import InputError
 from road.network.device import find_device
+from road.network.schedule import make_schedule
 from road.network.tf1 import tf
 
 
@@ -144,6 +145,13 @@ def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
     np.testing.assert_allclose(rates, 1 + starts[:, 0])  # that of the epoch's first step
 
 
+def test_cosine_rises_then_falls_and_constant_stays():
+    cosine = make_schedule('cosine', 0.1)
+    for progress, expected in ((0, 0.001), (0.025, 0.0505), (0.05, 0.1), (0.525, 0.05), (1, 0)):
+        assert cosine(progress) == pytest.approx(expected)
+        assert make_schedule('constant', 0.1)(progress) == 0.1
+
+
 def test_train_nn_initialises_only_what_is_missing():
     def loss(*_):
         kept, missing = (tf.get_variable(name, [], initializer=tf.ones_initializer())
@@ -172,14 +180,6 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
     assert f'on the frames {names[2]}; resume with a smaller --learning-rate' in str(raised.value)
     with pytest.raises(InputError, match='epoch 1, step 1: .* on the frames unknown; resume'):
         run_train_nn(1, lambda batch_size: [([0], [0])], lambda *_: tf.constant(np.inf))
-
-
-def test_out_of_memory_names_what_to_lower(capsys, monkeypatch):
-    monkeypatch.setattr(main, 'train', Mock(side_effect=MemoryError))
-    assert main.main(['--image-size', '320x1152', '--batch-size', '8']) == 2
-    assert capsys.readouterr().err == (
-        'Error: out of memory at image size 320x1152 and batch size 8; lower --batch-size, then '
-        '--image-size (half the height and width takes a quarter)\n')
 
 
 @pytest.mark.parametrize('error, options', [

@@ -8,13 +8,6 @@ from road.network.predictor import Predictor
 from road.network.tf1 import tf
 
 
-@pytest.mark.parametrize('shape, expected', [
-    ((375, 1242), (192, 672)), ((192, 672), (192, 672)), ((376, 1100), (192, 672)),
-    ((360, 480), (320, 416)), ((4000, 3000), (416, 320)), ((10, 2000), (32, 5088))])
-def test_shape_keeps_proportions_and_the_number_of_pixels(shape, expected):
-    assert images.fit_shape(shape, (192, 672)) == expected
-
-
 @pytest.mark.parametrize('classes', [2, 3])
 @pytest.mark.parametrize('full_size', [False, True])
 def test_images_of_any_shape_give_their_own_softmax_in_order(classes, full_size):

@@ -8,10 +8,9 @@ import pytest
 
 import main
 from road.files import read_json
-from road.network.tf1 import tf
 from road.runs import checkpoints
 from road.scoring.validation import Validation
-from tests.results import results
+from tests.results import results, variables
 
 pytestmark = pytest.mark.skipif(os.name == 'nt', reason='os.kill ends a process on Windows')
 
@@ -59,18 +58,13 @@ def test_resume_with_trained_encoder(train_run, encoder_run, stop):
 def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
     """The scale goes on where it was, and belongs to training alone. On a CPU, --precision float16
     computes in float32: the losses are those without a scale."""
-    def values(name):
-        reader = tf.train.load_checkpoint(checkpoints.read(f'{folder}/checkpoints/{name}')[0])
-        return {variable: reader.get_tensor(variable)
-                for variable in reader.get_variable_to_shape_map() if 'loss_scale' in variable}
-
     alone, options = encoder_run
     stop(signal.SIGTERM)
     code, folder = train_run('scaled', *options, '--precision', 'float16')
-    steps = values('last')['loss_scale/good_steps']
+    steps = variables(f'{folder}/checkpoints/last')['loss_scale/good_steps']
     assert code == 143 and main.main(['--resume', folder]) == 0
-    assert values('last')['loss_scale/good_steps'] == 2 * steps > 0
-    assert not values('best')
+    assert variables(f'{folder}/checkpoints/last')['loss_scale/good_steps'] == 2 * steps > 0
+    assert not any('loss_scale' in name for name in variables(f'{folder}/checkpoints/best'))
     losses, expected = ([float(row['cross_entropy']) for row in results(run)['metrics.csv']]
                         for run in (folder, alone))
     assert losses == pytest.approx(expected, rel=1e-3)

@@ -12,9 +12,10 @@ import main
 from road import settings
 from road.data import kitti
 from road.errors import InputError
-from road.files import read_json, write_json
+from road.files import read_json
 from road.runs import run_folder
 from road.runs.log import Log
+from tests.results import edit
 from tests.test_folder import write_folder
 
 
@@ -22,10 +23,6 @@ from tests.test_folder import write_folder
 def broken(trained_run, tmp_path):
     """A copy of a finished run, to break."""
     return shutil.copytree(trained_run, tmp_path / 'broken')
-
-
-def edit(path, **changes):
-    write_json(path, {**read_json(path), **changes})
 
 
 def resumed(run, *options):

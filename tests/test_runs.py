@@ -6,6 +6,7 @@ import pytest
 
 import main
 from road.files import read_json, write_json
+from tests.results import edit
 
 
 @pytest.fixture
@@ -23,14 +24,10 @@ def listed(tmp_path, capsys):
     return listed
 
 
-def change(path, **changes):
-    write_json(path, {**read_json(path), **changes})
-
-
 def test_runs_are_listed_best_first(trained_run, tmp_path, listed):
     shutil.copytree(trained_run, tmp_path / 'begun', ignore=lambda *_: ['checkpoints'])
     settings = read_json(tmp_path / 'begun/config.json')['settings']
-    change(tmp_path / 'begun/config.json', settings={**settings, 'l2': 0.5})
+    edit(tmp_path / 'begun/config.json', settings={**settings, 'l2': 0.5})
     shutil.copytree(trained_run, tmp_path / 'small', ignore=lambda *_: ['last'])
     (tmp_path / 'broken').mkdir()
     (tmp_path / '.hidden').mkdir()
@@ -55,7 +52,7 @@ def test_runs_are_listed_best_first(trained_run, tmp_path, listed):
 
 def test_each_data_set_and_target_has_a_table(trained_run, classes_run, tmp_path, listed):
     shutil.copytree(trained_run, tmp_path / 'other', ignore=lambda *_: ['checkpoints'])
-    change(tmp_path / 'other/config.json', label_values={'7': 'road', '8': 'road', '9': 'not road'})
+    edit(tmp_path / 'other/config.json', label_values={'7': 'road', '8': 'road', '9': 'not road'})
     lines = listed((classes_run, 'a', 30.0), (trained_run, 'b', 20.0), (classes_run, 'c', 40.0),
                    (classes_run, 'd', float('nan')))
     assert [line.partition(',')[0] for line in lines if line.startswith('Target')] == [

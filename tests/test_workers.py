@@ -23,9 +23,8 @@ from road.network import workers
 from road.network.device import find_device
 from road.network.tf1 import tf
 from road.network.workers import Workers, find_workers, read_cluster, read_timeout
-from road.runs import checkpoints
 from road.runs.run_folder import Run
-from tests.results import results
+from tests.results import results, variables
 from tools import launch
 
 slow = pytest.mark.slow
@@ -167,14 +166,8 @@ class Group(ExitStack):
             time.sleep(0.05)
 
 
-def variables(folder):
-    """{name: value} of all variables in the last checkpoint, the optimizers' included."""
-    reader = tf.train.load_checkpoint(checkpoints.read(f'{folder}/checkpoints/last')[0])
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
 def difference(folder, other):
-    ours, theirs = variables(folder), variables(other)
+    ours, theirs = (variables(f'{run}/checkpoints/last') for run in (folder, other))
     assert ours.keys() == theirs.keys()
     return max(np.abs(value - theirs[name]).max() for name, value in ours.items())
 
@@ -224,7 +217,7 @@ def test_other_precisions(place, precision):
     with Group(place, 2, precision, '--precision', precision, '--epochs', '1') as group:
         assert group.codes() == [0, 0], group.output(0)
     if precision == 'float16':
-        assert variables(group.folder)['loss_scale/good_steps'] > 0
+        assert variables(f'{group.folder}/checkpoints/last')['loss_scale/good_steps'] > 0
 
 
 @slow
