@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from road.errors import InputError
+from road.errors import InputError, describe
 from road.network.tf1 import tf
 from road.runs import checkpoints
 
@@ -53,10 +53,13 @@ def test_files_of_others_and_what_cannot_be_removed_stay(saved):
 
 def test_full_disk_names_the_folder_and_keeps_the_old_checkpoint(saved, monkeypatch):
     folder, saver, sess = saved
-    full = tf.errors.ResourceExhaustedError(None, None, 'No space left on device')
+    text = 'SaveV2 failed:\n  /a/.road-1/x.index; No space left on device\n  more'
+    full = tf.errors.ResourceExhaustedError(None, None, text)
     monkeypatch.setattr(saver, 'save', Mock(side_effect=full))
-    with pytest.raises(OSError, match="No space left on device: '.*/last'$"):
+    with pytest.raises(OSError) as raised:
         checkpoints.save(folder, saver, sess, {'epoch': 2})
+    line = f'{folder}: No space left on device; make room on the disk'
+    assert describe(raised.value, {}) == line
     assert contents(folder) == (1, 1)
 
 

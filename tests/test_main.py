@@ -182,6 +182,14 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
         run_train_nn(1, lambda batch_size: [([0], [0])], lambda *_: tf.constant(np.inf))
 
 
+def test_out_of_memory_names_what_to_lower(capsys, monkeypatch):
+    monkeypatch.setattr(main, 'train', Mock(side_effect=MemoryError))
+    assert main.main(['--batch-size', '8']) == 2
+    assert capsys.readouterr().err == (
+        'Error: out of memory at image size 192x672 and batch size 8; lower --batch-size, then '
+        '--image-size (half the height and width takes a quarter)\n')
+
+
 @pytest.mark.parametrize('error, options', [
     (ZeroDivisionError(), []), (InputError('bad'), ['--debug'])])
 def test_a_fault_of_the_program_and_debug_show_the_traceback(monkeypatch, error, options):

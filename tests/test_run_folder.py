@@ -85,7 +85,7 @@ def test_settings_come_from_the_run(trained_run):
     assert run_folder.initial_weights(args, None, None) == {}
 
 
-def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
+def test_moved_data_and_encoder_are_found(broken, vgg_dir, tmp_path, monkeypatch):
     """Relative paths lead from the working directory, else from the one where the run began."""
     config = read_json(broken / 'config.json')
     paths = {'data_dir': 'data', 'dataset_dir': 'data/road', 'vgg_dir': 'data/vgg'}
@@ -99,6 +99,9 @@ def test_moved_data_and_encoder_are_found(broken, tmp_path, monkeypatch):
     assert run.settings['dataset_dir'] == str(tmp_path / 'there/data/road')
     with pytest.raises(InputError, match='gone: the folder .* is not there; .* --dataset-dir'):
         run_folder.find_dataset(run, 'gone')
+    assert run_folder.find_encoder(run, vgg_dir).folder == vgg_dir
+    with pytest.raises(InputError, match=f'{vgg_dir}: is not the encoder of'):
+        run_folder.find_encoder(run._replace(encoder='x'), vgg_dir)
     monkeypatch.chdir(tmp_path / 'there')
     args = resumed(broken, '--data-dir', '../moved/data', '--vgg-dir', 'other')
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
@@ -110,12 +113,6 @@ def test_data_folder_of_another_machine_is_not_made(trained_run, tmp_path):
     run.settings.update(dataset='folder', data_dir=str(tmp_path / 'alice' / 'data'))
     run_folder.find_dataset(run, str(tmp_path))
     assert not (tmp_path / 'alice').exists()
-
-
-def test_another_encoder_is_refused(trained_run):
-    run = run_folder.load(trained_run)
-    with pytest.raises(InputError, match='is not the encoder of'):
-        run_folder.find_encoder(run._replace(encoder='x'))
 
 
 LONGER = 'a longer training with higher scores'
