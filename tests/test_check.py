@@ -108,12 +108,6 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     assert 'KITTI Road is not there' in capsys.readouterr().out
 
 
-def test_mixed_up_height_and_width_is_noted(copied_scenes, capsys):
-    for size in ('320x96', '96x320'):
-        open_data(copied_scenes, '--image-size', size)
-        assert ('320x96 is taller than wide' in capsys.readouterr().out) == (size == '320x96')
-
-
 def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch):
     read, original = [], images.open_image
     for module in (images, labels):

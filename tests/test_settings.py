@@ -60,20 +60,16 @@ def test_derived_defaults():
     assert (args.dataset_dir, args.vgg_dir) == ('d/data_road', 'v')
     assert settings.parse_training(['--preset', 'laptop', '--augment', 'none']).copies == 1
     assert settings.parse_training(['--sample', '--augment', 'all', '--copies', '0']).copies == 0
+    assert settings.parse_training(['--augment', 'crop,mirror']).augment == ('mirror', 'crop')
     assert settings.parse(['export', 'r'])[1].output == 'r/export'
     assert settings.parse(['export', 'r', '--format', 'onnx'])[1].output == 'r/export-onnx'
     assert settings.parse(['export', 'r', '--output', 'o'])[1].output == 'o'
 
 
-def test_augment_is_shown_as_it_is_typed():
-    for text in ('all', 'none', 'mirror,crop'):
-        assert settings.option_text('augment', settings.augmentations(text))[1] == text
-    assert settings.augmentations('crop,mirror') == ('mirror', 'crop')
-
-
 @pytest.mark.parametrize('typed', [
     '', '--sample --epochs 1', '--preset quick --seed 3 --no-cache', '--dataset-dir d --seed 1',
-    '--preset quick --augment none --copies 1', '--epochs 2 --image-size 64x192'])
+    '--preset quick --augment none --copies 1', '--epochs 2 --image-size 64x192',
+    '--augment all --copies 3', '--augment mirror,crop --copies 3'])
 def test_settings_are_shown_as_they_were_typed(capsys, typed):
     args = settings.parse_training([*typed.split(), '--name', 'a'])
     args.dataset = 'kitti'  # as it is detected
