@@ -15,6 +15,7 @@ from road.errors import InputError
 from road.files import read_json
 from road.runs import run_folder
 from road.runs.metrics import format_scores
+from tests.test_folder import save
 
 
 @pytest.mark.usefixtures('opened_run')
@@ -97,10 +98,8 @@ def test_pictures_of_several_proportions_score_in_training_as_in_evaluation(
     for i in range(10):
         mask = np.zeros((60, 100) if i % 2 else (120, 50), np.uint8)
         mask[len(mask) // 2:, :30 + 2 * i] = 255
-        for folder in 'images', 'masks':
-            (tmp_path / folder).mkdir(exist_ok=True)
-            Image.fromarray(mask // 2 if folder == 'images' else mask).save(
-                tmp_path / folder / f'{i}.png')
+        for folder, pixels in ('images', mask // 2), ('masks', mask):
+            save(tmp_path / folder / f'{i}.png', Image.fromarray(pixels))
     places = ['--vgg-dir', vgg_dir, '--data-dir', str(tmp_path / 'data'), '--precision', 'float32',
               '--runs-dir', str(tmp_path), '--name', 'run']
     assert main.main(['--dataset-dir', str(tmp_path), '--epochs', '2', *places, *options]) == 0

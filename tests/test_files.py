@@ -12,8 +12,6 @@ import pytest
 
 from road import files
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 
 def test_file_is_replaced_or_as_it_was(tmp_path):
     path = tmp_path / 'a.txt'
@@ -95,7 +93,7 @@ def test_lock_makes_another_process_wait(tmp_path):
     script = ('import os, sys; from road import files\n'
               'with files.lock(sys.argv[1]):\n    print(os.path.exists(sys.argv[1]))')
     with files.lock(path):
-        waiting = subprocess.Popen([sys.executable, '-uc', script, path], cwd=ROOT, text=True,
+        waiting = subprocess.Popen([sys.executable, '-uc', script, path], text=True,
                                    stdout=subprocess.PIPE)
         assert waiting.stdout.readline() == f'Another process is making {path}; waiting for it\n'
         os.mkdir(path)

@@ -10,8 +10,6 @@ from tools.train_sample_encoder import random_weights
 
 def test_numbers_of_the_published_network():
     assert sum(np.prod(shape) for shape in vgg16.shapes(with_top=True).values()) == 134_260_544
-    assert len(vgg16.shapes(with_top=True)) == 30
-    assert len(vgg16.shapes(with_top=False)) == 26
 
 
 @pytest.mark.parametrize('train_encoder, shapes', [
