@@ -51,7 +51,8 @@ def test_automatic_names_get_numbers(begin, tmp_path):
 
 def test_chosen_name_that_is_taken_is_refused(begin, tmp_path):
     """Before the data set is read, and where it was taken meanwhile."""
-    folder, words = begin('--name', 'mine').folder, ['--name', 'mine', '--epochs', '7']
+    folder = begin('--name', 'mine').folder
+    words = ['--name', 'mine', '--epochs', '7']
     before = read_json(f'{folder}/config.json')
     args = settings.parse_training(['--runs-dir', str(tmp_path), *words])
     for start in (lambda: run_folder.resumed_settings(args), lambda: begin(*words)):
