@@ -30,11 +30,9 @@ from road.runs.log import Terminated, stoppable
 from road.tables import table
 
 MAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'main.py')
-# Of the validation frames, per cent, after the last epoch: the best one is chosen on these frames.
-# The last two are for more than two classes; nan is what a run does not have.
+# of the validation frames, per cent, after the last epoch; nan is what a run does not have
 SCORES = ('MaxF', 'AP', 'IoU', 'mean_IoU', 'accuracy')
-# seconds: of all epochs; minutes: of the whole command, nan where it was stopped and resumed;
-# peak_memory_gib: with mapped files
+# seconds: of all epochs; minutes: of the whole command, nan where it was stopped and resumed
 MEASURES = (*SCORES, 'seconds', 'minutes', 'peak_memory_gib')
 COLUMNS = ('name', 'seed', *MEASURES, 'commit', 'options')
 OWN = ('--name', '--seed', '--runs-dir', '--resume')  # given to every run, not by the list
@@ -43,8 +41,7 @@ OWN = ('--name', '--seed', '--runs-dir', '--resume')  # given to every run, not 
 def read_list(path, common=()):
     """Read a list: {name: option words}, in order, each followed by the words `common`.
 
-    Raises:
-        InputError: a line is not a setting. An option that main.py lacks ends the program, code 2.
+    Raises InputError; ends the program with code 2 where main.py lacks an option.
     """
     listed = {}
     with open(path, encoding='utf-8-sig') as file:

@@ -6,8 +6,7 @@ Each round trains one small run on drawn scenes, which is killed (SIGKILL) in ea
 resumed. It must never refuse to go on. At the end metrics.csv (without times), checkpoints and test
 images must equal the undisturbed run's.
 
-Processes are forked, so that TensorFlow is imported once: the caller must not have used TensorFlow
-before, and Windows has no fork. Each works in a folder with data_road, vgg and, once begun, RUN.
+Processes are forked: the caller must not have used TensorFlow, and Windows has no fork.
 """
 
 import argparse
@@ -72,7 +71,8 @@ def finish(process, folder, seconds=None):
     process.join()
     fault, files = None, {}
     output = Path(folder, 'output.txt').read_text(errors='replace')
-    leftovers = glob.glob(f'{folder}/**/.*', recursive=True)
+    leftovers = {*glob.glob(f'{folder}/**/.*', recursive=True)}
+    leftovers -= {f'{folder}/painted/.predict.jsonl'}  # the record of predict
     if process.exitcode not in (0, 2, -signal.SIGKILL) or 'Traceback' in output:
         fault = f'exit code {process.exitcode}: {output[-1000:]}'
     elif leftovers and process.exitcode != -signal.SIGKILL:

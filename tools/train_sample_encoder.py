@@ -2,10 +2,9 @@
 
     python tools/train_sample_encoder.py     # about 15 minutes on 2 cores
 
-Run it again when the drawn scenes change so much that the sample's scores fall. Behind random
-weights the decoder's 1x1 convolutions find no road edge. So the 13 convolutions of a narrow VGG16
-are trained here, with batch normalisation and a simple head, on scenes of another seed than the
-sample's own. Then the head is dropped and the normalisation folded into filters and biases.
+Behind random weights the decoder's 1x1 convolutions find no road edge. So the 13 convolutions of a
+narrow VGG16 are trained here, with batch normalisation and a simple head, on scenes of another seed
+than the sample's own. Then the normalisation is folded into filters and biases.
 """
 
 import argparse
