@@ -88,4 +88,5 @@ def test_trains_and_predicts(scenes_dir, vgg_dir, tmp_path, capfd):
     assert capfd.readouterr().out.count('Best on validation') == 1
     pictures = os.path.join(scenes_dir, 'testing', 'image_2')
     assert launch.run(['2', 'predict', str(tmp_path / 'run'), pictures]) == 0
-    assert sorted(os.listdir(tmp_path / 'run' / 'predictions')) == sorted(os.listdir(pictures))
+    painted = (tmp_path / 'run' / 'predictions').glob('[!.]*')
+    assert sorted(path.name for path in painted) == sorted(os.listdir(pictures))
