@@ -34,7 +34,8 @@ def prefetch(function, items, depth=2 * THREADS, threads=THREADS, size=None):
             yield waiting.popleft()[0].result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        wait([future for future, _ in waiting], STOP_SECONDS)  # reading a file may never end
+        # those that run: reading a file may never end, and wait() takes a cancelled one for running
+        wait([future for future, _ in waiting if not future.cancelled()], STOP_SECONDS)
 
 
 def batched(items, size, key=lambda item: None):

@@ -10,7 +10,7 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from road.prefetch import MEMORY, prefetch
+from road.prefetch import MEMORY, STOP_SECONDS, prefetch
 
 
 def test_results_come_in_order_and_an_error_where_its_result_would_stand():
@@ -20,6 +20,13 @@ def test_results_come_in_order_and_an_error_where_its_result_would_stand():
             seen.append(value)
     assert seen == [20, 30, 60]
     assert list(prefetch(operator.neg, range(50))) == [-n for n in range(50)]
+
+
+def test_an_error_is_raised_at_once_though_much_is_waiting():
+    start = time.monotonic()
+    with pytest.raises(ZeroDivisionError):
+        list(prefetch(lambda n: 1 // n, [0] * 50, depth=40, threads=1))
+    assert time.monotonic() - start < STOP_SECONDS / 2
 
 
 def test_no_more_than_depth_is_done_ahead():
