@@ -17,10 +17,7 @@ CURES = {os.strerror(number): cure for cure, *numbers in (
 
 
 class InputError(Exception):
-    """Bad input: one line that names the file or value, what was expected, and the cure.
-
-    `python main.py` prints it without a traceback and exits with 2; `--debug` shows the traceback.
-    """
+    """Bad input: one line that names the file or value, what was expected, and the cure."""
 
     def __init__(self, message):
         # names in damaged files can hold what would break the line or steer the terminal
@@ -58,8 +55,7 @@ def not_finite(epoch, step, loss, learning_rate, frames):
 def describe(error, settings):
     """One line for an error that the user can do something about; None for a fault of the program.
 
-    Args:
-        settings: dict of the options given: if memory ends, those that take much of it are named.
+    settings: dict of the options given, of which those that take much memory are named.
     """
     if isinstance(error, InputError):
         return str(error)
@@ -68,7 +64,6 @@ def describe(error, settings):
         if line in CURES:
             line = f'{line}; {CURES[line]}'
         return f'{error.filename}: {line}' if error.filename else line
-    # by name, because TensorFlow may not be imported
     if isinstance(error, MemoryError) or type(error).__name__ == 'ResourceExhaustedError':
         for words, cure in CURES.items():  # TensorFlow's error for a full disk and open files too
             if words in str(error):

@@ -19,18 +19,15 @@ from road.errors import InputError
 
 HOST = f'{zlib.crc32(platform.node().encode()):08x}'  # two machines may share a folder
 _LEFTOVER = re.compile(r'\.road-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}-.*', re.DOTALL)
-DAY = 24 * 3600  # seconds
 NO_LOCKS = errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS  # Lustre, some NFS and FUSE
 _print_once = functools.cache(print)
 
 
 @contextmanager
 def _temporary(path):
-    """Yield a new hidden path beside `path`, which is removed at the end. An OSError names `path`.
-
-    It has the ending of `path` and is shorter than the 255 bytes that a name may have.
-    """
+    """Yield a new hidden path beside `path` and remove it at the end. An OSError names `path`."""
     folder, name = os.path.split(os.path.abspath(path))
+    # with the ending of `path`, and shorter than the 255 bytes that a name may have
     own = f'.road-{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}-{name[-40:]}'
     temporary = os.path.join(folder, own)
     try:
@@ -63,7 +60,7 @@ def remove_leftovers(folder):
 def _has_ended(host, process, path):
     try:
         if host != HOST or os.name == 'nt':  # where os.kill(process, 0) is Ctrl-C
-            return time.time() - os.stat(path).st_mtime > DAY
+            return time.time() - os.stat(path).st_mtime > 24 * 3600
         os.kill(process, 0)  # sends nothing, and fails if there is no such process
     except OSError as error:
         return isinstance(error, ProcessLookupError)
@@ -72,10 +69,7 @@ def _has_ended(host, process, path):
 
 @contextmanager
 def atomic_path(path):
-    """Yield a temporary path beside `path`, which replaces `path` unless an exception is raised.
-
-    An OSError names `path`.
-    """
+    """Yield a temporary path, which replaces `path` if all goes well. An OSError names `path`."""
     with _temporary(path) as temporary:
         yield temporary
         os.replace(temporary, path)
@@ -83,10 +77,10 @@ def atomic_path(path):
 
 @contextmanager
 def atomic_folder(folder, replace=True):
-    """Yield an empty temporary folder beside `folder`, which gets that name at the end.
+    """Yield an empty temporary folder, which becomes `folder` if all goes well.
 
-    A folder that exists is replaced, or, with replace=False, an error. After an exception the
-    temporary folder is removed and `folder` is as it was. An OSError names `folder`.
+    Else `folder` is as it was. A folder that exists is replaced, or, with replace=False, an error.
+    An OSError names `folder`.
     """
     with _temporary(folder) as temporary, _temporary(folder) as former:
         os.makedirs(temporary)
@@ -125,11 +119,10 @@ def read_json(path):
 
 @contextmanager
 def lock(path, wait=True):
-    """Hold the lock for making `path`; while another process holds it, wait and say so, or, with
-    wait=False, raise InputError.
+    """Hold the lock for making `path`, the file `.NAME.lock` beside it, or wait and say so.
 
-    The operating system locks `.NAME.lock` beside `path`: a killed process leaves no lock behind.
-    Where the file system cannot lock, warn once and go on.
+    With wait=False, raise InputError instead. Where the file system cannot lock, warn and go on.
+    The operating system holds it: a killed process leaves no lock behind.
     """
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)

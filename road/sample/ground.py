@@ -44,12 +44,9 @@ def overlap(position, start, end, footprint):
 
 
 class Ground:
-    """The plane points seen by the pixels, with what all surfaces need of them.
+    """The plane points (x, z) of the pixels, float32 [n, m], with what all surfaces need of them.
 
-    Args:
-        x, z: float32 [n, m], metres.
-        eye: the camera's height, metres.
-        focal: pixels.
+    x, z and eye, the camera's height, are in metres, focal in pixels.
     """
 
     def __init__(self, rng, road, x, z, eye, focal):
@@ -93,11 +90,7 @@ class Ground:
         self.paint(marks * worn, np.array([232, 232, 226], np.float32))
 
     def draw(self, things, weather):
-        """Draw everything on the plane, once.
-
-        Returns:
-            colour float32 [n, m, 3], 0 to 255; bool [n, m], True between the road's edges.
-        """
+        """Draw, once => float32 [n, m, 3], 0 to 255; bool [n, m], True between the road's edges."""
         bright = self.rng.uniform(92, 132)
         between = overlap(self.s, self.road.lines[0], self.road.lines[-1], self.wide)
         asphalt = bright * (1 + .055 * self.grain + .035 * self.coarse)

@@ -33,10 +33,7 @@ LEAVES = [(92, 112, 46), (70, 98, 44), (112, 124, 52), (84, 96, 40), (60, 84, 44
 
 
 class Road(NamedTuple):
-    """The road on its plane, in metres.
-
-    `s` is the distance in x from the camera's own line, which bends with the road.
-    """
+    """The road, in metres; s: distance in x from the camera's own line, which bends with it."""
     bend: float  # 1/metres, curvature; at depth z the road's slope dx/dz is bend * z
     lines: tuple  # s of every lane boundary, left to right; a road without marks has one lane
     kinds: tuple  # what lies left and right: 'houses', 'avenue', 'wood' or 'field'
@@ -76,10 +73,7 @@ def plan_camera(rng, height, width):
 
 
 def plan_weather(rng):
-    """One of WEATHERS as a namespace of float32 values, [3] for a colour.
-
-    Adds `haze_colour`, that of far things, and `direction` of the sun, (x, up, z).
-    """
+    """One of WEATHERS in float32, with haze_colour (far away), direction (of the sun, x, up, z)."""
     kind = rng.choice(list(WEATHERS), p=[.34, .22, .30, .14])
     weather = SimpleNamespace(**{name: np.float32(v) for name, v in WEATHERS[kind].items()})
     weather.haze_colour = weather.bottom * np.float32(.92)

@@ -15,10 +15,7 @@ WEIGHTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'encoder.npz'
 
 
 def make_sample(kitti_dir, vgg_dir):
-    """Write the data set and the encoder's graph where they are missing.
-
-    Raises InputError if one of the folders holds something that was not made here.
-    """
+    """Write what is missing; InputError if a folder holds something that was not made here."""
     from road.sample import scenes  # here, because SciPy takes half a second to import
     with lock(kitti_dir):
         scenes.write_dataset(kitti_dir)

@@ -41,10 +41,7 @@ def noise(x, z, texel):
 
 @functools.cache
 def crowns():
-    """Six leafy crowns lit from above: pictures of CROWN x CROWN pixels in mode 'La'.
-
-    Brightness is premultiplied with opacity, so that scaling darkens no edge.
-    """
+    """Six leafy crowns lit from above: pictures of CROWN x CROWN pixels."""
     made, rng, leaves = [], np.random.default_rng(2), 1100
     for _ in range(6):
         # Later leaves lie in front: early ones are the dark inside, late ones the outside.
@@ -61,7 +58,7 @@ def crowns():
         pen = ImageDraw.Draw(picture)
         for box, tone in zip(boxes.tolist(), np.clip(light, 25, 255).astype(int).tolist()):
             pen.ellipse(box, fill=(tone, 255))
-        made.append(picture.convert('La'))
+        made.append(picture.convert('La'))  # premultiplied: scaling darkens no edge
     return made
 
 
@@ -73,10 +70,7 @@ def hazed(colour, z, weather):
 class Canvas:
     """A scene's picture at twice its size; where things are drawn it is opaque.
 
-    Args:
-        frame: float32 [h, w, 3], 0 to 255, the scene without its things.
-        projection: as road.scoring.birdseye.road_to_image returns.
-        weather: as road.sample.planning.plan_weather returns.
+    frame: float32 [h, w, 3], 0 to 255, the scene without its things.
     """
 
     def __init__(self, frame, projection, weather):
@@ -147,7 +141,7 @@ def draw_car(canvas, thing):
     cabin = [(.10, .95, .93), (.45, roof - .03, .72), (2.15, roof, .72), (3.14, .97, .92)]
 
     def draw_body(outline):
-        """Draw both sides and what lies between them; return left, right, and the quads between."""
+        """Both sides and what lies between them: left, right, and the quads between."""
         left, right = ([place((sign * share * half, up, ahead - long / 2))
                         for ahead, up, share in outline] for sign in (-1, 1))
         quads = list(zip(left, right, right[1:], left[1:]))

@@ -34,9 +34,7 @@ FAR = 140.  # metres; the plane ends there, at a line of trees 8 pixels below KI
 def draw_scene(rng, category, height=188, width=621):
     """Draw one scene of the category 'um', 'umm' or 'uu'. `rng` first draws its plan_road.
 
-    Returns:
-        image uint8 [height, width, 3] RGB; label uint8 [height, width, 3] in KITTI's colours; the
-        Calibration of the camera that it was drawn with.
+    Returns image, RGB, and label, KITTI's colours, uint8 [height, width, 3], and the Calibration.
     """
     road = planning.plan_road(rng, category)
     calibration = planning.plan_camera(rng, height, width)
@@ -118,12 +116,9 @@ def develop(rng, picture):
 def write_dataset(folder, training=20, testing=6, seed=0, height=188, width=621):
     """Write a data set; the same arguments give the same bytes.
 
-    A set that this version drew with the same arguments is kept, any other drawn set is replaced.
-
-    Args:
-        training, testing: frames per category.
-        height, width: of the largest picture.
-    Raises InputError if the folder holds something other than drawn scenes.
+    A set that this version drew with the same arguments is kept, any other drawn set is replaced;
+    InputError if the folder holds something else. training and testing are frames per category,
+    height and width those of the largest picture.
     """
     folder = Path(folder)
     marker = folder / 'drawn.txt'
