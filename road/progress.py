@@ -1,22 +1,9 @@
 """tqdm's progress bar; where standard error is no terminal, a line every 10 seconds instead."""
 
 import sys
+from types import SimpleNamespace
 
 import tqdm as library
-
-
-class _Lines:
-    """A file or pipe, which gets a bar's states as lines, not as thousands of carriage returns."""
-
-    def __init__(self, stream):
-        self.stream = stream
-
-    def write(self, text):
-        if text.strip():
-            self.stream.write(f'{text.strip()}\n')
-
-    def flush(self):
-        self.stream.flush()
 
 
 class tqdm(library.tqdm):
@@ -26,6 +13,12 @@ class tqdm(library.tqdm):
         if not sys.stderr:  # closed by whoever started the program
             kwargs['disable'] = True
         elif not sys.stderr.isatty():
-            kwargs.update(file=_Lines(sys.stderr), ascii=True, mininterval=10, maxinterval=10,
-                          miniters=0)
+            lines = SimpleNamespace(write=_write_line, flush=sys.stderr.flush)
+            kwargs.update(file=lines, ascii=True, mininterval=10, maxinterval=10, miniters=0)
         super().__init__(*args, **kwargs)
+
+
+def _write_line(text):
+    """Write a bar's state as a line, not as one of thousands of carriage returns."""
+    if text.strip():
+        sys.stderr.write(f'{text.strip()}\n')
