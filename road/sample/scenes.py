@@ -2,9 +2,6 @@
 
     write_dataset('data/sample/data_road')       # 78 scenes, 188x621, about 10 s
 
-writes `training/{image_2,gt_image_2,calib}` and `testing/{image_2,calib}` with KITTI's names,
-label colours and calibration files. `draw_scene(np.random.default_rng(0), 'um')` draws one scene.
-
 A pinhole camera of KITTI's geometry stands on a plane. The ray of every pixel is cast onto that
 plane, which gives metres (x right, z forward) per pixel. Surfaces, lane marks, shadows and the
 label are functions of these metres (ground.py). What stands upright (props.py) is projected as
