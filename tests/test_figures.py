@@ -26,7 +26,7 @@ def draw(folder, classes, images, shape, outputs=()):
     figures.draw(run, rows, outputs, 'validation')
 
 
-def test_contact_sheet_and_gif(tmp_path, capsys):
+def test_contact_sheet_and_curves(tmp_path, capsys):
     folder = tmp_path / 'run[1]$x^$'  # no pattern, no formula
     (folder / 'images' / 'folder.png').mkdir(parents=True)
     iio.imwrite(tmp_path / 'image.png', np.zeros((9, 16, 3), np.uint8))
@@ -37,7 +37,6 @@ def test_contact_sheet_and_gif(tmp_path, capsys):
     # tiles of 400x225, as the images are 16:9
     assert sheet.shape == (6 + (225 + 24) * 7, 6 + 406 * 4, 3)
     assert (folder / 'curves.png').exists()
-    assert iio.imread(folder / 'road.gif').shape[:3] == (figures.GIF_FRAMES, 233, 414)
     assert capsys.readouterr().out == f'70 validation images are in {folder}/images\n'
 
 
@@ -50,8 +49,6 @@ def test_contact_sheet_of_classes_has_one_legend(tmp_path):
     np.testing.assert_array_equal(sheet[-len(legend):], legend)
     assert (sheet[24:324, 6:406] == 0).all()
     assert (sheet[24:324, 412:812] == 6).all()
-    legend = painting.legend(camvid.CLASSES, 414)
-    assert iio.imread(tmp_path / 'road.gif').shape[1:3] == (310 + len(legend), 414)
 
 
 def test_best_and_worst_frames_are_marked(tmp_path):

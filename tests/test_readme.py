@@ -114,7 +114,7 @@ def test_run_folder_holds_what_the_readme_lists(trained_run):
     listing, = (block for block in blocks('README.md', '') if block.startswith('runs/'))
     for name in ('command.txt', 'config.json', 'environment.json', 'log.txt', 'metrics.csv',
                  'metrics.json', 'checkpoints/last', 'checkpoints/best', 'events', 'curves.png',
-                 'contact_sheet.png', 'road.gif', 'images/um_000000.png'):
+                 'contact_sheet.png', 'images/um_000000.png'):
         assert os.path.basename(name) in listing
         path = os.path.join(trained_run, name)
         assert os.listdir(path) if os.path.isdir(path) else os.path.exists(path)

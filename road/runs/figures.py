@@ -1,4 +1,4 @@
-"""Pictures of a complete run: curves.png, contact_sheet.png and road.gif."""
+"""Pictures of a complete run: curves.png and contact_sheet.png."""
 
 import math
 import os
@@ -18,15 +18,12 @@ from road.scoring.scorers import make_scorer
 
 SHEET_IMAGES, SHEET_COLUMNS = 24, 4  # of images/, at most
 TILE_WIDTH, TEXT_SIZE, GAP = 400, 12, 6  # pixels
-# 60 frames of KITTI take about 2 MB
-GIF_FRAMES, GIF_WIDTH, GIF_MS, GIF_COLOURS = 60, 414, 400, 128
 
 
 def draw(run, rows, outputs, split='test'):
     """Draw them into a run folder, which holds painted images of this split in images/.
 
-    rows: of road.runs.metrics; outputs: what road.scoring.validation.Validation.outputs yields of
-    the validation frames.
+    rows: of road.runs.metrics; outputs: of Validation.outputs, of the validation frames.
     """
     save_figure(plot_curves(rows, os.path.basename(run.folder)),
                 os.path.join(run.folder, 'curves.png'))
@@ -35,7 +32,6 @@ def draw(run, rows, outputs, split='test'):
     images = {f'{split} {path.relative_to(folder).with_suffix("")}': str(path) for path in paths}
     draw_contact_sheet(os.path.join(run.folder, 'contact_sheet.png'),
                        best_and_worst(outputs, run.classes, run.threshold), images, run.classes)
-    draw_gif(os.path.join(run.folder, 'road.gif'), list(images.values()), run.classes)
     print(f'{len(images)} {split} images are in {folder}')
 
 
@@ -109,9 +105,12 @@ def draw_contact_sheet(path, marked, images, classes):
     texts = [text for text, _ in marked] + names
     pictures = chain((picture for _, picture in marked),
                      (_read_painted(images[name], classes) for name in names))
-    letters, tiles = font(TEXT_SIZE, ''.join(texts)), []
-    for text, picture in zip(texts, _thumbnails(pictures, TILE_WIDTH)):
-        tile = ImageOps.expand(picture, (GAP, GAP + TEXT_SIZE + GAP, 0, 0), 'white')
+    letters, tiles, size = font(TEXT_SIZE, ''.join(texts)), [], None
+    for text, picture in zip(texts, pictures):
+        # with the proportions of the first
+        size = size or (TILE_WIDTH, max(1, round(TILE_WIDTH * len(picture) / picture.shape[1])))
+        tile = ImageOps.pad(Image.fromarray(picture), size, Image.Resampling.LANCZOS, 'white')
+        tile = ImageOps.expand(tile, (GAP, GAP + TEXT_SIZE + GAP, 0, 0), 'white')
         ImageDraw.Draw(tile).text((GAP, GAP // 2), text, 'black', letters)
         tiles.append(tile)
     width, height = tiles[0].size
@@ -122,26 +121,7 @@ def draw_contact_sheet(path, marked, images, classes):
     write_png(path, add_legend(np.asarray(sheet), classes, TEXT_SIZE))
 
 
-def draw_gif(path, images, classes):
-    """Draw painted images (paths) as an animation, small enough for a README."""
-    pictures = (_read_painted(image, classes) for image in evenly_spaced(images, GIF_FRAMES))
-    frames = []
-    for small in _thumbnails(pictures, GIF_WIDTH):
-        small = Image.fromarray(add_legend(np.asarray(small), classes))
-        frames.append(small.quantize(GIF_COLOURS, dither=Image.Dither.NONE))
-    with atomic_path(path) as temporary:
-        frames[0].save(temporary, save_all=True, append_images=frames[1:], duration=GIF_MS, loop=0)
-
-
 def _read_painted(path, classes):
     """A painted image without its legend."""
     picture = read_image(path)
     return picture[:-len(legend(classes, picture.shape[1]))] if len(classes) > 2 else picture
-
-
-def _thumbnails(pictures, width):
-    """Yield the pictures at one size, with the proportions of the first; others are padded."""
-    size = None
-    for picture in pictures:
-        size = size or (width, max(1, round(width * picture.shape[0] / picture.shape[1])))
-        yield ImageOps.pad(Image.fromarray(picture), size, Image.Resampling.LANCZOS, 'white')
