@@ -3,12 +3,10 @@
     calibration = read_calibration('data/data_road/training/calib/um_000012.txt')
     from_above = to_birdseye(grey, calibration)  # [h, w] => [800, 400]
 
-KITTI scores road on this plane, and takes submissions on it, so that a square metre far ahead
-counts as much as a near one, which covers hundreds of times as many image pixels. Ahead is up: row
-0 is 46 m ahead of the car, row 799 6 m. Column 0 is 10 m to the left. Arrays must have the size of
-the camera image that the calibration belongs to (KITTI: full size, about 375x1242).
-
-Which image pixel belongs to a cell follows the benchmark's devkit exactly, its rounding included.
+KITTI scores road and takes submissions on this plane, where a square metre far ahead counts as much
+as a near one. Ahead is up: row 0 is 46 m ahead of the car, row 799 6 m. Column 0 is 10 m to the
+left. Arrays must have the full size of the camera image. Which of its pixels belongs to a cell
+follows the benchmark's devkit exactly, its rounding included.
 """
 
 import numpy as np
@@ -22,15 +20,13 @@ Z_RANGE = (6., 46.)
 RESOLUTION = 0.05  # metres per cell
 ROWS = round((Z_RANGE[1] - Z_RANGE[0]) / RESOLUTION)  # 800
 COLUMNS = round((X_RANGE[1] - X_RANGE[0]) / RESOLUTION)  # 400
-# The principal point of KITTI's cameras is within 0.04 of the image's size of the image's centre.
-OFF_CENTRE = 0.06
 
 
 def frame_calibration(frame, shape):
     """The Calibration of a road.data.dataset.Frame, whose image has the shape (height, width).
 
-    Raises InputError if it is missing or damaged, or does not fit an image of this size (resized on
-    disk): its principal point is not near the centre.
+    Raises InputError if it is missing or damaged, or does not fit, because the image was resized:
+    its principal point is not near the centre.
     """
     if frame.calib is None:
         raise InputError(f"{frame.image}: has no calibration file; bird's eye view needs "
@@ -38,7 +34,7 @@ def frame_calibration(frame, shape):
     calibration = read_calibration(frame.calib)
     u, v = calibration.P2[:2, 2]
     height, width = shape
-    if max(abs(u / width - 0.5), abs(v / height - 0.5)) > OFF_CENTRE:
+    if max(abs(u / width - 0.5), abs(v / height - 0.5)) > 0.06:  # KITTI's cameras: 0.04 at most
         raise InputError(
             f'{frame.calib}: does not fit {frame.image} of {width}x{height} pixels: it is of an '
             f'image of about {2 * u:.0f}x{2 * v:.0f}; use the images at their original size')
@@ -61,8 +57,7 @@ def lookup(calibration, height, width):
 
     row and column are integers, 0 outside the image; inside, bool: whether the camera sees it.
     """
-    # In float32, as the devkit rounds its grid: a centre that moves by a micrometre can land in the
-    # next pixel.
+    # in float32, as the devkit rounds its grid: a micrometre may lead to the next pixel
     x = (X_RANGE[0] + RESOLUTION * (np.arange(COLUMNS) + 0.5)).astype(np.float32)
     z = (Z_RANGE[1] - RESOLUTION * (np.arange(ROWS) + 0.5)).astype(np.float32)
     centres = np.stack([*np.meshgrid(x, z), np.ones((ROWS, COLUMNS), np.float32)]).reshape(3, -1)
@@ -79,8 +74,7 @@ def lookup(calibration, height, width):
 def to_birdseye(plane, calibration):
     """An array seen from above: [h, w, ...] => [800, 400, ...], same dtype, 0 outside the image.
 
-    Each cell takes the one pixel that its centre lies in, so labels stay labels and confidences
-    keep their grey levels. A mask becomes False outside the image.
+    Each cell takes the one pixel that its centre lies in: labels and grey levels are not mixed.
     """
     row, column, inside = lookup(calibration, *plane.shape[:2])
     from_above = plane[row, column]

@@ -9,10 +9,7 @@ def predicted(probabilities, shape=None, threshold=0.5):
     """The predicted class: float32 [h, w, classes] => uint8 [h, w].
 
     Of two classes the second from a probability of `threshold` on; else the first of the most
-    probable ones.
-
-    Args:
-        shape: (height, width) to resize the probabilities to before; by default theirs.
+    probable ones. `shape`: to resize the probabilities to; by default theirs.
     """
     shape = shape or probabilities.shape[:2]
     if probabilities.shape[-1] == 2:
@@ -29,16 +26,9 @@ def predicted(probabilities, shape=None, threshold=0.5):
 def confusion(prediction, label, num_classes, num_values=None):
     """The confusion matrix, int64 [num_classes, num_values], without ignored pixels.
 
-    Row i, column j: number of pixels labelled i and predicted as j. Matrices of several images add
-    up.
-
-    Args:
-        prediction: uint8 [h, w], below num_values.
-        label: uint8 [h, w]; pixels with other values than 0 to num_classes - 1 are ignored.
-        num_classes: at most 254.
-        num_values: by default num_classes; more where `prediction` is not a class.
-    Raises:
-        ValueError: the shapes differ, or a prediction is outside the matrix.
+    Row i, column j: number of pixels labelled i, below num_classes (at most 254), and predicted as
+    j, below num_values (num_classes by default). Other labels are ignored. Both images are uint8
+    [h, w]. Raises ValueError if their shapes differ or a prediction is outside the matrix.
     """
     num_values = num_values or num_classes
     if prediction.shape != label.shape:

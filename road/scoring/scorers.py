@@ -29,13 +29,10 @@ def make_scorer(classes, **options):
 
 
 class TwoClassScorer:
-    """KITTI's scores, of all frames and of each category of KITTI Road.
+    """KITTI's scores of class 1 (road), of all frames and of each category of KITTI Road.
 
-    With two classes, class 1 is the positive class (road).
-
-    Args:
-        with_birdseye: score in bird's eye view too, if the calibrations of all frames fit.
-        mask_threshold: the probability from which on masks are painted.
+    with_birdseye: score in bird's eye view too, if the calibrations of all frames fit;
+    mask_threshold: the probability from which on masks are painted.
     """
 
     def __init__(self, with_birdseye=False, mask_threshold=0.5):
@@ -44,10 +41,9 @@ class TwoClassScorer:
         self.sums = {view: {} for view in VIEWS}  # {view: {category: histogram}}
 
     def add(self, outputs):
-        """Count outputs in threads.
+        """Count, in threads: (Frame, label uint8 [h, w], probabilities float32 [h, w, classes]).
 
-        outputs: yields (road.data.dataset.Frame, label uint8 [h, w], probabilities float32
-        [h, w, classes]); probabilities of another size are resized to the label's.
+        Probabilities of another size are resized to the label's.
         """
         for category, histograms, fault in prefetch(self._count, outputs, depth=8):
             self.fault = self.fault or fault
@@ -81,10 +77,7 @@ class TwoClassScorer:
     def scores(self):
         """{'MaxF': ...}: road.scoring.scores.Scores of all frames in the perspective view."""
         *_, of_all = self.histograms()['perspective'].values()
-        return self._scores(of_all)._asdict()
-
-    def _scores(self, levels):
-        return scores.scores(levels, self.mask_threshold)
+        return scores.scores(of_all, self.mask_threshold)._asdict()
 
     def format_scores(self):
         """The scores in per cent as text: a block per view, a row per category."""
@@ -93,7 +86,7 @@ class TwoClassScorer:
         for view, categories in self.histograms().items():
             rows = [head]
             for name, levels in categories.items():
-                best, threshold, *others = self._scores(levels)
+                best, threshold, *others = scores.scores(levels, self.mask_threshold)
                 rows.append([name, f'{100 * best:.2f}', f'{threshold:.4g}',
                              *(f'{100 * score:.2f}' for score in others)])
             lines += [VIEWS[view], table(rows)]
@@ -103,7 +96,7 @@ class TwoClassScorer:
 
     def as_json(self):
         """All scores as fractions, for JSON: {view: {category: {name: float or None}}}."""
-        return {view: {name: without_nan(self._scores(levels)._asdict())
+        return {view: {name: without_nan(scores.scores(levels, self.mask_threshold)._asdict())
                        for name, levels in categories.items()}
                 for view, categories in self.histograms().items()}
 
@@ -116,7 +109,7 @@ class TwoClassScorer:
         for axes, (view, categories) in zip(panels, histograms.items()):
             for name, levels in categories.items():
                 precision, recall = scores.curve(levels)
-                row = self._scores(levels)
+                row = scores.scores(levels)
                 axes.plot(recall, precision, label=f'{name}: MaxF {row.MaxF:.2%}, AP {row.AP:.2%}')
             axes.set(title=VIEWS[view], xlabel='recall', ylabel='precision', ylim=(0.5, 1.005))
             axes.legend(loc='lower left')
@@ -187,8 +180,7 @@ class MulticlassScorer:
                   color=[np.divide(each.colour, 255) for each in self.classes])
         axes.set_yticks(range(len(names)), names, parse_math=False)
         axes.invert_yaxis()
-        mean_iou = self.scores()['mean_IoU']
-        axes.set_title(f'{title}\nmean IoU {mean_iou:.2%}', parse_math=False)
+        axes.set_title(f'{title}\nmean IoU {self.scores()["mean_IoU"]:.2%}', parse_math=False)
         axes.set(xlabel='IoU', xlim=(0, 1))
         return figure
 

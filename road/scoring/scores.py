@@ -3,12 +3,10 @@
     histogram = confusion(to_grey(probabilities), label, 2, LEVELS)  # int64 [2, 256]
     scores(histogram).MaxF                                        # a fraction, as all scores
 
-A histogram counts pixels at each grey level, in row 0 those that are not road, in row 1 road.
-Histograms of several images add up, and every score follows from one.
-Rules of the benchmark (J. Fritsch, T. Kuehnl, A. Geiger: A New Performance Measure and Evaluation
-Benchmark for Road Detection Algorithms, ITSC 2013): a pixel is positive at threshold i/255 if its
-grey level is at least i; ignored pixels are not counted; the counts of a category are summed over
-its images before anything is divided.
+A histogram counts pixels at each grey level: row 0 those that are not road, row 1 road. Rules of
+the benchmark (J. Fritsch, T. Kuehnl, A. Geiger: A New Performance Measure and Evaluation Benchmark
+for Road Detection Algorithms, ITSC 2013): a pixel is positive at threshold i/255 if its grey level
+is at least i; ignored pixels do not count; a category's counts are summed, then divided.
 """
 
 import math
@@ -43,17 +41,12 @@ class Scores(NamedTuple):
 def to_grey(probabilities):
     """The 8-bit confidence map: uint8 [h, w], round(255 * sigmoid(logit / GREY_TEMPERATURE)).
 
-    The logit is that of road, log(probability of road / probability of not road). Probabilities
-    stay so in every array of floats. Only 8-bit maps, which are scored and submitted, follow this
-    curve. On a straight line a network that is sure would put all the road it missed at grey level
-    0, and most of the road it found at 255, where they cannot be ranked. The curve rises, so it
-    keeps every ranking. It keeps 0, 0.5 (grey level 128) and 1, so road is road.
-
-    Args:
-        probabilities: float array [h, w, 2], in [0, 1], of not road and of road. Near 1 floats are
-            too coarse for the logit, near 0 they are not, so it takes both.
-    Raises:
-        ValueError: a value is NaN, or outside [0, 1] by more than rounding error.
+    The logit is log(probability of road / probability of not road). Only 8-bit maps, which are
+    scored and submitted, follow this curve. On a straight line a network that is sure would put all
+    the road it missed at grey level 0, and most of the road it found at 255, where they cannot be
+    ranked. The curve keeps every ranking, and 0, 0.5 (grey level 128) and 1. It takes float arrays
+    [h, w, 2] of not road and of road: floats near 1 are too coarse for the logit. Raises ValueError
+    if a probability is NaN, or outside [0, 1] by more than rounding error.
     """
     from scipy.special import expit  # here, because --help must not wait for SciPy
     lowest, highest = probabilities.min(), probabilities.max()
@@ -75,9 +68,8 @@ def curve(histogram):
 def scores(histogram, mask_threshold=0.5):
     """The `Scores` of a histogram of one image, or summed over many.
 
-    mask_threshold: the probability from which on masks are painted, 0 to 1.
-    Without a road pixel all scores are NaN, because recall is not defined. Without a pixel that is
-    not road, only FPR is NaN.
+    mask_threshold: the probability from which on masks are painted, 0 to 1. Without a road pixel
+    all scores are NaN; without a pixel that is not road, only FPR is.
     """
     true_positives, false_positives, roads, others = _positives(histogram)
     if roads == 0:

@@ -11,12 +11,9 @@ from road.scoring.scorers import make_scorer
 
 
 class Validation:
-    """Scores a predictor on the validation frames and on a few training frames.
+    """Scores a Predictor on the validation frames and a few training frames of a Dataset.
 
-    Args:
-        predictor: road.network.predictor.Predictor.
-        read: road.network.feature_cache.FeatureCache.read: samples => (network inputs, labels).
-        data: road.data.dataset.Dataset.
+    read: road.network.feature_cache.FeatureCache.read, samples => (network inputs, labels).
     """
 
     def __init__(self, predictor, read, data):
@@ -39,8 +36,7 @@ class Validation:
     def outputs(self, frames):
         """Yield (frame, label, confidence), frames of one shape together.
 
-        label is uint8 [h, w], classes, at the frame's full size; confidence is what
-        Predictor.confidences gives, at the network's size.
+        label: uint8 [h, w], full size; confidence: as Predictor.confidences, the network's size.
         """
         samples = (sample_of(frame, self.predictor.image_shape, light=self.predictor.light)
                    for frame in frames)
