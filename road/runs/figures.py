@@ -107,8 +107,8 @@ def draw_contact_sheet(path, marked, images, classes):
                      (_read_painted(images[name], classes) for name in names))
     letters, tiles, size = font(TEXT_SIZE, ''.join(texts)), [], None
     for text, picture in zip(texts, pictures):
-        # with the proportions of the first
-        size = size or (TILE_WIDTH, max(1, round(TILE_WIDTH * len(picture) / picture.shape[1])))
+        if not size:  # all tiles have the proportions of the first
+            size = TILE_WIDTH, max(1, round(TILE_WIDTH * len(picture) / picture.shape[1]))
         tile = ImageOps.pad(Image.fromarray(picture), size, Image.Resampling.LANCZOS, 'white')
         tile = ImageOps.expand(tile, (GAP, GAP + TEXT_SIZE + GAP, 0, 0), 'white')
         ImageDraw.Draw(tile).text((GAP, GAP // 2), text, 'black', letters)

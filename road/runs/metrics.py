@@ -12,9 +12,8 @@ from road.progress import tqdm
 from road.runs import checkpoints
 from road.scoring.scorers import without_nan
 
-# The columns of metrics.csv and of the screen, and their formats. Scores are in per cent; train_*
-# are of a few training frames, val_* of the validation frames. IoU is at a probability of 0.5;
-# threshold is the probability at which MaxF is reached.
+# The columns of metrics.csv and of the screen, and their formats. Scores are in per cent, of a few
+# training frames and of validation; IoU at a probability of 0.5, MaxF at that of threshold.
 TWO_CLASSES = ('train_MaxF', 'train_IoU', 'val_MaxF', 'threshold', 'val_AP', 'val_IoU')
 MULTICLASS = ('train_mean_IoU', 'val_mean_IoU', 'val_accuracy')
 FORMATS = {
@@ -89,12 +88,8 @@ class Metrics:
     """The rows of a run, and its checkpoints, metrics.csv and events, written after each epoch.
 
     A new Metrics restores the session's variables from the checkpoint `last` or, where that was
-    deleted to save room, the weights of `best`.
-
-    Args:
-        run: road.runs.run_folder.Run, its folder locked.
-        model: has `saver` and `weights_saver`, each a tf.train.Saver.
-        validation: road.scoring.validation.Validation.
+    deleted to save room, the weights of `best`. The folder of `run` must be locked; `model` has
+    `saver` and `weights_saver`, each a tf.train.Saver.
     """
 
     def __init__(self, run, sess, model, validation):
@@ -124,10 +119,7 @@ class Metrics:
         self.clock = time.perf_counter()
 
     def _resume(self):
-        """Restore `last`; write `best` again if a process was killed between the two.
-
-        `best` is written after `last`: it is behind only if its weights are to be those of `last`.
-        """
+        """Restore `last`; write `best`, which comes after it, again if a kill came between."""
         prefix, state = self.run.read_checkpoint('last')
         checkpoints.restore(self.model.saver, self.sess, prefix)
         self.rows = state['rows']
@@ -154,15 +146,14 @@ class Metrics:
     def add_epoch(self, epoch, losses, images_per_second, learning_rate):
         """Score the epoch, write everything, and print its row.
 
-        losses are the means of (cross-entropy, L2); learning_rate is that of the first step.
-        Raises OSError if something cannot be written; what was there before is kept.
+        losses: means of (cross-entropy, L2); learning_rate: of the first step. Raises OSError if
+        something cannot be written; what was there before is kept.
         """
         values = self.validation.scores()
         before, self.clock = self.clock, time.perf_counter()
-        values.update(
-            epoch=epoch, cross_entropy=float(losses[0]), l2=float(losses[1]),
-            seconds=self.clock - before, images_per_s=images_per_second,
-            learning_rate=learning_rate)
+        values.update(epoch=epoch, cross_entropy=float(losses[0]), l2=float(losses[1]),
+                      seconds=self.clock - before, images_per_s=images_per_second,
+                      learning_rate=learning_rate)
         row = {name: values[name] for name in columns(len(self.run.classes))}
         self.rows.append(row)
         self._save('last', self.model.saver)
@@ -202,7 +193,7 @@ class Metrics:
                          ''.join(','.join(line) + '\n' for line in lines))
 
     def _write_events(self, row):
-        # messages made by hand: nothing is added to the graph, and no graph is written
+        # made by hand, because the graph is final
         values = [tf.Summary.Value(tag=tag, simple_value=row[name])
                   for name, tag in TAGS.items() if name in row]
         with writing(self.events.get_logdir()):

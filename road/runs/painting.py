@@ -17,22 +17,17 @@ TINT_COLOUR = (0, 255, 0)
 RIGHT, MISSED, FALSE = (0, 200, 80), (255, 50, 40), (40, 110, 255)  # as in page.html
 TINT_STRENGTH = 0.5  # where the probability is 1
 OUTLINE_COLOUR = (255, 255, 0)
-OUTLINE_SHARE = 400  # the outline is one pixel thick for so many pixels of the image's smaller side
-LEGEND_SHARE, LEGEND_TEXT = 60, 12  # the text is a 60th of the image's width high, but 12 pixels
 _print_once = functools.cache(tqdm.write)
 
 
 def paint(image, probabilities, overlay='both', classes=(), threshold=0.5):
     """Show in an image what a network found: uint8 [h, w, 3] => uint8 [h, w, 3].
 
-    Args:
-        probabilities: float32 [h, w, classes], resized to the image.
-        overlay: one of road.settings.OVERLAYS: 'tint', green as strong as the probability of road;
-            'outline', a thin yellow line along the inner edge of the road; 'both'; or 'mask', the
-            road in white on black, without the image. More than two classes have the tint, the
-            outline and the mask in their own colours; outlines on a tint are white or black.
-        classes: of road.data.dataset.Class, for more than two.
-        threshold: the probability from which on a pixel is road.
+    Probabilities, float32 [h, w, classes], are resized to the image; from `threshold` on a pixel is
+    road. overlay: 'tint', green as strong as the probability of road; 'outline', a thin yellow line
+    along the inner edge of the road; 'both'; or 'mask', the road in white on black, without the
+    image. More than two `classes` have the tint, the outline and the mask in their own colours;
+    outlines on a tint are white or black.
     """
     found, two = predicted(probabilities, image.shape[:2], threshold), probabilities.shape[-1] == 2
     if overlay == 'mask':
@@ -68,12 +63,13 @@ def paint_errors(image, probabilities, label, threshold=0.5):
 
     Of more than two classes all that is wrong is called missed. label: uint8 [h, w].
     """
-    found, two = predicted(probabilities, label.shape, threshold), probabilities.shape[-1] == 2
-    counted, wrong = label != IGNORE_LABEL, found != label
-    false = counted & wrong & (found == 1) if two else np.zeros_like(wrong)
-    right = counted & ~wrong & (found == 1) if two else counted & ~wrong
+    found = predicted(probabilities, label.shape, threshold)
+    wrong, right = (label != IGNORE_LABEL) & (found != label), found == label
+    false = np.zeros_like(wrong)
+    if probabilities.shape[-1] == 2:
+        false, right = wrong & (found == 1), right & (found == 1)
     painted = np.array(Image.fromarray(image).convert('L').convert('RGB'))
-    for where, colour in ((right, RIGHT), (counted & wrong & ~false, MISSED), (false, FALSE)):
+    for where, colour in ((right, RIGHT), (wrong & ~false, MISSED), (false, FALSE)):
         painted[where] = 0.4 * painted[where] + 0.6 * np.array(colour)
     return painted
 
@@ -88,7 +84,7 @@ def class_colours(indices, classes):
 def _edge(values):
     """The pixels of an [h, w] next to another value, bool; the border of the image is no edge."""
     inner = _equals_neighbours(values)
-    for _ in range(max(1, round(min(values.shape) / OUTLINE_SHARE)) - 1):
+    for _ in range(round(min(values.shape) / 400) - 1):  # a 400th of the smaller side thick
         inner = inner & _equals_neighbours(inner)
     return ~inner
 
@@ -112,11 +108,8 @@ def font(size, text):
 
 
 def legend(classes, width, size=None):
-    """The colour and the name of each class on white: uint8 [h, width, 3], with line breaks.
-
-    size: of the text, pixels; by default it grows with the width.
-    """
-    size = size or max(LEGEND_TEXT, width // LEGEND_SHARE)
+    """The colours and names of classes on white: uint8 [h, width, 3]; size: of the text, pixels."""
+    size = size or max(12, width // 60)
     gap, line = size // 2, 3 * size // 2
     letters = font(size, ''.join(each.name for each in classes))
     places, x, y = [], gap, gap
@@ -142,9 +135,9 @@ def add_legend(picture, classes, size=None):
 
 
 def map_values(classes, label_values):
-    """The pixel value of each class in a map of more than two, a list: its (first) value in masks.
+    """The pixel value of each class in maps of more than two: its (first) value in masks.
 
-    It is the class's index if masks have colours or values above 255.
+    Where masks have colours or values above 255, its index. Returns a list.
     """
     own = {name: int(value) for value, name in reversed(label_values.items())
            if value.isdecimal() and int(value) < 256}
@@ -153,14 +146,10 @@ def map_values(classes, label_values):
 
 
 def write_map(path, probabilities, shape, classes, label_values):
-    """Write what a network found as PNG, complete or not at all. Raises OSError.
+    """Write probabilities, float32 [h, w, classes], resized to `shape`, as a PNG: see write_png.
 
     Of two classes, 16-bit grey levels: 65535 times the probability of the second. Of more, the
-    values of the most probable classes, with a palette of their colours.
-
-    Args:
-        probabilities: float32 [h, w, classes], resized to `shape`, (height, width).
-        label_values: of road.runs.run_folder.Run; of two classes not used.
+    values of the most probable classes in masks (label_values: of Run), in the classes' colours.
     """
     if len(classes) == 2:
         levels = 65535 * resize_confidence(probabilities[..., 1], shape)
@@ -172,15 +161,12 @@ def write_map(path, probabilities, shape, classes, label_values):
 
 
 def write_png(path, image, palette=None):
-    """Write an array as PNG, complete or not at all. Raises OSError.
+    """Write uint8 [h, w, 3] or [h, w], or uint16 [h, w], as PNG, complete or not at all.
 
-    Args:
-        image: uint8 [h, w, 3] or [h, w], or uint16 [h, w].
-        palette: uint8 [256, 3], the colours of an image uint8 [h, w].
+    palette: uint8 [256, 3], the colours of an image uint8 [h, w]. Raises OSError.
     """
     image = Image.fromarray(image)
     if palette is not None:
         image.putpalette(palette.tobytes())
-    with atomic_path(path) as temporary:
-        # a quarter of the time of the default settings, for a file of the same size
+    with atomic_path(path) as temporary:  # as large as by the defaults, in a quarter of the time
         image.save(temporary, 'PNG', compress_level=1, compress_type=zlib.Z_RLE)

@@ -3,10 +3,9 @@
     convert('drive.mov', 'out/drive.mp4', lambda frames, total: frames)  # H.264, AAC
     convert('drive.mov', 'out/drive.mkv', lambda frames, total: frames)  # FFV1, for masks: lossless
 
-Each frame is shown when it was in the source, which also gives the aspect ratio of the pixels and
-the colour matrix; HDR is tone mapped. Players of .mp4 need colour at half the size (yuv420p) and
-thus even sides: an odd side grows by one pixel, which repeats the edge. Of the sound, the first
-track is kept, as stereo.
+Times, the aspect ratio of the pixels and the colour matrix are the source's; HDR is tone mapped.
+Players of .mp4 need colour at half the size (yuv420p) and thus even sides: an odd side grows by one
+pixel, which repeats the edge. Of the sound, the first track is kept, as stereo.
 """
 
 from collections import Counter
@@ -33,13 +32,9 @@ HDR = ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67  # PQ and HLG
 def convert(path, target, paint, sound=True):
     """Write a video or an animation, complete or not at all, with its frames changed by `paint`.
 
-    Args:
-        target: .mp4, or .mkv for exactly the colours that `paint` yields.
-        paint: function that gets an iterator of (key, upright image uint8 [h, w, 3]), read as it is
-            consumed, and their estimated number or None; yields (key, image) in the same order.
-    Raises:
-        InputError: no frame of the source can be read, or not all; the rest is then written.
-        OSError: the file cannot be written.
+    `paint` gets an iterator of (key, upright image uint8 [h, w, 3]), read as it is consumed, and
+    their estimated number or None; it yields (key, image) in the same order. Raises OSError if the
+    file cannot be written, InputError if not all frames can be read; the rest is then written.
     """
     if not path.lower().endswith(VIDEOS):  # a GIF, WebP, PNG or AVIF
         with Image.open(path) as file:
@@ -89,7 +84,7 @@ def _open(path):
 def _read(track, ends):
     """Yield the frames of a track that can be read, with `pts` that grow from the file's start.
 
-    `ends` gets the seconds at which the packets of each track end, and the frames, by their type.
+    `ends` gets the seconds at which packets end, by track, and frames, by type.
     """
     only_dts = track.container.format.name in ('avi', 'asf')  # their `pts` are guessed, wrongly
     start = round(Fraction(track.container.start_time or 0, av.time_base) / track.time_base)
