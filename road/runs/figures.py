@@ -38,8 +38,7 @@ def draw(run, rows, outputs, split='test'):
 def best_and_worst(outputs, classes, threshold=0.5):
     """The two worst of the outputs, their errors painted, and the two best, painted.
 
-    By the IoU of road or, of more than two classes, the mean IoU over those in the frame.
-    Returns [(text, uint8 [h, w, 3])].
+    By the IoU of road or the mean IoU of the classes in the frame: [(text, uint8 [h, w, 3])].
     """
     name = 'mean_IoU' if len(classes) > 2 else 'mask_IoU'
     ranked = []
@@ -97,10 +96,7 @@ def save_figure(figure, path):
 
 
 def draw_contact_sheet(path, marked, images, classes):
-    """Draw a grid of pictures: those that best_and_worst gives, then images, evenly spaced.
-
-    images: {text: path} of painted images; classes: more than two have a legend.
-    """
+    """Draw a grid of what best_and_worst gives and of painted images {text: path}."""
     names = evenly_spaced(list(images), SHEET_IMAGES)
     texts = [text for text, _ in marked] + names
     pictures = chain((picture for _, picture in marked),

@@ -135,10 +135,7 @@ def add_legend(picture, classes, size=None):
 
 
 def map_values(classes, label_values):
-    """The pixel value of each class in maps of more than two: its (first) value in masks.
-
-    Where masks have colours or values above 255, its index. Returns a list.
-    """
+    """The value of each class in maps: its first in masks; its index if not all fit into 8 bits."""
     own = {name: int(value) for value, name in reversed(label_values.items())
            if value.isdecimal() and int(value) < 256}
     values = [own.get(each.name) for each in classes]

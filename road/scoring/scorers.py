@@ -31,8 +31,7 @@ def make_scorer(classes, **options):
 class TwoClassScorer:
     """KITTI's scores of class 1 (road), of all frames and of each category of KITTI Road.
 
-    with_birdseye: score in bird's eye view too, if the calibrations of all frames fit;
-    mask_threshold: the probability from which on masks are painted.
+    Also in bird's eye view, if asked for and the calibrations of all frames fit.
     """
 
     def __init__(self, with_birdseye=False, mask_threshold=0.5):
