@@ -6,7 +6,7 @@
 A histogram counts pixels at each grey level: row 0 those that are not road, row 1 road. Rules of
 the benchmark (J. Fritsch, T. Kuehnl, A. Geiger: A New Performance Measure and Evaluation Benchmark
 for Road Detection Algorithms, ITSC 2013): a pixel is positive at threshold i/255 if its grey level
-is at least i; ignored pixels do not count; a category's counts are summed, then divided.
+is at least i; ignored pixels are left out; a category's counts are summed, then divided.
 """
 
 import math
