@@ -12,49 +12,10 @@ from road.runs import run_folder
 from road.runs.metrics import format_scores
 from road.settings import option_text
 
-ANY_SIZE = """
-    images         uint8 [n, height, width, 3], RGB, any size
-{outputs}
-
-Images are resized to {imgsz} (height, width), and the outputs back. Images of other proportions
-keep them and get about as many pixels. Dark images are brightened.
-"""
-USE = {'savedmodel': """
-    import tensorflow as tf
-    model = tf.saved_model.load(folder)  # keep `model`: the signature alone does not keep it alive
-    outputs = model.signatures['serving_default'](images=tf.constant(images))
-""" + ANY_SIZE + """
-TensorFlow Serving expects these files in MODEL/1/, and images of one size in a request or batch.
-The signature image_bytes has no such limit: JPEG or PNG files in base64 become grey PNG files in
-base64, of the confidence times 255 or of the classes. EXIF data are ignored: turn photos upright.
-    {{"signature_name": "image_bytes", "instances": [{{"b64": "..."}}]}}
-""", 'onnx': """
-    import onnxruntime
-    outputs = onnxruntime.InferenceSession('model.onnx').run(None, {{'images': images}})
-""" + ANY_SIZE + """
-Confidences are those of `main.py predict` in float32 to about 0.02; with --int8 they differ by
-0.001 on average. OpenVINO is less exact without INFERENCE_PRECISION_HINT f32.
-""", 'tflite': """
-    from ai_edge_litert.interpreter import Interpreter
-    outputs = Interpreter('model.tflite').get_signature_runner()(image=image)
-
-    image          float32 [1, height, width, 3], RGB, 0 to 255, (height, width) = {imgsz}
-{outputs}
-
-Resize images with Pillow's BILINEAR, and the outputs back. Dark images are not brightened.
-metadata.json and labels.txt are zipped behind the model: unzip model.tflite.
-"""}
 CONFIDENCE = """    confidence     float32 [n, height, width], 0 to 1, the probability of class 1
     mask           uint8 [n, height, width], 255 where confidence >= threshold (metadata.json)"""
 PROBABILITIES = """    probabilities  float32 [n, height, width, classes], 0 to 1
     classes        uint8 [n, height, width], the most probable class"""
-README = """FCN-8s on VGG16 for the classes {names}.
-{use}
-Training run {run}, {training} frames
-    {settings}
-Scores on its {validation} validation frames
-    {scores}
-"""
 SETTINGS = ('epochs', 'batch_size', 'learning_rate', 'augment', 'train_encoder', 'seed')
 
 
@@ -87,7 +48,7 @@ def run(args, open_run):
 
 
 def describe(run, export_format):
-    """Texts about a road.runs.run_folder.Run: a dict that other programs read, and README.txt."""
+    """Texts about a Run: a dict that other programs read, and README.txt from its template."""
     names = {i: each.name for i, each in enumerate(run.classes)}
     metadata = {
         'task': 'semantic segmentation', 'names': str(names), 'class_names': json.dumps(names),
@@ -97,7 +58,6 @@ def describe(run, export_format):
         'scores': format_scores(run.read_checkpoint('best')[1]['rows'][-1]),
         'settings': ' '.join(' '.join(option_text(name, run.settings[name])) for name in SETTINGS)}
     outputs = CONFIDENCE if len(names) == 2 else PROBABILITIES
-    use = USE[export_format].replace('{outputs}', outputs).format(**metadata)
-    readme = README.format(use=use, training=len(run.training), validation=len(run.validation),
-                           **metadata)
-    return metadata, readme
+    readme = Path(__file__).with_name(f'{export_format}_readme.txt').read_text(encoding='utf-8')
+    return metadata, readme.format(outputs=outputs, training=len(run.training),
+                                   validation=len(run.validation), **metadata)
