@@ -33,10 +33,7 @@ def gradients_with_matmul(loss, variables):
 def kernel_gradient(x, gradient, shape):
     """The gradient of the kernel of tf.nn.conv2d(x, kernel, strides=1, padding='SAME').
 
-    Args:
-        x: Tensor [n, h, w, c].
-        gradient: Tensor [n, h, w, d], that of the convolution's output.
-        shape: the kernel's, [size, size, c, d], size odd.
+    x is [n, h, w, c], the output's gradient [n, h, w, d], shape [size, size, c, d] with odd size.
     """
     size, _, c, d = shape.as_list()
     more = size - 1
@@ -54,7 +51,7 @@ def kernel_gradient(x, gradient, shape):
 
 
 def _convolution(variable):
-    """The convolution of a kernel in the graph of road.network.vgg16; None for other variables."""
+    """The convolution of a VGG16 kernel; None for other variables."""
     layer, _, kind = variable.op.name.partition('/')
     # TensorFlow's own operation is good enough for the 1x1 of fc7.
     if layer in (*CONVS, 'fc6') and kind in ('filter', 'weights'):

@@ -26,11 +26,9 @@ class Device(NamedTuple):
 def find_device(precision='auto', train_encoder='none'):
     """Choose how to run and print it: Device.
 
-    Args:
-        precision: of road.settings.PRECISIONS; 'auto' is bfloat16 on a processor with instructions
-            for it and float32 elsewhere (TF32 on recent GPUs). TensorFlow's rewriter for bfloat16
-            changes CPU nodes only, the one for float16 GPU nodes only.
-        train_encoder: if it is not 'none', the training session runs blocks of the encoder too.
+    precision 'auto' is bfloat16 on a processor with instructions for it and float32 elsewhere (TF32
+    on recent GPUs). TensorFlow's rewriter for bfloat16 changes CPU nodes only, the one for float16
+    GPU nodes only. With train_encoder the training session runs blocks of the encoder too.
     """
     gpus = tf.config.list_physical_devices('GPU')
     name = f'CPU, {os.cpu_count()} cores'

@@ -11,14 +11,8 @@ class Encoder:
     """Computes the frozen features of images: encoder(images) => a tuple of float32 arrays.
 
     Where all of VGG16 is trained nothing is frozen, and the features are the images themselves.
-
-    Args:
-        load_vgg: main.load_vgg.
-        vgg_dir: folder of the VGG16 graph.
-        config: tf.ConfigProto of the session.
-        train_encoder: the block that is trained, with all above it; see road.settings.
-    Attributes:
-        layers: (stride, channels) of each feature, as in [(8, 256), (16, 512), (32, 512)].
+    `layers` are (stride, channels) of each feature, as in [(8, 256), (16, 512), (32, 512)].
+    load_vgg is main.load_vgg, config a tf.ConfigProto.
     """
 
     def __init__(self, load_vgg, vgg_dir, config=None, train_encoder='none'):
@@ -36,7 +30,7 @@ class Encoder:
                        for feature in self._features]
 
     def __call__(self, images):
-        """Args: images, uint8 [n, h, w, 3], RGB, h and w multiples of 32."""
+        """images: uint8 [n, h, w, 3], RGB, h and w multiples of 32."""
         if self._sess is None:
             return (images,)
         with self._lock:  # threads that read batches would otherwise multiply the memory

@@ -8,7 +8,7 @@ Every sample (a frame in one of its augmented copies) has a file, `<folder>/<key
 features one after the other, the label, and their CRC-32. The key stands for what all samples share
 (encoder, precision, label rule), the file's name for the bytes of image and label, the size and
 the augmentation, so a file is never out of date. float16 rounds values by at most 0.05 %, and ends
-at 65,504; pool3 reaches 20,000 on KITTI. A file is open only while it is read.
+at 65,504; pool3 reaches 20,000 on KITTI.
 
 Any number of processes may fill one cache folder: each takes the samples in an order of its own and
 skips what has appeared meanwhile. The bytes are those of one process: on CPUs the features of an
@@ -41,9 +41,7 @@ RESERVE = GIB
 class FeatureCache:
     """Frozen features and labels of samples: read from disk after fill or find, else computed.
 
-    Args:
-        encoder: road.network.encoder.Encoder.
-        data: road.data.dataset.Dataset with the digests of all files.
+    encoder is a road.network.encoder.Encoder, data a Dataset with the digests of all files.
     """
 
     def __init__(self, encoder, data):
@@ -54,10 +52,7 @@ class FeatureCache:
         self._print_once = functools.cache(tqdm.write)
 
     def read(self, samples):
-        """A batch of samples: (features, labels).
-
-        features: tuple of float32 arrays [n, h, w, c]; labels: classes, uint8 [n, h, w].
-        """
+        """(features, labels): a tuple of float32 arrays [n, h, w, c]; classes, uint8 [n, h, w]."""
         if not self.cached.issuperset(samples):
             images, labels = self._read_images(samples)
             return self.encoder(images), labels
@@ -73,13 +68,9 @@ class FeatureCache:
     def fill(self, folder, samples, limit=np.inf, *, encoder):
         """Compute what is missing on disk. If it cannot be used, a line says why.
 
-        Args:
-            folder: folder of all caches.
-            samples: list of road.data.batches.Sample.
-            limit: the most that these samples may take on disk, bytes.
-            encoder: str that stands for the encoder's weights and precision.
-        Raises:
-            InputError: a feature is not finite, or too large for float16.
+        The folder is that of all caches, limit the most bytes that the samples may take on disk,
+        encoder a str for its weights and precision. Raises InputError if a feature is not finite,
+        or too large for float16.
         """
         if self.encoder.layers == [(1, 3)]:
             return  # the features are the images, which are read as fast from their own files

@@ -1,7 +1,6 @@
 """A loss scale: gradients below 6e-8 vanish in float16, so they are computed multiplied.
 
-TensorFlow's rewriter for float16 keeps softmax, loss and variables in float32; tests ask it. What
-is multiplied are the gradients in between.
+TensorFlow's rewriter for float16 keeps softmax, loss and variables in float32; tests ask it.
 """
 
 from road.network.tf1 import tf
@@ -11,8 +10,7 @@ class LossScale:
     """TensorFlow's dynamic loss scale, for gradients that any optimizers take.
 
     It begins at 2 ** 15. A step with a gradient that is not finite halves it and changes nothing
-    else; 2000 steps without one double it. Powers of two multiply and divide without rounding. The
-    scale and the number of steps are variables.
+    else; 2000 steps without one double it. Powers of two multiply and divide without rounding.
     """
 
     def __init__(self):

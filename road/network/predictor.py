@@ -32,11 +32,8 @@ class Predictor:
     def confidences(self, values, shape=None):
         """Probabilities for values of `inputs`: float32 [n, *network_shape(shape), classes].
 
-        Of two classes, both are kept: where a network is sure, float32 makes one of them exactly 1,
-        and only the other still tells how sure.
-
-        Args:
-            shape: (height, width) that the images were resized to; by default image_shape.
+        shape is the (height, width) that the images were resized to. Of two classes, both are kept:
+        where a network is sure, float32 makes one exactly 1, and only the other tells how sure.
         """
         shape = network_shape(shape or self.image_shape)
         flat = self.sess.run(self.logits, {self.inputs: values, self.keep_prob: 1.0})
@@ -49,18 +46,13 @@ class Predictor:
         return np.moveaxis(planes.reshape(len(planes), -1, *shape), 0, -1)
 
     def predict(self, pairs, full_size=False):
-        """Yield (key, image, confidence), in order.
+        """Yield (key, image, confidence) for pairs (key, image uint8 [h, w, 3]), in order.
 
-        confidence is float32 [h, w, classes], as `confidences`, of the size that the image was
-        resized to: road.data.images.resize_confidence gives it the image's.
-
-        Args:
-            pairs: yields (key, image uint8 [h, w, 3] of any size).
-            full_size: run the network on images at their own size; by default they are resized,
-                see road.data.images.fit_shape.
+        Images are resized, see road.data.images.fit_shape; with full_size only to multiples of 32.
+        confidence is float32 [h, w, classes] of that size; resize_confidence gives it the image's.
         """
         def kind(pair):  # of such pairs a batch may be made
-            image = pair[1]
+            _, image = pair
             shape = image.shape[:2] if full_size else fit_shape(image.shape[:2], self.image_shape)
             return shape, full_size or image.nbytes > MEMORY / BATCH
 

@@ -8,8 +8,7 @@ WARM_UP = 0.05  # share of the training in which the cosine schedule rises
 def make_schedule(name, learning_rate):
     """A function from the share of the training that is done, 0 to 1, to the learning rate.
 
-    Args:
-        name: 'constant', or 'cosine', which rises to learning_rate and then falls to 0.
+    name is 'constant', or 'cosine', which rises to learning_rate and then falls to 0.
     """
     def cosine(progress):
         if progress < WARM_UP:

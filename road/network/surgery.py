@@ -20,9 +20,6 @@ def freeze_below(train_encoder):
     """Make an encoder block and all above it trainable, fc6 and fc7 too, and nothing else.
 
     Returns the variables of the default graph that are trained.
-
-    Args:
-        train_encoder: one of road.settings.TRAIN_ENCODER.
     """
     trained = []
     for variable in tf.global_variables():
@@ -47,13 +44,9 @@ def dropout_noise(graph):
 
 
 def freeze(sess, output='logits'):
-    """The network alone as tf.GraphDef: variables as constants; no dropout, loss or optimizer.
+    """The network up to an operation as tf.GraphDef, variables as constants, without dropouts.
 
     The placeholder image_input is left out: it is fed with what the caller has.
-
-    Args:
-        sess: tf.Session with the graph of main.build_graph.
-        output: the operation whose value is wanted.
     """
     graph_def = sess.graph.as_graph_def()
     inputs = {name: f'{name}_input' for name in _dropouts(sess.graph)}

@@ -36,17 +36,11 @@ class Graph(NamedTuple):
 
 
 def find_vgg(vgg_dir, weights=None, compare=True):
-    """Find the Graph in `vgg_dir`, or build it there.
+    """Find the Graph in `vgg_dir`, or build it there from a file of weights; None downloads one.
 
-    A SavedModel from elsewhere is converted: it is kept as `<vgg_dir>.original`.
-
-    Args:
-        weights: a file to build the graph from (road.network.vgg_weights.read_weights); None
-            downloads one.
-        compare: if the graph is there already, its weights must be those in `weights`, which may be
-            gone by now.
-    Raises:
-        InputError: the folder is damaged or has other weights, or the graph cannot be built.
+    A SavedModel from elsewhere is converted: it is kept as `<vgg_dir>.original`. With `compare` a
+    graph that is there must have the weights in the file, which may be gone by now. Raises
+    InputError: the folder is damaged or has other weights, or the graph cannot be built.
     """
     if not is_own(vgg_dir):
         with lock(vgg_dir):
@@ -64,8 +58,7 @@ def find_vgg(vgg_dir, weights=None, compare=True):
 def check(vgg_dir):
     """The Graph in a folder, which may also be a SavedModel from elsewhere; nothing is written.
 
-    Raises InputError: a file or variable is missing, damaged or not finite, or the weights are not
-    those that were recorded when the folder was made.
+    Raises InputError: a variable is missing, damaged, not finite, or not as it was recorded.
     """
     try:
         weights = read_weights(vgg_dir)
@@ -99,13 +92,9 @@ def read_record(vgg_dir):
 
 
 def save(weights, vgg_dir, source='random weights'):
-    """Write a SavedModel with tag `vgg16`; the folder is complete or absent.
+    """Write a SavedModel with tag `vgg16`, complete or not at all. Raises OSError.
 
-    Args:
-        weights: dict of float32 arrays as read_weights returns.
-        source: the file they come from, recorded in `source.json`.
-    Raises:
-        OSError: the folder cannot be written.
+    weights are as read_weights returns them, source is where they come from.
     """
     config = tf.ConfigProto(device_count={'GPU': 0})
     with tf.Graph().as_default(), tf.Session(config=config) as sess:

@@ -26,14 +26,13 @@ def read_weights(path):
     `fc6/weights` [7, 7, 512, 4096], `fc6/biases`, `fc7/weights` [1, 1, 4096, 4096], `fc7/biases`.
     The numbers of channels may be others.
 
-    Args:
-        path: `.h5` of Keras' VGG16 (ImageNet download, `model.save` or `model.save_weights`; with
-            or without the fully connected top, perhaps as a layer of another model); `.npz` with
-            the 13 convolutions under `conv1_1_W` [3, 3, in, out] and `conv1_1_b` [out] to
-            `conv5_3_b`; or a SavedModel with the variable names of the classic download. All for
-            BGR input with the mean subtracted; the published weights in RGB order are reordered.
-    Raises:
-        InputError: there is no such file; Damaged: it cannot be read, or is not VGG16.
+    Files are `.h5` of Keras' VGG16 (ImageNet download, `model.save` or `model.save_weights`; with
+    or without the fully connected top, perhaps as a layer of another model); `.npz` with the 13
+    convolutions under `conv1_1_W` [3, 3, in, out] and `conv1_1_b` [out] to `conv5_3_b`; or a
+    SavedModel with the variable names of the classic download. All are for BGR input with the mean
+    subtracted; the published weights in RGB order are reordered.
+
+    Raises InputError: there is no such file; Damaged: it cannot be read, or is not VGG16.
     """
     if not os.path.exists(path):
         raise InputError(f'{path}: no such file; {KINDS}')
@@ -106,9 +105,9 @@ def _read_npz(path):
 def _read_keras(path):
     """Take the convolutions in the order of the numbers in their layers' names.
 
-    They are block1_conv1 to block5_conv3, or conv2d, conv2d_1 to conv2d_12. Keras itself loads a
-    nested model by the order of its weights, and so mixes up layers of equal shape if only some of
-    them are frozen. The file may hold other layers too.
+    They are block1_conv1 to block5_conv3, or conv2d, conv2d_1 to conv2d_12, among other layers.
+    Keras itself loads a nested model by the order of its weights, and so mixes up layers of equal
+    shape if only some of them are frozen.
     """
     import h5py  # here, because it is slow and few starts need it
 
