@@ -50,6 +50,7 @@ class FeatureCache:
         self.cached = set()  # samples that are read from disk
         self._verified = set()
         self._print_once = functools.cache(tqdm.write)
+        self._read_images = functools.partial(read_images, read_label=data.read_label)
 
     def read(self, samples):
         """(features, labels): a tuple of float32 arrays [n, h, w, c]; classes, uint8 [n, h, w]."""
@@ -130,9 +131,6 @@ class FeatureCache:
             os.makedirs(self.folder, exist_ok=True)
             self._write(sample, content)
         return content
-
-    def _read_images(self, samples):
-        return read_images(samples, self.data.read_label)
 
     def _write(self, sample, content):
         # not tofile(), whose error does not say that the disk is full

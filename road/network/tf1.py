@@ -4,7 +4,6 @@
 
 Importing TensorFlow takes seconds, which --help and usage errors must not wait for. Set
 TF_CPP_MIN_LOG_LEVEL (0 shows all) to see what TensorFlow prints; nothing is hidden then.
-TF_ENABLE_ONEDNN_OPTS=0 turns off oneDNN, Intel's library of operations for processors.
 """
 
 import importlib

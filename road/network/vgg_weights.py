@@ -36,14 +36,12 @@ def read_weights(path):
     """
     if not os.path.exists(path):
         raise InputError(f'{path}: no such file; {KINDS}')
-    readers = {'.h5': _read_keras, '.npz': _read_npz}
-    read = readers.get(os.path.splitext(path)[1].lower())
-    if os.path.isdir(path):
-        read = _read_saved_model
-    if not read:
+    readers = {'.h5': _read_keras, '.npz': _read_npz, 'folder': _read_saved_model}
+    kind = 'folder' if os.path.isdir(path) else os.path.splitext(path)[1].lower()
+    if kind not in readers:
         raise InputError(f'{path}: is no file of VGG16 weights; {KINDS}')
     try:
-        weights = read(path)
+        weights = readers[kind](path)
         _check(weights)
     except MemoryError:
         raise

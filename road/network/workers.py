@@ -129,8 +129,7 @@ class Workers:
     def all_reduce_mean(self, cross_entropy, gradients, count):
         """(cross_entropy, gradients) over the pixels of all processes, from those of this process.
 
-        Args: cross_entropy, scalar Tensor, the mean over `count` pixels; gradients, list of Tensors
-        and None; count, scalar Tensor, the pixels of this process that are not ignored.
+        They are means over its `count` pixels that are not ignored; gradients, Tensors and None.
         """
         # Not a mean of means. Without any such pixel the L2 terms still have a gradient.
         count = tf.maximum(count, 1e-20)
