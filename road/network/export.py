@@ -16,7 +16,7 @@ import numpy as np
 
 from road.data.images import STRIDE, network_shape
 from road.errors import InputError
-from road.network.tf1 import tf
+from road.network.tf1 import cpu_session, tf
 
 
 class Network(NamedTuple):
@@ -112,14 +112,9 @@ def outputs(network, found):
     return {'confidence': confidence, 'mask': tf.cast(255 * is_road, tf.uint8)}
 
 
-def cpu_session():
-    """A session of the default graph that leaves GPUs alone."""
-    return tf.Session(config=tf.ConfigProto(device_count={'GPU': 0}))
-
-
 def save(network, folder):
     """Write the SavedModel to an empty folder."""
-    with tf.Graph().as_default(), cpu_session() as sess:
+    with cpu_session() as sess:
         signatures = {name: tf.saved_model.predict_signature_def(*tensors)
                       for name, tensors in build_graph(network).items()}
         builder = tf.saved_model.Builder(folder)

@@ -16,8 +16,8 @@ from onnxruntime import quantization
 
 from road.data.images import STRIDE, network_shape
 from road.errors import InputError
-from road.network.export import build_graph, cpu_session
-from road.network.tf1 import tf
+from road.network.export import build_graph
+from road.network.tf1 import cpu_session, tf
 from road.network.vgg16 import BLOCKS, MEAN_BGR
 
 BITS_22 = np.float32(2**22)
@@ -189,7 +189,7 @@ def save(network, folder):
         256, size=(1, *network_shape(network.image_shape), 3), dtype=np.uint8)
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
     found, _ = session.run(None, {'images': images})
-    with tf.Graph().as_default(), cpu_session() as sess:
+    with cpu_session() as sess:
         inputs, outputs = build_graph(network)['serving_default']
         expected = sess.run(next(iter(outputs.values())), {inputs['images']: images})
     difference = np.abs(found - expected).max()

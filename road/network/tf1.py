@@ -59,3 +59,8 @@ def _import_quietly():
 
 
 tf = _LazyModule()
+
+
+def cpu_session():
+    """A session of a new graph, which `with` makes the default one; it leaves GPUs alone."""
+    return tf.Session(graph=tf.Graph(), config=tf.ConfigProto(device_count={'GPU': 0}))

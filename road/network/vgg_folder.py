@@ -15,7 +15,7 @@ from road.data.download import fetch, unpack
 from road.errors import InputError, writing
 from road.files import atomic_folder, file_digest, lock, read_json, remove, write_json
 from road.network import vgg16
-from road.network.tf1 import tf
+from road.network.tf1 import cpu_session, tf
 from road.network.vgg_weights import read_weights
 
 # Keras' ImageNet weights with the fully connected top, 553 MB.
@@ -96,8 +96,7 @@ def save(weights, vgg_dir, source='random weights'):
 
     weights are as read_weights returns them, source is where they come from.
     """
-    config = tf.ConfigProto(device_count={'GPU': 0})
-    with tf.Graph().as_default(), tf.Session(config=config) as sess:
+    with cpu_session() as sess:
         vgg16.build_graph(sess, weights)
         with writing(vgg_dir), atomic_folder(vgg_dir) as folder:
             builder = tf.saved_model.Builder(folder)
