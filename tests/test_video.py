@@ -136,11 +136,13 @@ def test_damaged_animation_is_refused(tmp_path):
     ('a.gif', [99] * 3, 'both', '.mp4'), ('a.webp', [99] * 3, 'mask', '.mkv'),
     ('a.png', [99] * 3, 'tint', '.mp4'), ('a.gif', [99], 'mask', '.png'),
     ('a.tif', [99] * 3, 'both', '.png'), ('A.MOV', [], 'mask', '.mkv'),
-    ('none.gif', [], 'both', '.png')])
+    ('empty.gif', [], 'both', '.png')])
 def test_ending_tells_animations_and_masks(tmp_path, capsys, name, lengths, overlay, ending):
+    (tmp_path / name).touch()
     if lengths:
         make_animation(tmp_path / name, lengths)
-    assert predict.target_ending(str(tmp_path / name), overlay) == ending
+    [(_, target)], _ = predict.plan([str(tmp_path / name)], 'out', overlay)
+    assert os.path.splitext(target)[1] == ending
     assert ('the first of its 3 pages is painted' in capsys.readouterr().out) == (name == 'a.tif')
 
 

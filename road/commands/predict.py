@@ -1,6 +1,4 @@
-"""Paint the road, or more than two classes, into images, folders of images and videos.
-
-    python main.py predict RUN holiday.jpg frames/ drive.mp4    # to RUN/predictions
+"""`main.py predict RUN holiday.jpg frames/ drive.mp4`: paint the classes, to RUN/predictions.
 
 An image becomes a PNG of its own size, with a legend below it if there are more than two classes,
 and a video or an animation an .mp4 (see road.runs.video). Inputs that fail are listed at the end.
@@ -17,15 +15,13 @@ from PIL import Image
 
 from road.data.dataset import UNREADABLE, comparable, image_endings, walk
 from road.data.images import DAMAGED, RAW, VIDEOS, image_bytes, read_image
-from road.errors import InputError, describe, reason
+from road.errors import InputError, describe, reason, writing
 from road.files import atomic_folder, remove_leftovers, write_text
 from road.network.predictor import output_bytes
 from road.prefetch import prefetch
 from road.progress import tqdm
 from road.runs.painting import add_legend, map_values, paint, write_map, write_png
 from road.runs.written import Written
-
-ANIMATIONS = 'GIF', 'WEBP', 'PNG', 'AVIF'  # as Pillow names them
 
 
 def run(args, open_run):
@@ -64,10 +60,9 @@ def run(args, open_run):
 def plan(inputs, folder, overlay='both', confidence=False):
     """Find images and videos, also in folders and the folders in them, and name the results.
 
-    Returns (jobs, failures): a list of (source, target) or, with `confidence`, of (source, target,
-    map), the map of a video being a folder. The target has the name of the source, in `folder` and,
-    below an input folder, the folders before it; a second `a` becomes `a-2`. And a line for each
-    input that is missing or holds nothing.
+    Returns jobs, (source, target) or, with `confidence`, (source, target, map), the map of a video
+    being a folder; and a line for each input that is missing or holds nothing. Targets are in
+    `folder`, below it as below the input folder; a second `a` becomes `a-2`.
     """
     sources, failures = {}, []
     for path in inputs:
@@ -80,8 +75,9 @@ def plan(inputs, folder, overlay='both', confidence=False):
             failures.append(str(error))
     jobs, taken = [], set()
     for source, stem in sources.values():
-        ending = target_ending(source, overlay)
-        map_ending = '.png' if ending == '.png' else ''
+        ending, map_ending = '.png', '.png'
+        if source.lower().endswith(VIDEOS) or _is_animated(source):
+            ending, map_ending = '.mkv' if overlay == 'mask' else '.mp4', ''  # .mkv is lossless
         for number in count(1):
             name = stem if number == 1 else f'{stem}-{number}'
             results = [os.path.join(folder, name + ending),
@@ -94,11 +90,7 @@ def plan(inputs, folder, overlay='both', confidence=False):
 
 
 def _files(path, output, failures):
-    """A file itself, or the images and videos in a folder and the folders in it, sorted by name.
-
-    Hidden files and folders are left out, and so is the folder `output` in it. A line for each
-    folder that cannot be read is added to `failures`.
-    """
+    """A file itself, or the images and videos below a folder, without hidden ones and `output`."""
     if os.path.isfile(path):
         return [path]
     if not os.path.exists(path):
@@ -133,12 +125,9 @@ def _files(path, output, failures):
 def _make_folders(paths):
     """Make the folders of files, and try to write there: what forbids it shows before the work."""
     for folder in sorted({os.path.dirname(path) for path in paths}):
-        try:
+        with writing(folder):
             os.makedirs(folder, exist_ok=True)
             TemporaryFile(dir=folder).close()
-        except OSError as error:
-            error.filename = folder
-            raise
         remove_leftovers(folder)
 
 
@@ -160,13 +149,6 @@ def _describe_maps(run, folder, written):
     written.add(path)
 
 
-def target_ending(source, overlay):
-    """.png for an image; for a video or an animation .mp4, or, as masks are lossless, .mkv."""
-    if not source.lower().endswith(VIDEOS) and not _is_animated(source):
-        return '.png'
-    return '.mkv' if overlay == 'mask' else '.mp4'
-
-
 def _is_animated(path):
     try:
         with Image.open(path) as file:
@@ -175,18 +157,14 @@ def _is_animated(path):
         return False
     if kind == 'TIFF' and pictures > 1 and not path.lower().endswith(RAW):
         print(f'Note: {path}: the first of its {pictures} pages is painted')
-    return kind in ANIMATIONS and pictures > 1
+    return kind in ('GIF', 'WEBP', 'PNG', 'AVIF') and pictures > 1
 
 
 def paint_images(jobs, args, opened, written):
-    """Paint the jobs of `plan` that are images; return a line for each failure.
-
-    Of 16-bit images as many bits are used as the run has found in its own images, or, if those have
-    8 bits (or use all 16), as the image itself uses.
-    """
+    """Paint the jobs of `plan` that are images; return a line for each failure."""
     jobs, failures = [job for job in jobs if job[1].endswith('.png')], []
     run, predictor = opened.run, opened.predictor
-    bits = None if run.bits == 16 else run.bits
+    bits = None if run.bits == 16 else run.bits  # 16: of 8-bit images; None: as the image uses
 
     def read(job):
         try:
