@@ -37,14 +37,13 @@ def run(args, open_run):
         page = Page(folder, run.classes)
         outputs = page.draw(predict(opened, data, frames))
         scorer.add(tqdm(outputs, total=len(frames), desc='scoring', unit='image'))
-        print('\n'.join([title, target_line(run), scorer.format_scores(),
-                         'docs/use.md explains the scores']))
+        shown = {'title': title, 'target': target_line(run), 'scores': scorer.format_scores()}
+        print(*shown.values(), 'docs/use.md explains the scores', sep='\n')
         write_json(f'{path}.json', {
             'run': run.folder, **best, 'labels': labels, 'split': args.split,
             'frames': [each.name for each in frames], **scorer.as_json()})
         save_figure(scorer.plot(title), f'{path}.png')
-        page.write(f'{path}.png', title=title, target=target_line(run),
-                   scores=scorer.format_scores(), threshold=best['threshold'])
+        page.write(f'{path}.png', **shown, threshold=best['threshold'])
     print(f'Written to {path}.json, {path}.png and {path}/index.html')
     if args.open and not webbrowser.open(Path(path, 'index.html').absolute().as_uri()):
         print('No browser was found; open index.html yourself')
@@ -62,10 +61,7 @@ def find_frames(run, data, split):
 
 
 def predict(opened, data, frames):
-    """(frame, label, probabilities) as a scorer takes them, with features of the run's cache.
-
-    Raises InputError if a file is damaged, or a label has another size than its image.
-    """
+    """(frame, label, probabilities) as a scorer takes them; InputError if a file is damaged."""
     run, predictor = opened.run, opened.predictor
     infos, unread = inspect_files([frame.image for frame in frames],
                                   [frame.label for frame in frames], run.checked_path, trust=True)

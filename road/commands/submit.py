@@ -1,7 +1,4 @@
-"""`main.py submit RUN`: the zip of the test frames' confidence maps for KITTI's server.
-
-The server takes 8-bit grey PNGs of 800x400, confidence maps in bird's eye view.
-"""
+"""`main.py submit RUN`: test frames for KITTI's server, 800x400 grey PNGs in bird's eye view."""
 
 import os
 import zipfile
@@ -37,10 +34,7 @@ def run(args, open_run):
 
 
 def encode_map(output):
-    """The map of a (Frame, image, probabilities): the server's name for it, the bytes of a PNG.
-
-    Raises InputError: the calibration is missing, damaged or does not fit, or the map is all black.
-    """
+    """The server's name and the PNG, bytes, of (Frame, image, probabilities). Raises InputError."""
     frame, image, probabilities = output
     calibration = birdseye.frame_calibration(frame, image.shape[:2])
     grey = scores.to_grey(images.resize_confidence(probabilities, image.shape[:2]))
