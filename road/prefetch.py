@@ -1,4 +1,4 @@
-"""Work done ahead in threads, so that it does not hold up a session's step."""
+"""Work done ahead in threads, side by side: image codecs release the interpreter's lock."""
 
 import os
 import threading
@@ -13,13 +13,9 @@ STOP_SECONDS = 10  # after which a stopped program ends, whatever its threads ar
 def prefetch(function, items, depth=2 * THREADS, threads=THREADS, size=None):
     """Yield function(item) in order, computed in threads at most `depth` items ahead.
 
-    Image decoders and encoders release the interpreter's lock, so threads run side by side. An
-    exception in `function` is raised where its result would have been yielded; work that has not
-    started is then dropped.
-
-    Args:
-        size: function of an item that gives the bytes it takes. Items that take more than MEMORY
-            together are not worked on at the same time.
+    An exception in `function` is raised where its result would have been yielded; work that has not
+    started is then dropped. Items that take more than MEMORY together, size(item) being the bytes
+    of one, are not worked on at the same time.
     """
     pool, waiting = ThreadPoolExecutor(threads), deque()
     try:
@@ -50,8 +46,7 @@ def batched(items, size, key=lambda item: None):
 
 
 def start_thread(function):
-    """The Future of function() in a thread of its own, for which the end of the program does not
-    wait."""
+    """The Future of function() in a thread, for which the end of the program does not wait."""
     def work():
         try:
             future.set_result(function())

@@ -1,8 +1,7 @@
 """Checkpoints that are complete or not there: TensorFlow's files epoch-N.*, and state.json.
 
-state.json holds the caller's state; its epoch N names the files in use. The files of a new epoch
-are written first, then state.json is replaced, in one step, then the old files are removed: a
-process killed in between leaves the old checkpoint or the new one.
+The epoch N in state.json names the files in use. It is replaced after new files are written and
+before old ones are removed: a process killed meanwhile leaves the old checkpoint or the new one.
 """
 
 import os
@@ -14,10 +13,7 @@ from road.network.tf1 import tf
 
 
 def save(folder, saver, sess, state):
-    """Save the session's variables and `state`, a dict for JSON with an int `epoch`, a new one.
-
-    Raises OSError if they cannot be written; the old checkpoint is kept.
-    """
+    """Save the variables and `state`, a dict for JSON with a new int `epoch`. Raises OSError."""
     with writing(folder):
         os.makedirs(folder, exist_ok=True)
         prefix = os.path.join(folder, f'epoch-{state["epoch"]}')
@@ -28,10 +24,9 @@ def save(folder, saver, sess, state):
 
 def tidy(folder):
     """Remove what `save` wrote and state.json does not name: an old or unfinished checkpoint."""
-    state = files.read_json(f'{folder}/state.json')
-    in_use = f'epoch-{state.get("epoch")}.'
+    epoch = files.read_json(f'{folder}/state.json').get('epoch')
     for name in os.listdir(folder):
-        if name.startswith('epoch-') and not name.startswith(in_use):
+        if name.startswith('epoch-') and not name.startswith(f'epoch-{epoch}.'):
             with suppress(OSError):  # open on Windows, or not a file: it does no harm
                 os.remove(os.path.join(folder, name))
     files.remove_leftovers(folder)
@@ -48,11 +43,7 @@ def latest(run_folder):
 
 
 def read(folder, verify=True):
-    """Read a checkpoint: (prefix for Saver.restore, state).
-
-    verify: read all variables, by which TensorFlow compares them with their checksums.
-    Raises InputError if a file is missing, cut short or changed.
-    """
+    """(prefix for Saver.restore, state); InputError if missing or, with `verify`, damaged."""
     cure = f'Copy the run again, or move {folder} away and --resume the run'
     state = files.read_json(f'{folder}/state.json')
     if not isinstance(state.get('epoch'), int):
@@ -62,7 +53,7 @@ def read(folder, verify=True):
         try:
             reader = tf.train.load_checkpoint(prefix)
             for name in reader.get_variable_to_shape_map():
-                reader.get_tensor(name)
+                reader.get_tensor(name)  # is compared with its checksum
         # a LookupError, IndexError, is what TensorFlow raises if a file ends too early
         except (tf.errors.OpError, LookupError, ValueError) as error:
             raise InputError(f'{prefix}: missing, cut short or changed since it was written. '

@@ -49,10 +49,7 @@ class _Screen:
 
 @contextlib.contextmanager
 def stoppable():
-    """SIGTERM and SIGHUP raise Terminated within, as Ctrl-C raises KeyboardInterrupt.
-
-    Printing does not fail where the screen cannot show a letter or is there no more.
-    """
+    """SIGTERM and SIGHUP raise Terminated within, and printing does not fail: see _Screen."""
     def terminate(*_):
         raise Terminated
 
@@ -82,11 +79,8 @@ def end(code):
 class Log(_Screen):
     """Copies what is printed within: to memory at first, to <folder>/log.txt once it is attached.
 
-    Progress bars go to stderr and are not copied. After an error the last line of the log is the
-    error; after an interruption, or where something could not be written, how to resume.
-
-    Args:
-        is_chief: False prints and writes nothing: of processes that train as one, the chief does.
+    Progress bars go to stderr and are not copied. The log ends with the error, or how to resume.
+    Of processes that train as one, only the chief prints and writes.
     """
     dropped = tuple(errno.errorcode)  # all: the log has the text too
 
@@ -101,11 +95,7 @@ class Log(_Screen):
         return self
 
     def attach(self, folder):
-        """Write the text so far, and from now on, to log.txt, and the command to command.txt.
-
-        The run folder is locked to the end. Raises OSError if it cannot be written, and InputError
-        if another process is using it.
-        """
+        """Lock the run folder to the end and write there; InputError if another process has it."""
         if not self.is_chief:
             return
         path = os.path.join(folder, 'log.txt')

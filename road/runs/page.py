@@ -53,12 +53,7 @@ class Page:
         return item[1], {'name': frame.name, 'size': picture.size, 'counts': counts.tolist()}
 
     def write(self, figure, **shown):
-        """Write index.html, after `draw`.
-
-        Args:
-            figure: the path of the PNG of the scores.
-            shown: title, target, scores: texts; threshold: the probability that is road at first.
-        """
+        """Write index.html, after `draw`. figure: PNG; shown: title, target, scores, threshold."""
         data = json.dumps({
             **shown, 'classes': self.classes, 'frames': self.frames,
             'total': np.sum([frame['counts'] for frame in self.frames], axis=0).tolist(),

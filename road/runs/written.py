@@ -25,10 +25,7 @@ class Written:
                     self.entries[(name, *state)] = entry
 
     def is_done(self, source, path):
-        """Whether a file is the whole result of a source as it is now, by the same options.
-
-        Raises InputError if the file is there, but is not a result of this source.
-        """
+        """Whether a file is the whole, current result of a source; InputError if of another one."""
         real, state = os.path.realpath(source), _state(path)
         origin = real, _state(real), self.options  # as they are before the source is read
         self.planned[path] = state, origin
@@ -42,10 +39,7 @@ class Written:
         return entry == [*origin, True]
 
     def add(self, path, whole=True):
-        """Record a file if it was written since is_done; whole: it was made from all of its source.
-
-        Raises OSError.
-        """
+        """Record a file if written since is_done; whole: from all of its source. Raises OSError."""
         (before, origin), state = self.planned[path], _state(path)
         if state and state != before:
             entry = os.path.relpath(path, self.folder), state, *origin, whole
