@@ -1,9 +1,7 @@
 """Run folders, runs/<name>/: made before training starts, read again by what uses a trained run.
 
-README.md lists their files; metrics.json and the pictures are there once the run is complete.
-Everything random depends on (seed, epoch) alone. A stopped run continues after its last finished
-epoch and ends with the same metrics on a CPU. A GPU needs --deterministic for it, which was not
-tried.
+README.md lists their files. Everything random depends on (seed, epoch) alone: on a CPU, a run that
+was stopped and resumed ends with the same metrics (on a GPU perhaps with --deterministic: untried).
 """
 
 import argparse
@@ -61,8 +59,8 @@ class Run(NamedTuple):
         """As checkpoints.read; also raises InputError if the checkpoint is of another run."""
         folder = self.checkpoint(name)
         prefix, state = checkpoints.read(folder, verify)
-        own = {'encoder': self.encoder, 'image_size': list(self.settings['image_size'])}
-        for key, value in own.items():
+        for key, value in (('encoder', self.encoder),
+                           ('image_size', list(self.settings['image_size']))):
             if state.get(key) != value:
                 raise InputError(f'{folder}: belongs to another run, its {key} is {state.get(key)} '
                                  f"and not {value}; put the run's own checkpoint back")
@@ -91,10 +89,7 @@ class Run(NamedTuple):
 
 
 def load(folder, begun=True):
-    """Read a run folder back; a path in its settings that leads nowhere from here is made absolute.
-
-    Raises InputError if it is not a run, is damaged, or (begun) has no finished epoch.
-    """
+    """Read a run folder. InputError: it is not a run, is damaged, or (begun) has no epoch yet."""
     path = os.path.join(folder, 'config.json')
     if not os.path.isfile(path):
         what = 'is no run, it has no config.json' if os.path.exists(folder) else 'no such folder'
@@ -108,7 +103,7 @@ def load(folder, begun=True):
         for name, value in run.settings.items():
             if isinstance(value, list):  # JSON has no tuples
                 run.settings[name] = tuple(value)
-            elif name in PATHS and not os.path.exists(value):
+            elif name in PATHS and not os.path.exists(value):  # from this working directory
                 absolute = os.path.join(directory, value)
                 run.settings[name] = absolute if os.path.exists(absolute) else value
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -121,10 +116,7 @@ def load(folder, begun=True):
 
 
 def find_encoder(run, vgg_dir=None):
-    """The VGG16 graph that a run was trained with, perhaps moved: road.network.vgg_folder.Graph.
-
-    Raises InputError if it is missing, damaged, or another one; it is never downloaded.
-    """
+    """The road.network.vgg_folder.Graph of a run, perhaps moved. Raises InputError."""
     graph = find_vgg(_find(run, 'vgg_dir', vgg_dir))
     _compare_encoder(run, graph.fingerprint, graph.folder)
     return graph
@@ -187,10 +179,8 @@ def resumed_settings(args, is_chief=True):
     """All settings of the run in args.resume; of a new run, args as they are.
 
     args is a Namespace of settings.parse_training; with resume, of the given settings alone.
-    is_chief: False if another process makes the run folder, which may then exist already.
-    Raises InputError if the name is taken, args.resume is no run, or a setting may not differ:
-    paths, cache and --clip-norm may be others, --epochs larger, learning rates and --batch-size
-    smaller.
+    Without is_chief the run folder may exist: another process makes it. Raises InputError if the
+    name is taken, args.resume is no run, or a setting may not differ.
     """
     if not args.resume:
         if is_chief and args.name:
@@ -213,13 +203,12 @@ def resumed_settings(args, is_chief=True):
                     recorded[name] = moved
     for name, value in given.items():
         before = recorded[name]
+        allowed = value == before or name in MAY_DIFFER
+        advice = 'leave the option out, or train a new run'
         if name == 'epochs':
             allowed, advice = value >= before, 'it can only be increased'
         elif name in LOWERED:
             allowed, advice = value <= before, 'it can only be lowered'
-        else:
-            allowed = value == before or name in MAY_DIFFER
-            advice = 'leave the option out, or train a new run'
         if not allowed:
             typed, own = (' '.join(settings.option_text(name, x)).strip() for x in (value, before))
             raise InputError(f'{typed}: {args.resume} has {own}; {advice}')
@@ -236,11 +225,10 @@ def is_finished(args):
 
 
 def begin(args, data, vgg, device, is_chief=True):
-    """Make the run folder; or, if args.resume is given, check that everything is as it was: Run.
+    """Make the run folder or, with args.resume, check that everything is as it was: Run.
 
-    args are all settings, see resumed_settings; data, vgg and device are a Dataset, Graph and
-    Device. is_chief: False leaves the folder to another process.
-    Raises InputError if the name is taken, or the resumed run has other data or another encoder.
+    args: see resumed_settings; data, vgg, device: a Dataset, Graph and Device. Raises InputError
+    if the name is taken, or the resumed run has other data or another encoder.
     """
     automatic = '' if args.name else time.strftime('fcn8s-%Y%m%d-%H%M%S')
     args.name = args.name or automatic
@@ -248,7 +236,7 @@ def begin(args, data, vgg, device, is_chief=True):
     recorded = {name: value for name, value in vars(args).items() if name not in NOT_RECORDED}
     run = Run(os.path.join(args.runs_dir, args.name), recorded, vgg.fingerprint, *names,
               data.classes, data.label_values, low_light(data.training), data.bits)
-    if not is_chief:
+    if not is_chief:  # another process makes the folder
         return run
     frames = data.training + data.validation
     facts = {**environment(device), 'encoder': vgg.fingerprint,
@@ -258,9 +246,8 @@ def begin(args, data, vgg, device, is_chief=True):
         _compare(run, facts)
         return run
     files.remove_leftovers(args.runs_dir)
-    for number in itertools.count(2):
+    for number in itertools.count(2):  # two runs may begin in one second
         try:
-            # a killed start leaves no half of a run
             with files.atomic_folder(run.folder, replace=False) as temporary:
                 run._replace(folder=temporary).record()
                 files.write_json(f'{temporary}/environment.json', facts)
@@ -270,16 +257,15 @@ def begin(args, data, vgg, device, is_chief=True):
                 _refuse_existing(run.folder)
             if not os.path.lexists(run.folder):
                 raise
-        # two runs began in one second
         args.name = run.settings['name'] = f'{automatic}-{number}'
         run = run._replace(folder=os.path.join(args.runs_dir, args.name))
 
 
 def initial_weights(args, data, vgg):
-    """What a training with --init starts from: {variable: array}, of the best epoch of args.init.
+    """What a training starts from, of the best epoch of args.init: {variable: array}.
 
-    The decoder's variables belong to it where the Dataset has the same classes, by name and order.
-    Empty if args.resume has a checkpoint. Raises InputError if the run does not fit.
+    Empty without --init and if args.resume has a checkpoint; the decoder is part of it if the
+    classes are the same, in the same order. Raises InputError if the run does not fit.
     """
     if not args.init or args.resume and checkpoints.latest(args.resume):
         return {}
