@@ -3,9 +3,8 @@
     draw_augmentation(rng, ('mirror', 'crop'))          # one, drawn anew
     draw_copies('um_000012', 8, ('mirror', 'crop'))     # a fixed set that holds the plain image
 
-An augmentation is a few numbers, so that it can be named (its features are cached under that name)
-and drawn again. The image and its label go through the same steps; where rotating
-brings in pixels from outside the image, the label is ignored.
+An augmentation is a few numbers, under which its features are cached. Image and label go through
+the same steps; pixels that rotating brings in from outside the image are ignored.
 """
 
 import os
@@ -24,7 +23,6 @@ COLOUR = 0.13  # share by which each of red, green and blue grows or shrinks
 SCALE = 0.5  # the smallest share of height and width that a crop keeps
 ASPECT = 0.17  # of the natural logarithm of width over height, up or down
 ROTATION = 5.0  # degrees, either way
-
 OUTSIDE = (124, 117, 104)  # RGB that VGG16's mean subtraction makes about zero
 
 
@@ -59,17 +57,14 @@ def draw_augmentation(rng, augment):
 
 
 def _rounded(value):
-    """Python floats of four decimals, so that a name does not depend on the last bit."""
+    # so that the name of cached features does not depend on the last bit
     if isinstance(value, tuple):
         return tuple(map(_rounded, value))
     return value if isinstance(value, bool) else round(float(value), 4)
 
 
 def draw_copies(name, count, augment):
-    """`count` Augmentations of the frame called `name`, PLAIN first, the same for every seed.
-
-    With mirroring the second is MIRRORED, and every second one is mirrored.
-    """
+    """`count` Augmentations of a frame, PLAIN first; with 'mirror' every second one is mirrored."""
     mirror = 'mirror' in augment
     copies = [PLAIN, MIRRORED][:min(count, 1 + mirror)]
     for i in range(len(copies), count):
@@ -95,7 +90,6 @@ def relight(image, augmentation):
     if augmentation._replace(rotation=0.0, crop=PLAIN.crop, mirror=False) == PLAIN:
         return image
     mean = image.mean()
-    # A table of 256 grey levels per channel: whatever the image's size, this is the arithmetic.
     levels = (np.arange(256) - mean) * augmentation.contrast + mean + augmentation.brightness
     levels = 255 * (levels.clip(0, 255) / 255) ** augmentation.gamma
     table = np.rint(np.multiply.outer(augmentation.colour, levels).clip(0, 255)).astype(np.uint8)

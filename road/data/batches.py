@@ -5,8 +5,8 @@
         ...
     batches.epoch                               # 1
 
-All that is random depends on (seed, epoch) alone, so that a resumed run sees the same batches. The
-copies themselves depend on the frame alone, so that runs of several seeds share their features.
+All that is random depends on (seed, epoch) alone, so that a resumed run sees the same batches;
+copies depend on the frame alone, so that runs of all seeds share their features.
 """
 
 import os
@@ -46,23 +46,19 @@ def read_images(samples, read_label):
 class Batches:
     """A get_batches_fn for train_nn: each call of batches(batch_size) yields the next epoch.
 
+    An epoch visits each of `frames` once, in batches of one shape, by `image_shape` times `scale`.
+    Labels are one-hot, uint8 [n, h, w, num_classes]; zeros where a pixel is ignored.
+
     Args:
-        frames: road.data.dataset.Frame, all of which an epoch visits once.
-        image_shape: --image-size, (height, width). A batch has images of one shape.
-        read: function from a list of Sample to the inputs of a batch and its classes, uint8
-            [n, h, w]; run in threads.
-        num_classes: labels are yielded one-hot, uint8 [n, h, w, num_classes]; zeros where a pixel
-            is ignored.
+        read: from a list of Sample to the inputs and the classes, uint8 [n, h, w]; run in threads.
         copies: augmented copies per frame, of which each epoch takes one; 0 draws a new one.
         augment: the changes they may show, of road.settings.AUGMENTATIONS.
-        scale: their height and width as a share of the image size.
-        seed: of order, augmentation and dropout noise.
     Attributes:
         epoch: the number of epochs begun so far; set it to go on after an epoch.
         rank, processes: of each batch, yield the part of process `rank` (0, 1, ...) of so many;
             where that is empty, an image whose pixels are all ignored.
-        dropout_noise: Tensors [n, h/32, w/32, channels] whose noise for the whole batch is yielded
-            with the inputs, a tuple of arrays, so that it depends on seed and epoch alone.
+        dropout_noise: Tensors [n, h/32, w/32, channels]. Their noise is yielded after the inputs;
+            it is drawn for the whole batch, so that it depends on seed and epoch alone.
     """
 
     def __init__(self, frames, image_shape, read, num_classes=2, *, copies=1, augment=(), scale=1.0,
@@ -108,23 +104,23 @@ class Batches:
         """The samples of the epoch, each frame once, in the epoch's order."""
         rng = np.random.default_rng([self.seed, self.epoch])
         order = rng.permutation(len(self.frames))
-        if not self.copies:
-            return [self._draw_sample(self.frames[i]) for i in order]
-        choices = rng.integers(self.copies, size=len(self.frames))
-        return [self._copies[i][choice] for i, choice in zip(order, choices)]
-
-    def _draw_sample(self, frame):
-        rng = np.random.default_rng([self.seed, self.epoch, *os.fsencode(frame.name)])
-        drawn = draw_augmentation(rng, self.augment)
-        return sample_of(frame, self.image_shape, drawn, scale=self.scale)
+        if self.copies:
+            choices = rng.integers(self.copies, size=len(self.frames))
+            return [self._copies[i][choice] for i, choice in zip(order, choices)]
+        samples = []
+        for frame in (self.frames[i] for i in order):
+            own = np.random.default_rng([self.seed, self.epoch, *os.fsencode(frame.name)])
+            drawn = draw_augmentation(own, self.augment)
+            samples.append(sample_of(frame, self.image_shape, drawn, scale=self.scale))
+        return samples
 
     def all_samples(self):
         """All samples that epochs choose from; none where each is drawn anew."""
         return [sample for copies in self._copies for sample in copies]
 
     def names(self, step):
-        """The names of the frames in a step of the current epoch; steps count from 1."""
-        return [sample.frame.name for sample in self._batches[step - 1]]
+        """The names of the frames in a step of the epoch, from 1; none where they are not known."""
+        return [sample.frame.name for batch in self._batches[step - 1:step] for sample in batch]
 
 
 class PlainBatches(Batches):
@@ -137,6 +133,3 @@ class PlainBatches(Batches):
     def __call__(self, batch_size):
         self.epoch += 1
         return self.get_batches_fn(batch_size)
-
-    def names(self, step):
-        return []

@@ -35,11 +35,10 @@ logging.getLogger('PIL').setLevel(logging.CRITICAL)
 
 
 def open_image(path):
-    """Open an image of any mode as PIL.Image, decoded, turned upright as its EXIF data say.
+    """Open an image of any mode as PIL.Image, the first of its file, turned as its EXIF data say.
 
-    Of a file with several pictures, the first. Its info says Pillow's format and mode of the file
-    ('kind'), whether EXIF data 'turned' it, and whether the file has 16 bits ('deep'). Raises
-    InputError if it cannot be read, or has levels that 16 bits do not hold.
+    Its info says Pillow's format and mode of the file ('kind'), whether it was 'turned', and if it
+    has 16 bits ('deep'). Raises InputError if it is damaged or 16 bits do not hold its levels.
     """
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe may keep its reader waiting
         raise InputError(f'{path}: is no file but a folder, pipe or device; name an image file')
@@ -62,8 +61,7 @@ def open_image(path):
     if image.mode in ('I', 'F', 'LAB'):
         raise InputError(f'{path}: has negative or fractional levels, or more than 16 bits; save '
                          'it with 8 or 16 bits, grey or RGB')
-    deep = deep or image.mode.startswith('I;16')
-    image.info |= {'kind': kind, 'turned': turned, 'deep': deep}
+    image.info |= {'kind': kind, 'turned': turned, 'deep': deep or image.mode.startswith('I;16')}
     return image
 
 
@@ -100,7 +98,7 @@ def image_bytes(path):
 
 
 def inspect_image(path):
-    """As road.data.check.FileInfo has it: (height, width), no kind and values, level, turned."""
+    """(height, width), and kind, values, level and turned of road.data.check.FileInfo."""
     image = open_image(path)
     level = int(_levels(image).max()) if image.info['deep'] else 0
     return (image.height, image.width), '', [], level, image.info['turned']
@@ -112,7 +110,7 @@ def used_bits(level):
 
 
 def _levels(image):
-    """uint8 [h, w, 3]; of 16 bits uint16, and grey [h, w]."""
+    """uint8 [h, w, 3], or of 16 bits uint16, grey [h, w]."""
     if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
         return np.asarray(image, np.uint16)
     if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
@@ -155,10 +153,9 @@ def why_unreadable(path, error):
 
 
 def network_shape(shape, scale=1):
-    """(h, w) times scale, rounded up to multiples of STRIDE: VGG16 can halve them five times.
+    """(h, w) times scale, rounded up to multiples of STRIDE, to which images are resized.
 
-    Images are resized to it. Padding them instead costs MaxF wherever 32 does not divide the
-    height: at 200x672 15 points with repeated edge rows, 1 point with reflected rows.
+    Padding costs MaxF, at 200x672 15 points with repeated edge rows and 1 with reflected rows.
     """
     return tuple(-(-round(size * scale) // STRIDE) * STRIDE for size in shape)
 
@@ -166,9 +163,8 @@ def network_shape(shape, scale=1):
 def fit_shape(shape, image_shape, scale=1):
     """The (height, width), multiples of STRIDE, to which an image of `shape` is resized.
 
-    An image of about the proportions of image_shape, which is --image-size, gets that size times
-    scale. Any other keeps its own and gets about as many pixels: docs/experiments.csv has
-    measurements.
+    With about the proportions of image_shape, which is --image-size, it gets that size times scale;
+    with others it keeps them and gets about as many pixels: see docs/experiments.csv.
     """
     (height, width), (usual_height, usual_width) = shape, network_shape(image_shape)
     scaled = network_shape(image_shape, scale)
@@ -180,7 +176,7 @@ def fit_shape(shape, image_shape, scale=1):
 def default_shape(shape, usual):
     """The (height, width) to train at, for images that are mostly of `shape`; at most MAX_SIDE.
 
-    It has about as many pixels as `usual`, (height, width), but hardly more than the images have.
+    It has about as many pixels as `usual`, but hardly more than the images have.
     """
     fitted, pixels = fit_shape(shape, usual), shape[0] * shape[1]
     if fitted[0] * fitted[1] > 1.25 * pixels:
@@ -194,36 +190,28 @@ def _fit_pixels(shape, pixels):
 
 
 def resize_image(image, shape, augmentation=PLAIN, light=0.0):
-    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3].
-
-    Bilinear, area-weighted to shrink. An image that is darker than `light` is brightened to it.
-    """
+    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3], bilinear (area-weighted to shrink)."""
     image = resize(image, network_shape(shape), augmentation, Image.Resampling.BILINEAR)
     return relight(brighten(image, light), augmentation)
 
 
 def _light(image):
-    """The light of a uint8 image [h, w, 3]: a share of white.
-
-    It is the log-average (geometric mean) of the lower half, where the road is (Reinhard et al.,
-    "Photographic Tone Reproduction for Digital Images", SIGGRAPH 2002).
-    """
+    """Log-average of the lower half, where roads are, 0 to 1 (Reinhard et al., SIGGRAPH 2002)."""
     lower = np.bincount(image[len(image) // 2:].ravel(), minlength=256)
     return np.exp(LOGS @ lower / lower.sum())
 
 
 def low_light(frames):
     """The lower quartile of the light of frames, see _light, from at most 200 of them: a float."""
-    some = frames[::-(-len(frames) // 200)]
-    lights = [_light(image) for _, image in read_frames(some)]
+    lights = [_light(image) for _, image in read_frames(frames[::-(-len(frames) // 200)])]
     return round(float(np.quantile(lights, 0.25)), 4)
 
 
 def brighten(image, light):
     """Brighten a uint8 image [h, w, 3] whose light, see _light, is less than `light`, by a gamma.
 
-    Networks miss most of a road that is darker than those they were trained on. The gamma raises
-    the log-average to `light`. It is limited to 0.5, because black borders also lower the light.
+    Networks miss most of a road that is darker than those they were trained on. The gamma reaches
+    `light`, but is at least 0.5, because black borders also lower the light.
     """
     if not light:
         return image
