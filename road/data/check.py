@@ -1,8 +1,7 @@
 """Look through the files of a data set: each is decoded once, in threads.
 
-One pass gives what all others need: is the file an image, its size, the digest of its bytes, and
-which values a label has. `checked.json` in the data folder remembers it, so that a later training
-reads only files that have changed since (in size, times or inode).
+`checked.json` in the data folder remembers what was found, so that a later training reads only
+files that have changed since (in size, times or inode).
 """
 
 import os
@@ -20,8 +19,6 @@ from road.errors import InputError, describe
 from road.prefetch import prefetch
 from road.progress import tqdm
 
-# Of KITTI's sizes the largest is 1.02 times the smallest; others are from another camera.
-MAX_SIZE_RATIO = 1.5
 FEW = 1e-4  # share of the pixels of a split, too little to learn or score a class well
 
 
@@ -43,8 +40,7 @@ class FileInfo(NamedTuple):
 def inspect_files(images, labels, checked_path, trust):
     """Inspect image files and label files, given by path: ({path: FileInfo}, {path: fault}).
 
-    checked_path: where to remember what was found, or None; trust: skip files that are as
-    remembered.
+    checked_path: where to remember it, or None; trust: skip files that are as remembered.
     """
     remembered = files.read_json(checked_path) if checked_path else {}
     jobs = dict.fromkeys(images, inspect_image) | dict.fromkeys(labels, count_values)
@@ -87,9 +83,7 @@ class Report(NamedTuple):
 def check(data, checked_path=None, trust=False):
     """Inspect and compare all files of a Dataset: Report. See inspect_files.
 
-    Faults are of files that are missing or cannot be read, labels of another size than their image
-    or with values that are no class, splits that cannot train or score anything. Notes are of what
-    may be meant, but often is not.
+    Faults stop training and scoring; notes are of what may be meant, but often is not.
     """
     splits = {'training': data.training, 'validation': data.validation, 'test': data.testing}
     frames = data.training + data.validation + data.testing
@@ -138,9 +132,7 @@ def size_faults(frames, infos):
 
 
 def _notes(data, splits, infos):
-    """Lines about what was found in files without faults; each is told once, with a count."""
     frames = [frame for part in splits.values() for frame in part if frame.image in infos]
-    labels = [frame.label for frame in frames if frame.label in infos]
     shapes = {frame.image: infos[frame.image].size for frame in frames}
     usual = usual_shape(list(shapes.values())) if shapes else (1, 1)
     shared = _shared_images(splits, infos)
@@ -153,10 +145,10 @@ def _notes(data, splits, infos):
         ([frame.image for frame in frames if data.format == 'kitti' and not frame.calib],
          "has no calibration file, so there are no scores in bird's eye view"),
         ([path for path, size in shapes.items()
-          if max(*np.divide(size, usual), *np.divide(usual, size)) > MAX_SIZE_RATIO],
+          if max(*np.divide(size, usual), *np.divide(usual, size)) > 1.5],  # KITTI's: 1.02
          'is of another size than the usual {}x{} pixels'.format(*usual)),
-        ([path for path in labels
-          if data.rule.count(infos[path].values)[0].keys() == {IGNORE_LABEL}],
+        ([frame.label for frame in frames if frame.label in infos
+          and data.rule.count(infos[frame.label].values)[0].keys() == {IGNORE_LABEL}],
          'all pixels of this label are ignored'),
         ([frame.image for frame in frames if frame.label and infos[frame.image].turned],
          'is turned by its EXIF data; labels must be of the upright image, as viewers show it'),
@@ -175,7 +167,7 @@ def _notes(data, splits, infos):
 
 
 def _shared_images(splits, infos):
-    """(path, path of the same image in an earlier split) of images that two splits share."""
+    """(path, path of the same image in an earlier split), of every such image."""
     shared, seen = [], {}
     for frames in splits.values():
         own = {infos[frame.image].digest: frame.image for frame in frames if frame.image in infos}

@@ -1,8 +1,4 @@
-"""What is wrong with the values of labels: the cause, as far as it is known, and one cure.
-
-Labels are {path: road.data.check.FileInfo}; kind and values of a FileInfo are those of
-road.data.labels.count_values.
-"""
+"""What is wrong with the values of labels, {path: road.data.check.FileInfo}: cause and cure."""
 
 import os
 from collections import Counter
@@ -11,8 +7,6 @@ from road.data.labels import LabelRule
 
 LOSSY = 'JPEG', 'MPO', 'JPEG2000', 'WEBP', 'AVIF'  # the first two always
 MANY_VALUES = 8  # of no class, in a file: more than a forgotten class or two
-BLUE = 0x0000FF  # in a label of KITTI Road: ignored road, in a few pixels
-LIST_IDS = 'list ids in classes.txt, as in 1 road'
 LIST_COLOURS = ('list colours in classes.txt, as in #800000 road, or, if a single channel holds '
                 'the ids, save that channel as a grey image')
 TRAIN_IDS = ('holds train ids (0 to 18, and 255), as all labels do, where ids are expected (7 is '
@@ -23,7 +17,8 @@ TRAIN_IDS = ('holds train ids (0 to 18, and 255), as all labels do, where ids ar
 def value_faults(data, infos):
     """Lines about values that are no class, or not what they seem, in labels of a Dataset."""
     train_ids = _are_train_ids(data, infos)
-    found, meanings = {}, {}  # (what is wrong, cure) => {path: pixels}; see _conflict
+    found = {}  # (what is wrong, cure) => {path: pixels}
+    meanings = {}  # what must mean the same in all labels => (meaning, first label that shows it)
     for path, info in infos.items():
         unknown = data.rule.count(info.values)[1]
         cause = TRAIN_IDS if train_ids else (
@@ -43,12 +38,8 @@ def value_faults(data, infos):
 
 
 def _conflict(path, info, data, meanings):
-    """(what is wrong, cure) if ids mean something else than elsewhere, or than a palette shows.
-
-    Each palette file has a palette of its own, and programs that optimise files sort palettes, or
-    make one of grey levels, or one bit of 0 and 255. `meanings` collects what has one meaning, with
-    that and the first file that shows it.
-    """
+    """(what is wrong, cure) if ids mean something else than elsewhere, or than a palette shows."""
+    # Programs that optimise files sort palettes, or make one of grey levels, or 1 bit of 0 and 255.
     if data.rule.by_colour:
         return None
     cure = 'save all labels as grey images'
@@ -99,10 +90,11 @@ def _cause(info, unknown, data):
         return ('has values between those of the classes, as smooth resizing leaves them',
                 'resize labels with nearest neighbour')
     coloured = any(value != (value & 255) * 0x010101 for value in rule.indices)
-    blue = sum(pixels for _, colour, pixels in info.values if colour == BLUE)
+    blue = sum(pixels for _, colour, pixels in info.values if colour == 0x0000FF)
     cure = rule.hint
     if rule.by_colour and unknown and coloured and mode[0] in 'LI':
-        what, cure = 'is a grey image, where colours are expected', LIST_IDS
+        what, cure = ('is a grey image, where colours are expected',
+                      'list ids in classes.txt, as in 1 road')
     elif not rule.by_colour and -1 in unknown:
         what, cure = 'is an RGB image, where ids are expected', LIST_COLOURS
     elif data.format == 'kitti' and blue > 0.01 * info.pixels:

@@ -1,8 +1,7 @@
 """Labels: image files whose pixel values stand for classes, as ids or as colours.
 
-A mask may be grey (8 or 16 bits, or 1 bit), have a palette, or be RGB or RGBA: what LabelMe, CVAT,
-VIA and GIMP write. Each pixel then has an id (the grey level, or the place in the palette), a
-colour, or both; a LabelRule says which of them counts.
+A mask may be grey (1, 8 or 16 bits), have a palette, or be RGB or RGBA. Each pixel then has an id
+(grey level, or place in the palette), a colour, or both; a LabelRule says which of them counts.
 """
 
 from collections import Counter
@@ -35,10 +34,7 @@ class LabelRule:
         return table
 
     def count(self, *masks):
-        """Pixels per class and pixels of no class, in masks as count_values gives their values.
-
-        Returns Counters (index: pixels), IGNORE_LABEL among the indices, and (value: pixels).
-        """
+        """Pixels by class index, and by value of no class, of masks as count_values has them."""
         known, unknown = Counter(), Counter()
         for *id_and_colour, pixels in chain(*masks):
             value = id_and_colour[self.by_colour]
@@ -71,10 +67,9 @@ def count_values(path):
     """The size, kind and values of a mask: ((height, width), kind, [[id, colour, pixels], ...]).
 
     The kind is Pillow's format and mode, as in 'PNG P'. An id is a grey level or a place in the
-    palette; of RGB, the level of equal channels, else -1. A colour is 0xRRGGBB, and what is
-    transparent is black. Levels of 16 bits are grey as those of 8 bits, or times 257; others have
-    the colour -1. The most frequent values come first. Raises InputError if the file cannot be
-    read, or has several pages.
+    palette; of RGB, the level of equal channels, else -1. A colour is 0xRRGGBB, black where
+    transparent; a level of 16 bits has it if below 256 or a multiple of 257, else -1. The most
+    frequent values come first. Raises InputError if the file is damaged or has several pages.
     """
     kind, values, colours = _read(path)
     shape = values.shape
@@ -90,10 +85,7 @@ def count_values(path):
 
 
 def read_classes(path, rule):
-    """The classes of a mask: uint8 [h, w], indices, IGNORE_LABEL where a pixel is ignored.
-
-    Raises InputError if a value is no class, or as count_values.
-    """
+    """Class indices, or IGNORE_LABEL: uint8 [h, w]. Raises InputError, also if one is no class."""
     _, values, colours = _read(path)
     if colours is not None and rule.by_colour:
         values = colours[values]
