@@ -14,7 +14,6 @@ from road.data.labels import LabelRule, read_classes
 from road.errors import InputError
 
 ANY = '(.*)'  # see list_images
-TRAIN_SCORED = 12  # training frames that are scored after every epoch, beside the validation frames
 UNREADABLE = ('.heic', '.heif', *RAW)  # listed all the same, so that an error names the cure
 # Pillow knows these endings, but beside images they are features, point clouds or videos.
 NO_IMAGES = {'.pcd', '.h5', '.hdf', '.bufr', '.grib', '.mpg', '.mpeg'}
@@ -72,13 +71,10 @@ class Dataset(NamedTuple):
     @property
     def scored_training(self):
         """A few training frames, evenly spaced, whose scores are shown beside validation."""
-        return evenly_spaced(self.training, TRAIN_SCORED)
+        return evenly_spaced(self.training, 12)
 
     def with_infos(self, infos, bits):
-        """A Dataset with the digests of files and the shapes of images, of {path: FileInfo}.
-
-        bits: how many of 16 bits the training and validation images use together, 8 to 16.
-        """
+        """With digests and shapes of {path: FileInfo}, and bits: see road.data.check."""
         shapes = {path: tuple(info.size[::-1]) for path, info in infos.items()}
         digests = {path: info.digest for path, info in infos.items()}
         parts = {part: [frame._replace(bits=bits, shape=shapes.get(frame.image, ()))
@@ -123,8 +119,8 @@ def list_images(folder, pattern=ANY):
     """The image files in a folder and the folders in it: {name: path}, sorted by name.
 
     A name is what the groups of `pattern`, a regular expression, match in the path below `folder`
-    without its ending, with / between its parts. Other files are left out, and so is what begins
-    with a dot. Raises InputError where two names are equal, or differ in the case of letters alone.
+    without its ending, with / between its parts; other files are left out. Raises InputError where
+    two names are `comparable`.
     """
     found, endings = {}, image_endings()  # found: {comparable name: (name, path)}
     for root, files in walk(folder):
@@ -143,10 +139,7 @@ def list_images(folder, pattern=ANY):
 
 
 def walk(folder, onerror=None):
-    """Yield (path, names of its files) of a folder and all folders in it, each real folder once.
-
-    onerror: called with the OSError for a folder that cannot be read.
-    """
+    """Yield (path, names of its files) of a folder and all in it, once each; onerror of os.walk."""
     seen = set(map(str, Path(folder).resolve().parents))  # a link to these leads out of `folder`
     for follow in (False, True):  # links last, so that folders in `folder` have their own path
         for path, folders, files in os.walk(folder, onerror=onerror, followlinks=follow):
@@ -164,12 +157,9 @@ def walk(folder, onerror=None):
 def find_frames(image_dir, label_dir, expected, patterns=(ANY, ANY), unlabelled=(), optional=False):
     """The frames of a split, by the names of the files alone: (frames, faults).
 
-    Args:
-        label_dir: None for a split without labels.
-        expected: ends the faults: which files should be there.
-        patterns: of the images and of the labels, see list_images.
-        unlabelled: what the names of images that may lack a label begin with.
-        optional: either folder may be missing.
+    `label_dir` is None for a split without labels; `expected` says in faults which files should be
+    there; `patterns` are of images and labels, see list_images. Images whose names begin with
+    `unlabelled` may lack a label; with `optional` either folder may be missing.
     """
     images = list_images(image_dir, patterns[0])
     labels = list_images(label_dir, patterns[1]) if label_dir else {}

@@ -47,10 +47,7 @@ MASKS = re.compile('mask|label|annot|segm|truth|(^|[/_])(gt|ann)', re.I)  # in n
 
 
 def find_dataset(folder, checked_path=None):
-    """The Dataset of a folder; without a list of classes every mask is read, see road.data.check.
-
-    Raises InputError where the layout or the classes are not known, or their list has a fault.
-    """
+    """The Dataset of a folder; without a list of classes every mask is read. Raises InputError."""
     root, frames, faults = _find_frames(folder)
     splits = {}  # folder in root => train, val or test; the first of two for one split
     for name in sorted(next(os.walk(root))[1]):
@@ -178,10 +175,7 @@ def class_lists(folder):
 
 
 def read_classes_file(path):
-    """Read a list of classes: (tuple of Class, LabelRule). Raises InputError that names the line.
-
-    Classes stand in the order of the lines, but one called background comes first.
-    """
+    """(tuple of Class, background first, LabelRule) of a list. Raises InputError with the line."""
     names, colours, kinds = {}, {}, set()  # both of value; whether values are colours
     for number, line in _lines(path):
         match = next(filter(None, (pattern.fullmatch(line) for pattern in LINES)), None)
@@ -222,10 +216,7 @@ def _parse_value(text):
 
 
 def make_classes(by_colour, names, colours, hint):
-    """(tuple of Class, LabelRule) from {value: name}, and {value: 0xRRGGBB} of what is given.
-
-    A class of several values is painted as the first that has a colour.
-    """
+    """(tuple of Class, LabelRule) of {value: name}, and {value: 0xRRGGBB} of what is given."""
     painted = {name: value if by_colour else palette_colour(value)
                for value, name in reversed(names.items()) if name != IGNORE}
     order = sorted(reversed(painted), key=lambda name: not _is_background(name, painted))
@@ -249,15 +240,12 @@ def palette_colour(value):
 
 
 def _infer_classes(path, labels, checked_path):
-    """(classes, LabelRule) of the two most frequent values; path is where classes.txt would be.
-
-    Ids count where all masks are grey, and colours elsewhere: each palette has an order of its own.
-    Other values are faults, which road.data.check finds.
-    """
+    """(classes, LabelRule) of the two most frequent values; path is where classes.txt would be."""
     infos, unread = inspect_files([], labels, checked_path, trust=True)
     if not infos:
         raise InputError(unread[labels[0]])
     values = [info.values for info in infos.values()]
+    # Colours count if not all masks are grey: each palette has an order of its own.
     by_colour = any(colour not in (-1, value * 0x010101) for value, colour, _ in chain(*values))
     rule = LabelRule(by_colour, {}, '')  # without classes, it knows no value
     _, counts = rule.count(*values)

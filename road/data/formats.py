@@ -24,12 +24,9 @@ FORMATS = {
 def find_dataset(data_format, path, val_frames=None, target=(), checked_path=None):
     """Find a data set by the names of its files: road.data.dataset.Dataset.
 
-    Args:
-        data_format: of road.settings.DATASETS; None detects it. path: its folder.
-        val_frames: how many frames validate where the data set does not say; None: see --help.
-        target: names of classes that become the positive class; () keeps all classes.
-        checked_path: where road.data.check.inspect_files remembers what it found.
-    Raises InputError: the folder is missing or holds something else; there is no such class.
+    `data_format` is of road.settings.DATASETS, or None to detect it; `val_frames` is of
+    with_validation, `target` of with_target, where () keeps all classes, and `checked_path` of
+    road.data.check.inspect_files. Raises InputError.
     """
     if data_format == 'kitti' and not os.path.lexists(path) and path[0] != '~':
         raise InputError(kitti.missing_message(path))
@@ -54,9 +51,8 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
 def open_dataset(args):
     """Find the data set of a training, inspect every image and label, and say what is there.
 
-    args: settings of road.settings.parse_training. The Dataset has digests, and shapes of all
-    images. Raises InputError where a file is missing or damaged, or labels cannot train
-    or score anything.
+    args: settings of road.settings.parse_training. Raises InputError where a file is missing or
+    damaged, or labels cannot train or score anything.
     """
     checked_path = os.path.join(args.data_dir, 'checked.json')
     data = find_dataset(args.dataset, args.dataset_dir, args.val_frames, args.target, checked_path)
@@ -107,8 +103,7 @@ def describe(data, report):
             os.path.relpath(path, data.folder) for path in data.recognised), 'values of the masks'))
     names = [*(each.name for each in data.classes), 'ignored']
     for split, pixels in report.pixels.items():
-        shares = [f'{name} {count / max(sum(pixels), 1):.1%}'
-                  for name, count in zip(names, pixels)]
+        shares = [f'{name} {count / max(sum(pixels), 1):.1%}' for name, count in zip(names, pixels)]
         lines.append(f'Classes by share of the {split} pixels: {", ".join(shares)}')
     return [*lines, target_line(data), *(f'Note: {note}' for note in report.notes)]
 
