@@ -1,8 +1,7 @@
 """Downloads that resume where they broke off, are verified and unpacked, complete or absent.
 
-`NAME.part` is an unfinished download, which the next call resumes. Whether its parts are of one
-file shows at the end, by the MD5 or by the archive's checksums; if they are not, it is removed.
-A file that was put at `data/NAME` by hand is used and kept.
+`NAME.part` is an unfinished download. If its parts are not of one file, the MD5 or the archive's
+checksums show it, and it is removed. A file put at `data/NAME` by hand is used and kept.
 """
 
 import os
@@ -30,10 +29,7 @@ class Damaged(InputError):
 
 
 def download_kitti(kitti_dir):
-    """If `kitti_dir` is missing, print KITTI Road's licence and page, download and unpack it.
-
-    Raises InputError if that fails; the folder is complete or absent.
-    """
+    """Download and unpack KITTI Road if `kitti_dir` is missing. Raises InputError."""
     if os.path.lexists(kitti_dir):
         return
     print(f'KITTI Road: licence {kitti.LICENCE}, not for commercial use; its page is {kitti.PAGE}')
@@ -44,10 +40,9 @@ def download_kitti(kitti_dir):
 
 
 def fetch(url, folder, use, *, md5=None):
-    """Download `url` into `folder`, verify it, call use(path), and remove it.
+    """Download `url` into `folder`, compare its MD5 if one is given, call use(path), and remove it.
 
-    md5: published for it, if any. `use` raises Damaged if the file is not what it should be.
-    Raises InputError if the download failed or is not the file expected, and whatever `use` raises.
+    `use` raises Damaged if the file is not what it should be. Raises InputError, or as `use`.
     """
     path = os.path.join(folder, os.path.basename(url))
     with files.lock(path):
@@ -71,10 +66,7 @@ def fetch(url, folder, use, *, md5=None):
 
 
 def download(url, path):
-    """Download `url` to `path`, which appears only when complete; resume what an earlier call left.
-
-    Raises InputError: one line with the cause, what was kept, and how to do it by hand.
-    """
+    """Download `url` to `path`, complete or not at all, resuming `path`.part. Raises InputError."""
     print(f'Downloading {url}')
     part, tries = path + '.part', 0
     while True:
@@ -107,9 +99,8 @@ def _by_hand(path):
 def _receive(url, part):
     """Append the missing bytes to `part`. Raises RequestException, OSError or InputError."""
     have = _size(part)
-    headers = {'Accept-Encoding': 'identity'}  # compressed bytes could not be counted or resumed
-    if have:
-        headers['Range'] = f'bytes={have}-'
+    # compressed bytes could not be counted or resumed
+    headers = {'Accept-Encoding': 'identity', 'Range': f'bytes={have}-' if have else None}
     with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as response:
         if response.status_code == 416:  # `part` is as long as the file, or longer
             files.remove(part)
@@ -148,17 +139,16 @@ def check_room(path, size, what):
 def unpack(archive, root, folder):
     """Unpack what lies under `root`/ in a zip archive to `folder`; skip all other members.
 
-    Raises Damaged (not a zip archive, cut short, a wrong checksum), or InputError if the disk has
-    too little room for it.
+    Raises Damaged, or InputError if the disk has too little room.
     """
     try:
         with zipfile.ZipFile(archive) as file:
-            members = file.infolist()
-            wanted = [m for m in members if m.filename.startswith(f'{root}/') and not m.is_dir()]
+            wanted = [member for member in file.infolist()
+                      if member.filename.startswith(f'{root}/') and not member.is_dir()]
             if not wanted:
                 raise Damaged(f'{archive}: holds no folder {root}/')
-            if any(m.header_offset < 0 for m in wanted):  # zipfile lets an OSError out
-                raise Damaged(f'{archive}: the archive is damaged (an offset is negative)')
+            if any(member.header_offset < 0 for member in wanted):  # zipfile lets an OSError out
+                raise zipfile.BadZipFile('an offset is negative')
             total = sum(member.file_size for member in wanted)
             check_room(folder, total, f'{archive}: unpacks to')
             with files.atomic_folder(folder) as temporary, tqdm(

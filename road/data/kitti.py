@@ -23,7 +23,6 @@ LINK = 'https://s3.eu-central-1.amazonaws.com/avg-kitti/data_road.zip'
 LICENCE = 'CC BY-NC-SA 3.0'
 FULL = {'training images': 289, 'test images': 290}
 CATEGORIES = ('um', 'umm', 'uu')  # urban: marked, multiple marked lanes, unmarked
-
 # see road.data.dataset.list_images
 IMAGE, LABEL = r'(.*/|)(umm?|uu)(_\d{6})', r'(.*/|)(umm?|uu)_road(_\d{6})'
 EXPECTED = ('KITTI Road has training/image_2/um_000012.png, training/gt_image_2/um_road_000012.png '
@@ -32,8 +31,6 @@ CLASSES = Class('not road', (255, 0, 0)), Class('road', (255, 0, 255))
 # a few pixels are blue: ignored road
 RULE = LabelRule(True, {0xFF0000: 0, 0xFF00FF: 1, 0x000000: IGNORE_LABEL, 0x0000FF: IGNORE_LABEL},
                  'KITTI Road has magenta road, red for what is not road, black for ignored pixels')
-MATRICES = {'P2': (3, 4), 'R0_rect': (3, 3), 'Tr_cam_to_road': (3, 4)}
-SINGULAR = 1e12  # condition number; that of KITTI's camera matrices is 1.3e3
 
 
 class Calibration(NamedTuple):
@@ -44,10 +41,7 @@ class Calibration(NamedTuple):
 
 
 def training_frames(folder, labels='gt_image_2'):
-    """The frames of a `training` folder, sorted by name, by names alone.
-
-    Raises InputError where it is missing or empty, or labels and images do not match.
-    """
+    """The frames of a `training` folder; raises InputError where images or labels are missing."""
     frames, faults = _find(folder, labels)
     if faults:
         raise InputError(faults[0])
@@ -55,7 +49,7 @@ def training_frames(folder, labels='gt_image_2'):
 
 
 def testing_frames(folder):
-    """The frames of a `testing` folder (image_2 and perhaps calib); raises as training_frames."""
+    """The frames of a `testing` folder; raises as training_frames."""
     return training_frames(folder, labels=None)
 
 
@@ -76,17 +70,15 @@ def read_label(path):
 
 
 def read_calibration(path):
-    """Calibration from a KITTI calibration file: lines of `key: numbers`, of which three are used.
-
-    Raises InputError, which names the file and the key that is missing or damaged, or OSError.
-    """
+    """Calibration of lines `key: numbers`. Raises InputError, which names the key, or OSError."""
     with open(path, encoding='utf-8', errors='replace') as file:
         lines = dict(line.partition(':')[::2] for line in file)
     matrices = {}
-    for key, shape in MATRICES.items():
+    for key, shape in {'P2': (3, 4), 'R0_rect': (3, 3), 'Tr_cam_to_road': (3, 4)}.items():
         try:
             matrix = np.array(lines.get(key, '').split(), np.float64).reshape(shape)
-            if not (np.isfinite(matrix).all() and np.linalg.cond(matrix[:, :3]) < SINGULAR):
+            # the condition number of KITTI's camera matrices is 1.3e3
+            if not (np.isfinite(matrix).all() and np.linalg.cond(matrix[:, :3]) < 1e12):
                 raise ValueError('the matrix has no inverse')
         except ValueError as error:
             raise InputError(
