@@ -61,7 +61,10 @@ def find_frames(run, data, split):
 
 
 def predict(opened, data, frames):
-    """(frame, label, probabilities) as a scorer takes them; InputError if a file is damaged."""
+    """(frame, label, probabilities) as a scorer takes them, with features of the run's cache.
+
+    Raises InputError if a file is damaged, or a label has another size than its image.
+    """
     run, predictor = opened.run, opened.predictor
     infos, unread = inspect_files([frame.image for frame in frames],
                                   [frame.label for frame in frames], run.checked_path, trust=True)

@@ -97,6 +97,7 @@ def _files(path, output, failures):
         raise InputError(f'{path}: no such file or folder')
     if not os.path.isdir(path):  # reading a pipe may never end
         raise InputError(f'{path}: is a pipe or a device; save its content as a file')
+
     def is_result(folder):
         return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(output))
 
@@ -161,10 +162,14 @@ def _is_animated(path):
 
 
 def paint_images(jobs, args, opened, written):
-    """Paint the jobs of `plan` that are images; return a line for each failure."""
+    """Paint the jobs of `plan` that are images; return a line for each failure.
+
+    A 16-bit image is read by the bits that the run's own images use, or, if those have 8 bits (or
+    use all 16), by the bits that it uses itself.
+    """
     jobs, failures = [job for job in jobs if job[1].endswith('.png')], []
     run, predictor = opened.run, opened.predictor
-    bits = None if run.bits == 16 else run.bits  # 16: of 8-bit images; None: as the image uses
+    bits = None if run.bits == 16 else run.bits
 
     def read(job):
         try:

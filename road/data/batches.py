@@ -53,6 +53,7 @@ class Batches:
         read: from a list of Sample to the inputs and the classes, uint8 [n, h, w]; run in threads.
         copies: augmented copies per frame, of which each epoch takes one; 0 draws a new one.
         augment: the changes they may show, of road.settings.AUGMENTATIONS.
+        seed: of order, augmentation and dropout noise.
     Attributes:
         epoch: the number of epochs begun so far; set it to go on after an epoch.
         rank, processes: of each batch, yield the part of process `rank` (0, 1, ...) of so many;

@@ -74,7 +74,10 @@ class Dataset(NamedTuple):
         return evenly_spaced(self.training, 12)
 
     def with_infos(self, infos, bits):
-        """With digests and shapes of {path: FileInfo}, and bits: see road.data.check."""
+        """A Dataset with the digests of files and the shapes of images, of {path: FileInfo}.
+
+        bits: how many of 16 bits the training and validation images use together, 8 to 16.
+        """
         shapes = {path: tuple(info.size[::-1]) for path, info in infos.items()}
         digests = {path: info.digest for path, info in infos.items()}
         parts = {part: [frame._replace(bits=bits, shape=shapes.get(frame.image, ()))

@@ -47,7 +47,10 @@ MASKS = re.compile('mask|label|annot|segm|truth|(^|[/_])(gt|ann)', re.I)  # in n
 
 
 def find_dataset(folder, checked_path=None):
-    """The Dataset of a folder; without a list of classes every mask is read. Raises InputError."""
+    """The Dataset of a folder; without a list of classes every mask is read, see road.data.check.
+
+    Raises InputError where the layout or the classes are not known, or their list has a fault.
+    """
     root, frames, faults = _find_frames(folder)
     splits = {}  # folder in root => train, val or test; the first of two for one split
     for name in sorted(next(os.walk(root))[1]):
@@ -175,7 +178,10 @@ def class_lists(folder):
 
 
 def read_classes_file(path):
-    """(tuple of Class, background first, LabelRule) of a list. Raises InputError with the line."""
+    """Read a list of classes: (tuple of Class, LabelRule). Raises InputError that names the line.
+
+    Classes stand in the order of the lines, but one called background comes first.
+    """
     names, colours, kinds = {}, {}, set()  # both of value; whether values are colours
     for number, line in _lines(path):
         match = next(filter(None, (pattern.fullmatch(line) for pattern in LINES)), None)
@@ -216,7 +222,10 @@ def _parse_value(text):
 
 
 def make_classes(by_colour, names, colours, hint):
-    """(tuple of Class, LabelRule) of {value: name}, and {value: 0xRRGGBB} of what is given."""
+    """(tuple of Class, LabelRule) of {value: name}, and {value: 0xRRGGBB} of what is given.
+
+    A class of several values is painted as the first that has a colour.
+    """
     painted = {name: value if by_colour else palette_colour(value)
                for value, name in reversed(names.items()) if name != IGNORE}
     order = sorted(reversed(painted), key=lambda name: not _is_background(name, painted))

@@ -190,13 +190,20 @@ def _fit_pixels(shape, pixels):
 
 
 def resize_image(image, shape, augmentation=PLAIN, light=0.0):
-    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3], bilinear (area-weighted to shrink)."""
+    """uint8 [h, w, 3] => uint8 [*network_shape(shape), 3], bilinear (area-weighted to shrink).
+
+    An image that is darker than `light` is brightened to it.
+    """
     image = resize(image, network_shape(shape), augmentation, Image.Resampling.BILINEAR)
     return relight(brighten(image, light), augmentation)
 
 
 def _light(image):
-    """Log-average of the lower half, where roads are, 0 to 1 (Reinhard et al., SIGGRAPH 2002)."""
+    """The light of a uint8 image [h, w, 3]: a share of white, 0 to 1.
+
+    It is the log-average (geometric mean) of the lower half, where the road is (Reinhard et al.,
+    "Photographic Tone Reproduction for Digital Images", SIGGRAPH 2002).
+    """
     lower = np.bincount(image[len(image) // 2:].ravel(), minlength=256)
     return np.exp(LOGS @ lower / lower.sum())
 

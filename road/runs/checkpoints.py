@@ -13,7 +13,10 @@ from road.network.tf1 import tf
 
 
 def save(folder, saver, sess, state):
-    """Save the variables and `state`, a dict for JSON with a new int `epoch`. Raises OSError."""
+    """Save the session's variables and `state`, a dict for JSON with a new int `epoch`.
+
+    Raises OSError if they cannot be written; the old checkpoint is kept.
+    """
     with writing(folder):
         os.makedirs(folder, exist_ok=True)
         prefix = os.path.join(folder, f'epoch-{state["epoch"]}')
@@ -43,7 +46,11 @@ def latest(run_folder):
 
 
 def read(folder, verify=True):
-    """(prefix for Saver.restore, state); InputError if missing or, with `verify`, damaged."""
+    """Read a checkpoint: (prefix for Saver.restore, state).
+
+    verify: compare all variables with their checksums. Raises InputError if a file is missing or
+    damaged.
+    """
     cure = f'Copy the run again, or move {folder} away and --resume the run'
     state = files.read_json(f'{folder}/state.json')
     if not isinstance(state.get('epoch'), int):

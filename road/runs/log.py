@@ -95,7 +95,10 @@ class Log(_Screen):
         return self
 
     def attach(self, folder):
-        """Lock the run folder to the end and write there; InputError if another process has it."""
+        """Write the text so far, and from now on, to log.txt, and the command to command.txt.
+
+        The run folder is locked to the end: InputError if another process is using it.
+        """
         if not self.is_chief:
             return
         path = os.path.join(folder, 'log.txt')

@@ -25,7 +25,10 @@ class Written:
                     self.entries[(name, *state)] = entry
 
     def is_done(self, source, path):
-        """Whether a file is the whole, current result of a source; InputError if of another one."""
+        """Whether a file is the whole result of a source as it is now, by the same options.
+
+        Raises InputError if the file is there, but is not a result of this source.
+        """
         real, state = os.path.realpath(source), _state(path)
         origin = real, _state(real), self.options  # as they are before the source is read
         self.planned[path] = state, origin
