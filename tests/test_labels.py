@@ -15,7 +15,7 @@ from road.errors import InputError
 
 COLOURS = np.uint8([(0, 0, 0), (255, 0, 255), (0, 128, 0), (255, 255, 255), (1, 2, 3)])
 NUMBERS = [r << 16 | g << 8 | b for r, g, b in COLOURS.tolist()]
-IDS = [0, 1, 7, 255, 3]  # of the classes 0, 1, 2, 3, and of what does not count
+IDS = [0, 1, 7, 255, 3]  # of the classes 0, 1, 2, 3, and of what is ignored
 CLASSES = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)),
                  elements=st.sampled_from([0, 1, 2, 3, IGNORE_LABEL]))
 
