@@ -48,11 +48,12 @@ def test_log_holds_what_was_printed_and_how_it_ended(tmp_path, capsys, error, ke
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP'])
 def test_signals_stop_as_ctrl_c_does_but_not_after_nohup(tmp_path, name):
     number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_DFL)  # the tests may run after nohup themselves
     with pytest.raises(log.Terminated), log.stoppable(), Log() as kept:
         kept.attach(str(tmp_path))
         signal.raise_signal(number)
     assert text_of(tmp_path).endswith(f'To continue: python main.py --resume {tmp_path}\n')
-    before = signal.signal(number, signal.SIG_IGN)
+    signal.signal(number, signal.SIG_IGN)
     with log.stoppable():
         signal.raise_signal(number)
     signal.signal(number, before)
