@@ -52,7 +52,8 @@ def remove_leftovers(folder):
     """Remove temporary files and folders that killed processes left in a folder."""
     with suppress(FileNotFoundError, NotADirectoryError):
         for name in os.listdir(folder):
-            match, path = _LEFTOVER.fullmatch(name), os.path.join(folder, name)
+            path = os.path.join(folder, name)
+            match = _LEFTOVER.fullmatch(name)
             if match and _has_ended(match[1], int(match[2]), path):
                 remove(path)
 

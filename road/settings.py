@@ -217,7 +217,8 @@ def _add_dataset(add, default):
 
 
 def _parse_training(parser, argv):
-    defaults, unset = vars(parser.parse_args([])), object()
+    defaults = vars(parser.parse_args([]))
+    unset = object()
     # argparse sets a default only where there is no value
     parsed = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(defaults, unset)))
     given = {name: value for name, value in vars(parsed).items() if value is not unset}

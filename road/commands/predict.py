@@ -167,7 +167,8 @@ def paint_images(jobs, args, opened, written):
     A 16-bit image is read by the bits that the run's own images use, or, if those have 8 bits (or
     use all 16), by the bits that it uses itself.
     """
-    jobs, failures = [job for job in jobs if job[1].endswith('.png')], []
+    jobs = [job for job in jobs if job[1].endswith('.png')]
+    failures = []
     run, predictor = opened.run, opened.predictor
     bits = None if run.bits == 16 else run.bits
 
@@ -200,7 +201,8 @@ def paint_images(jobs, args, opened, written):
 
 def paint_videos(jobs, args, opened, written):
     """As paint_images, for videos and animations."""
-    run, predictor, failures = opened.run, opened.predictor, []
+    run, predictor = opened.run, opened.predictor
+    failures = []
 
     def painted(frames, total):
         with atomic_folder(maps[0]) if maps else nullcontext() as folder:

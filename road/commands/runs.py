@@ -25,7 +25,8 @@ def run(args, open_run):
     tables, lines, warnings = {}, [], []
     for folder in sorted(glob.glob(os.path.join(glob.escape(args.runs_dir), '*', ''))):
         try:
-            loaded, rows = run_folder.load(os.path.dirname(folder), begun=False), []
+            loaded = run_folder.load(os.path.dirname(folder), begun=False)
+            rows = []
             if name := checkpoints.latest(loaded.folder):
                 rows = loaded.read_checkpoint(name, verify=False)[1]['rows']
             title = f'{target_line(loaded)}, in {loaded.settings["dataset_dir"]}'
@@ -55,6 +56,7 @@ def _cells(loaded, rows, names):
         commit += '+'
     best = fields(best_of(rows)) if rows else {}
     scores = [best.get(name, '-') for name in names]
-    epochs, seconds = loaded.settings.get('epochs'), sum(row['seconds'] for row in rows)
+    epochs = loaded.settings.get('epochs')
+    seconds = sum(row['seconds'] for row in rows)
     return (os.path.basename(loaded.folder), commit, f'{len(rows)}/{epochs}', *scores,
             f'{seconds:.1f}', changed(loaded.settings, OMITTED))

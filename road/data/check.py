@@ -94,7 +94,8 @@ def check(data, checked_path=None, trust=False):
     wrong_values = value_faults(data, {path: infos[path] for path in labels
                                        if path in infos and path not in misfits})
     faults = [*data.faults, *unread.values(), *misfits.values(), *wrong_values]
-    notes, pixels = _notes(data, splits, infos), {}
+    notes = _notes(data, splits, infos)
+    pixels = {}
     for split, part in splits.items():
         values = [infos[frame.label].values for frame in part if frame.label in infos]
         if not values:
@@ -135,7 +136,6 @@ def _notes(data, splits, infos):
     frames = [frame for part in splits.values() for frame in part if frame.image in infos]
     shapes = {frame.image: infos[frame.image].size for frame in frames}
     usual = usual_shape(list(shapes.values())) if shapes else (1, 1)
-    shared = _shared_images(splits, infos)
     used = {path for frame in sum(splits.values(), []) for path in (frame.image, frame.label)}
     beside = {file.path for folder in {os.path.dirname(frame.image) for frame in frames}
               for file in os.scandir(folder) if os.path.isfile(file) and file.name[0] != '.'
@@ -151,10 +151,13 @@ def _notes(data, splits, infos):
           and data.rule.count(infos[frame.label].values)[0].keys() == {IGNORE_LABEL}],
          'all pixels of this label are ignored'),
         ([frame.image for frame in frames if frame.label and infos[frame.image].turned],
-         'is turned by its EXIF data; labels must be of the upright image, as viewers show it'),
-        ([image for image, _ in shared], f'is the same image as {shared and shared[0][1]} in '
-         'another split, so scores may be too high')]
+         'is turned by its EXIF data; labels must be of the upright image, as viewers show it')]
     notes = [f'{paths[0]}: {text} ({len(paths)} such files)' for paths, text in found if paths]
+    shared = _shared_images(splits, infos)
+    if shared:
+        image, other = shared[0]
+        notes.append(f'{image}: is the same image as {other} in another split, so scores may be '
+                     f'too high ({len(shared)} such files)')
     bits = significant_bits(data, infos)
     if bits < 16:
         notes.append(f'{data.folder}: images of 16 bits use {bits} of them, so grey levels are '

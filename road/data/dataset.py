@@ -125,7 +125,8 @@ def list_images(folder, pattern=ANY):
     without its ending, with / between its parts; other files are left out. Raises InputError where
     two names are `comparable`.
     """
-    found, endings = {}, image_endings()  # found: {comparable name: (name, path)}
+    endings = image_endings()
+    found = {}  # comparable name: (name, path)
     for root, files in walk(folder):
         # UNREADABLE last: cameras write a photo as a JPEG too
         for file in sorted(files, key=lambda file: (file.lower().endswith(UNREADABLE), file)):
@@ -211,9 +212,9 @@ def with_validation(data, val_frames=None):
         usual = 16 if category else max(1, round(0.15 * len(frames)))
         count = usual if val_frames is None else val_frames
         if len(frames) <= count:
-            raise InputError(f'--val-frames {count}: there are only {len(frames)} labelled images '
-                             f'{category and f"of {category}"}, so none is left to train on; give '
-                             'less, or label more')
+            images = f'labelled images of {category}' if category else 'labelled images'
+            raise InputError(f'--val-frames {count}: there are only {len(frames)} {images}, so '
+                             'none is left to train on; give less, or label more')
         training += frames[:len(frames) - count]
         validation += frames[len(frames) - count:]
     return data._replace(training=training, validation=validation)

@@ -103,7 +103,8 @@ def _find_frames(folder):
 
 def _advice(folder):
     """What is wrong with a folder that has no layout, and the commands that give it the nearest."""
-    stems, moves, files = {}, {}, list_images(folder)  # moves: {to: from}
+    files = list_images(folder)
+    stems, moves = {}, {}  # moves: {to: from}
     for name in files:
         where, stem = posixpath.split(name)
         stems.setdefault(where, set()).add(re.sub('_(mask|L)$', '', stem))
@@ -152,7 +153,8 @@ def _lines(path):
 
 def _named_in(path, frames, faults):
     """The frames whose stems val.txt lists, folders before them or not; adds lines to faults."""
-    named, endings, by_end = set(), image_endings(), {}  # a/b/c ends with a/b/c, b/c and c
+    endings = image_endings()
+    named, by_end = set(), {}  # a/b/c ends with a/b/c, b/c and c
     for frame in frames:
         parts = frame.name.split('/')
         for i in range(len(parts)):

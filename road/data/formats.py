@@ -75,7 +75,8 @@ def open_dataset(args):
 
 def fit_settings(args, data):
     """Complete settings by a Dataset of open_dataset: its format, default epochs and image size."""
-    args.dataset, size = data.format, args.image_size
+    args.dataset = data.format
+    size = args.image_size
     if isinstance(args.epochs, DefaultEpochs):
         steps = -(-len(data.training) // args.batch_size)
         kitti_steps = -(-241 // args.batch_size)  # KITTI Road has 241 training images
@@ -99,8 +100,9 @@ def describe(data, report):
     if sizes:
         lines[0] += ', such as of {}x{} pixels'.format(*usual_shape(sizes)[::-1])
     if data.recognised:
-        lines.append('Recognised: image {}, mask {}, classes from {}'.format(*(
-            os.path.relpath(path, data.folder) for path in data.recognised), 'values of the masks'))
+        image, mask, *lists = (os.path.relpath(path, data.folder) for path in data.recognised)
+        source = lists[0] if lists else 'values of the masks'
+        lines.append(f'Recognised: image {image}, mask {mask}, classes from {source}')
     names = [*(each.name for each in data.classes), 'ignored']
     for split, pixels in report.pixels.items():
         shares = [f'{name} {count / max(sum(pixels), 1):.1%}' for name, count in zip(names, pixels)]
@@ -125,7 +127,8 @@ def target_line(data):
 
 def with_target(data, names):
     """A Dataset with two classes: those of these names, and all others. Raises InputError."""
-    known, names = [each.name for each in data.classes], tuple(dict.fromkeys(names))
+    known = [each.name for each in data.classes]
+    names = tuple(dict.fromkeys(names))
     for name in names:
         if name not in known:
             raise InputError(f'--target {name}: {data.title} has the classes {", ".join(known)}')

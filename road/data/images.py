@@ -178,7 +178,8 @@ def default_shape(shape, usual):
 
     It has about as many pixels as `usual`, but hardly more than the images have.
     """
-    fitted, pixels = fit_shape(shape, usual), shape[0] * shape[1]
+    fitted = fit_shape(shape, usual)
+    pixels = shape[0] * shape[1]
     if fitted[0] * fitted[1] > 1.25 * pixels:
         fitted = _fit_pixels(shape, pixels)
     return tuple(min(side, MAX_SIDE) for side in fitted)

@@ -78,7 +78,8 @@ def _are_train_ids(data, infos):
 
 def _cause(info, unknown, data):
     """(what is wrong, cure) of a label with values of no class, {value: pixels}, or None."""
-    rule, many = data.rule, len(unknown) > MANY_VALUES
+    rule = data.rule
+    many = len(unknown) > MANY_VALUES
     image_format, mode = info.kind.split()
     # one of few ids may even have become another id, which no value shows
     if image_format in LOSSY[:2] or many and image_format in LOSSY:

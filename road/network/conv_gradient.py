@@ -41,7 +41,8 @@ def kernel_gradient(x, gradient, shape):
     # gets the product of x, from row i * width + j on, and the gradient.
     x = tf.pad(x, [[0, 0], [more // 2] * 2, [more // 2] * 2, [0, 0]])
     gradient = tf.pad(gradient, [[0, 0], [0, more], [0, more], [0, 0]])
-    width, x, gradient = tf.shape(x)[2], tf.reshape(x, [-1, c]), tf.reshape(gradient, [-1, d])
+    width = tf.shape(x)[2]
+    x, gradient = tf.reshape(x, [-1, c]), tf.reshape(gradient, [-1, d])
     length = tf.shape(x)[0]
     # One product for all j. Slices along the first axis are not copied, so x is only copied here.
     shifted = tf.concat([x[j:length - more + j] for j in range(size)], axis=1)

@@ -64,7 +64,8 @@ def check(vgg_dir):
         weights = read_weights(vgg_dir)
     except InputError as error:
         raise InputError(f'{error}; {CURE}') from error
-    found, record = fingerprint(weights), read_record(vgg_dir)
+    found = fingerprint(weights)
+    record = read_record(vgg_dir)
     if record.get('fingerprint', found) != found:
         raise InputError(f'{vgg_dir}: the weights were changed since the folder was made; {CURE}')
     kind = 'with fc6 and fc7' if 'fc6/weights' in weights else '13 convolutions'

@@ -123,7 +123,8 @@ class Workers:
             step = partial(tf.Session.run, sess, fetches, *args, **kwargs)
             return self._wait(step) if waits else step()
 
-        sess.run, sess.close = run, lambda: None  # close() would wait for a waiting step
+        sess.run = run
+        sess.close = lambda: None  # it would wait for a waiting step
         return sess
 
     def all_reduce_mean(self, cross_entropy, gradients, count):
@@ -180,7 +181,8 @@ class Workers:
 
     def _wait(self, function):
         """function() in a thread: Ctrl-C does not reach a sess.run that waits for others."""
-        result, deadline, ended = start_thread(function), time.monotonic() + self.timeout, 0
+        result, deadline = start_thread(function), time.monotonic() + self.timeout
+        ended = 0  # times in a row that a process was silent
         while not futures.wait([result], 1).done:
             # TensorFlow retries an ended chief for ever; after the last step ends may differ
             ended = ended + 1 if self.alive.intersection(self._silent()) else 0

@@ -66,7 +66,8 @@ def best_and_worst(outputs, classes, threshold=0.5):
 def plot_curves(rows, title):
     """Losses and scores (in per cent) over epochs as Figure."""
     from matplotlib.figure import Figure  # imported here, because it takes seconds
-    epochs, best = [row['epoch'] for row in rows], best_of(rows)['epoch']
+    epochs = [row['epoch'] for row in rows]
+    best = best_of(rows)['epoch']
     scored = [name for name in rows[0] if name.startswith(('val_', 'train_'))]
     figure = Figure(figsize=(11, 4.5), layout='constrained')
     figure.suptitle(title, parse_math=False)  # a name may have dollar signs
@@ -101,7 +102,8 @@ def draw_contact_sheet(path, marked, images, classes):
     texts = [text for text, _ in marked] + names
     pictures = chain((picture for _, picture in marked),
                      (_read_painted(images[name], classes) for name in names))
-    letters, tiles, size = font(TEXT_SIZE, ''.join(texts)), [], None
+    letters = font(TEXT_SIZE, ''.join(texts))
+    tiles, size = [], None
     for text, picture in zip(texts, pictures):
         if not size:  # all tiles have the proportions of the first
             size = TILE_WIDTH, max(1, round(TILE_WIDTH * len(picture) / picture.shape[1]))

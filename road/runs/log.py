@@ -53,7 +53,8 @@ def stoppable():
     def terminate(*_):
         raise Terminated
 
-    streams, handlers = (sys.stdout, sys.stderr), {}
+    streams = sys.stdout, sys.stderr
+    handlers = {}
     if threading.current_thread() is threading.main_thread():  # no other thread can set them
         for name in ('SIGTERM', 'SIGHUP'):
             number = getattr(signal, name, None)  # Windows has no SIGHUP

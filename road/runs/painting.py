@@ -29,7 +29,8 @@ def paint(image, probabilities, overlay='both', classes=(), threshold=0.5):
     image. More than two `classes` have the tint, the outline and the mask in their own colours;
     outlines on a tint are white or black.
     """
-    found, two = predicted(probabilities, image.shape[:2], threshold), probabilities.shape[-1] == 2
+    found = predicted(probabilities, image.shape[:2], threshold)
+    two = probabilities.shape[-1] == 2
     if overlay == 'mask':
         return np.uint8([[0] * 3, [255] * 3])[found] if two else class_colours(found, classes)
     painted = image.copy() if overlay == 'outline' else _tint(image, probabilities, classes)
@@ -152,7 +153,8 @@ def write_map(path, probabilities, shape, classes, label_values):
         levels = 65535 * resize_confidence(probabilities[..., 1], shape)
         write_png(path, np.rint(levels).astype(np.uint16))
     else:
-        values, palette = map_values(classes, label_values), np.zeros((256, 3), np.uint8)
+        values = map_values(classes, label_values)
+        palette = np.zeros((256, 3), np.uint8)
         palette[values] = [each.colour for each in classes]
         write_png(path, np.uint8(values)[predicted(probabilities, shape)], palette)
 

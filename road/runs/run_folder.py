@@ -270,7 +270,8 @@ def initial_weights(args, data, vgg):
     """
     if not args.init or args.resume and checkpoints.latest(args.resume):
         return {}
-    run, order = load(args.init), settings.TRAIN_ENCODER
+    run = load(args.init)
+    order = settings.TRAIN_ENCODER
     _compare_encoder(run, vgg.fingerprint, vgg.folder)
     trained = run.settings['train_encoder']
     if order.index(trained) > order.index(args.train_encoder):
@@ -313,7 +314,8 @@ def _refuse_existing(folder):
 
 def _compare(run, facts):
     """Raise InputError if a run's data or encoder have changed; print what else has."""
-    begun, before = load(run.folder, begun=False), files.read_json(f'{run.folder}/environment.json')
+    begun = load(run.folder, begun=False)
+    before = files.read_json(f'{run.folder}/environment.json')
     _compare_encoder(begun, run.encoder, run.settings['vgg_dir'])
     _compare_classes(begun, run.classes, run.label_values)
     for what, now, then in (('training images', run.training, begun.training),

@@ -128,7 +128,8 @@ def _read_animation(path, file):
 
 def _to_rgb(frames):
     """Yield frames in RGB, HDR as SDR, whose tags say how to write them."""
-    scaler, to_sdr = VideoReformatter(), av.filter.Graph()
+    scaler = VideoReformatter()
+    to_sdr = av.filter.Graph()
     for frame in frames:
         if frame.color_trc in HDR:  # of the scaler, PyAV 17 would change the tags alone
             if not to_sdr.configured:
@@ -151,7 +152,8 @@ def _matrix(frame):
 
 
 def _upright(frame):
-    image, matrix = frame.to_ndarray(), frame.side_data.get('DISPLAYMATRIX')
+    image = frame.to_ndarray()
+    matrix = frame.side_data.get('DISPLAYMATRIX')
     if matrix is not None:
         a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
         if a * d < b * c:  # mirrored, before it is turned

@@ -51,7 +51,8 @@ class TwoClassScorer:
 
     def _count(self, output):
         frame, label, probabilities = output
-        grey, fault = scores.to_grey(resize_confidence(probabilities, label.shape)), None
+        grey = scores.to_grey(resize_confidence(probabilities, label.shape))
+        fault = None
         histograms = {'perspective': confusion.confusion(grey, label, 2, scores.LEVELS)}
         if self.with_birdseye:
             try:
@@ -134,7 +135,8 @@ class MulticlassScorer:
 
     def rates(self):
         """{'IoU': float64 [classes], 'recall':, 'precision':}, NaN where a class has no pixels."""
-        hits, labelled, predicted = np.diag(self.matrix), *map(self.matrix.sum, (1, 0))
+        hits = np.diag(self.matrix)
+        labelled, predicted = self.matrix.sum(axis=1), self.matrix.sum(axis=0)
         with np.errstate(invalid='ignore'):  # 0/0
             return {'IoU': hits / (labelled + predicted - hits), 'recall': hits / labelled,
                     'precision': hits / predicted}
@@ -173,7 +175,8 @@ class MulticlassScorer:
         """The IoU of each class as Figure, a bar in the class's colour."""
         from matplotlib.figure import Figure
         figure = Figure(figsize=(8, 1.5 + 0.3 * len(self.classes)), layout='constrained')
-        axes, values = figure.subplots(), self.rates()['IoU']
+        axes = figure.subplots()
+        values = self.rates()['IoU']
         names = [f'{each.name}  {iou:.1%}' for each, iou in zip(self.classes, values)]
         axes.barh(range(len(names)), np.nan_to_num(values), edgecolor='black', linewidth=0.5,
                   color=[np.divide(each.colour, 255) for each in self.classes])
