@@ -1,6 +1,6 @@
 """The helper functions of the classic road-segmentation exercise, on top of the package `road`.
 
-They keep the names and argument orders of the exercise; what is new is keyword-only.
+They keep the names and argument orders of the exercise.
 """
 
 import os
@@ -30,7 +30,7 @@ def gen_batch_function(data_folder, image_shape):
 
     Args:
         data_folder: KITTI Road's `training` folder.
-        image_shape: (height, width) that images are resized to.
+        image_shape: (height, width) that images are resized to, rounded up to multiples of 32.
     Yields:
         images: uint8 [n, h, w, 3], RGB; labels: uint8 [n, h, w, 2], one-hot (not road, road),
         (0, 0) where a pixel is ignored. The last batch may be smaller.

@@ -1,6 +1,6 @@
 """Train FCN-8s on VGG16 to find the road, or other classes, in images.
 
-    python main.py --sample     # drawn scenes, no download; less than a minute on 2 cores
+    python main.py --sample     # drawn scenes, no download; half a minute on 2 cores
     python main.py              # KITTI Road in data/data_road; downloads VGG16 if it is missing
     python main.py --dataset-dir mine        # other data sets and own pictures, two classes or many
 
@@ -279,7 +279,7 @@ def train(args):
     workers = find_workers()  # this process alone, unless several train as one: docs/gpus.md
     args = run_folder.resumed_settings(args, workers.is_chief)
     if run_folder.is_finished(args):
-        print(f'{args.resume}: is finished; --epochs N with more than {args.epochs} trains it on')
+        print(f'{args.resume}: is finished; give more than --epochs {args.epochs} to train it longer')
         return
     with Log(workers.is_chief) as log:
         device = find_device(args.precision, args.train_encoder)

@@ -36,7 +36,7 @@ class DefaultEpochs(int):
 # Defaults of --sample: 20 frames per category, small images, and an encoder with few channels.
 SAMPLE_DEFAULTS = {'val_frames': 5, 'image_size': (96, 320), 'epochs': 10, 'batch_size': 1,
                    'learning_rate': 0.1, 'keep_prob': 0.9, 'l2': 1e-5}
-# KITTI's cars drive on the right: mirrored images, the first of all, cost more than they teach.
+# Without mirroring, AUGMENTATIONS[0]: KITTI's cars drive on the right, and it lowers the score.
 _TRAINED = {'train_encoder': 'conv4', 'clip_norm': 1.0, 'encoder_learning_rate': 1e-4,
             'batch_size': 2, 'augment': AUGMENTATIONS[1:]}
 PRESETS = {
@@ -47,7 +47,7 @@ PRESETS = {
              'epochs': 100, 'copies': 0, 'image_size': (384, 1248)}}
 
 COMMANDS = {
-    'train': 'train a model; what main.py does where no command is given',
+    'train': 'train a model (the default command)',
     'evaluate': "print a run's scores on its validation, training or test frames",
     'submit': "write a run's confidence maps as a zip for the KITTI benchmark server",
     'predict': 'paint road, or classes, into images, folders of images and videos',
@@ -149,8 +149,8 @@ def _add_training(parser):
         help="make the VGG16 graph from these weights, without a download: Keras' VGG16 (.h5), the "
         '13 convolutions (.npz), or the folder of a SavedModel')
     add('--val-frames', type=number(int, 1, 1000), metavar='N',
-        help="validate on the last N frames (default: 16 of each of KITTI Road's categories, 15 %% "
-        'of other data sets without validation images)')
+        help='validate on the last N frames, of each category in KITTI Road (default: 16 there, '
+        '15 %% of other data sets without validation images)')
     add('--image-size', type=image_size, default='192x672', metavar='HxW',
         help='resize images to this height and width, pixels, rounded up to multiples of 32; the '
         'default is fitted to the proportions of the data set')
@@ -172,8 +172,8 @@ def _add_training(parser):
     add('--augment', type=augmentations, default='none', metavar='LIST',
         help=f'change the training images: all, none, or some of {",".join(AUGMENTATIONS)}')
     add('--copies', type=number(int, 0, 1000), metavar='N', default=argparse.SUPPRESS,
-        help='augmented copies per image, cached, of which each epoch uses one; 0 draws a new one '
-        f'every time, which takes longer (default: {COPIES} with --augment)')
+        help='cached copies per image, the first unchanged, of which each epoch uses one; 0 '
+        f'augments anew in every epoch, which takes longer (default: {COPIES} with --augment)')
     add('--train-encoder', choices=TRAIN_ENCODER, default='none',
         help='train this block of the encoder and all blocks above it')
     add('--encoder-learning-rate', type=number(float, 1e-9, 1), default=5e-5, metavar='X',
@@ -202,8 +202,8 @@ def _add_training(parser):
     add('--name', type=run_name, metavar='NAME',
         help='name of the run (default: fcn8s-YYYYMMDD-HHMMSS)')
     add('--resume', type=folder, metavar='RUN',
-        help='resume a stopped run with its own settings; paths and cache may differ, --epochs may '
-        'be larger, learning rates and --batch-size smaller')
+        help='resume a stopped run with its own settings; paths, cache and --clip-norm may differ, '
+        '--epochs may be larger, learning rates and --batch-size smaller')
 
 
 def _add_dataset(add, default):

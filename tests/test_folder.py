@@ -342,7 +342,7 @@ UNKNOWN = {
 @pytest.mark.parametrize('image, mask', UNKNOWN.values(), ids=UNKNOWN)
 def test_commands_for_an_unknown_layout(tmp_path, image, mask):
     write_layout(tmp_path / 'my set', image, mask)
-    with pytest.raises(InputError, match='my set: has no layout that is known; ') as raised:
+    with pytest.raises(InputError, match='my set: is in no known format; ') as raised:
         formats.find_dataset(None, str(tmp_path / 'my set'))
     subprocess.run(str(raised.value).split('masks/NAME: ')[1], shell=True, check=True)
     data = formats.find_dataset(None, str(tmp_path / 'my set'))

@@ -20,7 +20,7 @@ def run(args, open_run):
     for fault in faults:
         print(f'Fault: {fault}')
     if faults:
-        raise InputError(f'faults found: {len(faults)}; mend every one before training')
+        raise InputError(f'faults found: {len(faults)}; fix them before training')
     print('No faults')
 
 

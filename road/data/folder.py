@@ -130,7 +130,7 @@ def _advice(folder):
             source = f'*{os.path.splitext(path)[1]}'
         if source != to.rstrip('/'):
             commands.append(f'mv {root}/{source} {root}/{to}'.rstrip('/'))
-    return (f'{folder}: has no layout that is known; these commands turn it into the nearest, '
+    return (f'{folder}: is in no known format; these commands turn it into the nearest, '
             f'images/NAME with masks/NAME: {" && ".join(commands)}')
 
 

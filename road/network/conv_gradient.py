@@ -8,8 +8,8 @@ from road.network.vgg16 import CONVS
 def gradients(loss, variables):
     """As tf.gradients: a list of Tensors and None; processors without bfloat16 use matrix products.
 
-    TensorFlow's operation for the gradient of a kernel is slow there, and faster than the products
-    in bfloat16 (docs/speed.md). On GPUs the products were not measured.
+    TensorFlow's operation for the gradient of a kernel is slow there. In bfloat16 the products gain
+    3 % from conv4 on, and lose below (docs/speed.csv). On GPUs they were not measured.
     """
     if tf.config.list_physical_devices('GPU') or cpu_has_bfloat16():
         return tf.gradients(loss, variables)
