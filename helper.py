@@ -36,7 +36,12 @@ def gen_batch_function(data_folder, image_shape):
         (0, 0) where a pixel is ignored. The last batch may be smaller.
     """
     frames = kitti.training_frames(data_folder)
-    return Batches(frames, image_shape, lambda samples: read_images(samples, kitti.read_label))
+    batches = Batches(frames, image_shape, lambda samples: read_images(samples, kitti.read_label))
+
+    def get_batches_fn(batch_size):  # a function: main.train_nn goes on after the epoch of Batches
+        return batches(batch_size)
+
+    return get_batches_fn
 
 
 def gen_test_output(sess, logits, keep_prob, image_pl, data_folder, image_shape):

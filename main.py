@@ -279,9 +279,9 @@ def train(args):
     workers = find_workers()  # this process alone, unless several train as one: docs/gpus.md
     args = run_folder.resumed_settings(args, workers.is_chief)
     if run_folder.is_finished(args):
-        print(f'{args.resume}: is finished; give more than --epochs {args.epochs} to train it longer')
+        print(f'{args.resume}: is finished; to train it longer, raise --epochs {args.epochs}')
         return
-    with Log(workers.is_chief) as log:
+    with Log(vars(args), workers.is_chief) as log:
         device = find_device(args.precision, args.train_encoder)
         workers.start(args, device)
         if args.sample:
@@ -379,6 +379,7 @@ def main(argv=None):
                 train(args)
             else:
                 importlib.import_module(f'road.commands.{command}').run(args, open_run)
+            print(end='', flush=True)  # what cannot be written is an error here
         except KeyboardInterrupt as stop:
             print('Stopped', file=sys.stderr)
             return 143 if isinstance(stop, Terminated) else 130

@@ -26,7 +26,7 @@ def own_graph():
 
 
 def assert_shape(tensor, shape, name):
-    found = tensor.shape.rank and tensor.shape.as_list()
+    found = None if tensor.shape.rank is None else tensor.shape.as_list()
     assert found == shape, f'{name} has shape {found}, expected {shape}'
 
 

@@ -71,7 +71,7 @@ def parse(argv):
     parser = _make_parser(command)
     if command == 'train':
         return command, _parse_training(parser, words)
-    args = parser.parse_args(words)
+    args = parser.parse_intermixed_args(words)  # options may stand between RUN and INPUT
     if command == 'predict' and not args.inputs:
         parser.error(f'{args.run}: nothing to paint; give a run and then images, folders or '
                      'videos, as in main.py predict runs/NAME holiday.jpg')
@@ -184,7 +184,7 @@ def _add_training(parser):
         help='seed of initial weights, order, augmentation and dropout')
     add('--class-weights', choices=('none', 'balanced'), default='none',
         help='weights of the classes in the loss; balanced: larger for rare classes')
-    add('--init', type=find_run, metavar='RUN',
+    add('--init', type=folder, metavar='RUN',
         help='start from the weights of a trained run: its encoder, and its decoder if the classes '
         'are the same')
     add = parser.add_argument_group('speed').add_argument
@@ -222,9 +222,10 @@ def _parse_training(parser, argv):
     # argparse sets a default only where there is no value
     parsed = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(defaults, unset)))
     given = {name: value for name, value in vars(parsed).items() if value is not unset}
+    for name in {'resume', 'init'} & given.keys():
+        given[name] = find_run(given[name], given.get('runs_dir', defaults['runs_dir']))
     if 'resume' in given:
-        run = find_run(given['resume'], given.get('runs_dir', defaults['runs_dir']))
-        return argparse.Namespace(**{'debug': False, **given, 'resume': run})
+        return argparse.Namespace(**{'debug': False, **given})
     chosen = SAMPLE_DEFAULTS if 'sample' in given else PRESETS.get(given.get('preset'), {})
     args = argparse.Namespace(**{**defaults, **chosen, **given})
     if 'image_size' not in given:
@@ -334,7 +335,7 @@ def _add_other(parser, name):
 def option_text(name, value):
     """A setting as it is typed: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
     option = name.replace('_', '-')
-    if value is False:  # --no-cache is the only option of its kind
+    if value is False:  # --no-cache; other options without a value are True or not given
         return f'--no-{option}', ''
     text = '' if value is True else str(value)
     if name == 'image_size':
@@ -367,12 +368,13 @@ def folder(text):
     except UnicodeEncodeError:
         raise ArgumentTypeError(f'{path!r} is no UTF-8, which TensorFlow needs; rename the folder, '
                                 'or name another one') from None
-    return text
+    return str(Path(text))  # without a separator at the end, as the shell completes names
 
 
 def find_run(text, runs_dir='runs'):
     """An argparse type: a run's folder, which may be given by its name alone."""
-    path = os.path.join(runs_dir, folder(text))
+    text = folder(text)
+    path = os.path.join(runs_dir, text)
     return path if os.path.isdir(path) and not os.path.exists(text) else text
 
 

@@ -72,3 +72,11 @@ def test_environment_is_recorded_also_where_the_processor_is_unknown(monkeypatch
     assert found.items() >= {'device': 'GPU, X', 'precision': 'bfloat16',
                              'tensorflow': tf.version.VERSION}.items()
     assert found.keys() > {'commit', 'dirty', 'python', 'cuda', 'numpy', 'processor', 'system'}
+
+
+def test_commit_is_of_the_program_and_not_of_a_repository_around_it(tmp_path, monkeypatch):
+    assert device.git_state()['commit']
+    subprocess.run(['git', 'init', '-q', tmp_path], check=True)
+    monkeypatch.setattr(device, '__file__', str(tmp_path / 'device.py'))
+    (tmp_path / 'device.py').touch()
+    assert device.git_state() == {'commit': None, 'dirty': None}

@@ -15,8 +15,6 @@ from road.errors import InputError
 from road.runs import log
 from road.runs.log import Log
 
-UNIX = pytest.mark.skipif(os.name == 'nt', reason='needs signals and pipes of Unix')
-
 
 def text_of(folder):
     return (folder / 'log.txt').read_text(encoding='utf-8')
@@ -44,7 +42,6 @@ def test_log_holds_what_was_printed_and_how_it_ended(tmp_path, capsys, error, ke
     assert capsys.readouterr().out == f'before\nafter\n{on_screen}outside\n'
 
 
-@UNIX
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP'])
 def test_signals_stop_as_ctrl_c_does_but_not_after_nohup(tmp_path, name):
     number = getattr(signal, name)
@@ -70,7 +67,6 @@ def test_screen_that_cannot_show_the_text(tmp_path, monkeypatch, screen):
     assert not screen or screen.buffer.getvalue() == b'stra\xdfe ??\n?\n'
 
 
-@UNIX
 @pytest.mark.parametrize('stream, other', [('stdout', 'stderr'), ('stderr', 'stdout')])
 @pytest.mark.parametrize('unbuffered', ['', '1'])
 def test_a_reader_that_has_ended_ends_the_printing_alone(stream, other, unbuffered):
@@ -100,6 +96,15 @@ def test_full_disk_is_named_with_the_log(tmp_path):
     with pytest.raises(OSError, match='No space left on device: .*log.txt'), Log() as kept:
         kept.attach(str(tmp_path))
         print('text')
+
+
+@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='Linux has this full disk')
+def test_full_disk_below_the_screen_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(main, 'train', lambda args: print('text'))
+    with open('/dev/full', 'w') as full:
+        monkeypatch.setattr(sys, 'stdout', full)
+        assert main.main([]) == 2
+    assert capsys.readouterr().err == 'Error: No space left on device; make room on the disk\n'
 
 
 def test_commands_run_in_a_thread_that_cannot_set_signal_handlers(tmp_path):

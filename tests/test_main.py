@@ -1,6 +1,5 @@
 """The graph and its training, and that every setting of a run arrives where it belongs."""
 
-import re
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -11,7 +10,6 @@ import main
 from road.data.batches import Batches
 from road.errors import InputError
 from road.network.device import find_device
-from road.network.schedule import make_schedule
 from road.network.tf1 import tf
 
 
@@ -145,13 +143,6 @@ def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
     np.testing.assert_allclose(rates, 1 + starts[:, 0])  # that of the epoch's first step
 
 
-def test_cosine_rises_then_falls_and_constant_stays():
-    cosine = make_schedule('cosine', 0.1)
-    for progress, expected in ((0, 0.001), (0.025, 0.0505), (0.05, 0.1), (0.525, 0.05), (1, 0)):
-        assert cosine(progress) == pytest.approx(expected)
-        assert make_schedule('constant', 0.1)(progress) == 0.1
-
-
 def test_train_nn_initialises_only_what_is_missing():
     def loss(*_):
         kept, missing = (tf.get_variable(name, [], initializer=tf.ones_initializer())
@@ -182,12 +173,15 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
         run_train_nn(1, lambda batch_size: [([0], [0])], lambda *_: tf.constant(np.inf))
 
 
-def test_out_of_memory_names_what_to_lower(capsys, monkeypatch):
-    monkeypatch.setattr(main, 'train', Mock(side_effect=MemoryError))
-    assert main.main(['--batch-size', '8']) == 2
-    assert capsys.readouterr().err == (
-        'Error: out of memory at image size 192x672 and batch size 8; lower --batch-size, then '
-        '--image-size (half the height and width takes a quarter)\n')
+def test_out_of_memory_names_what_to_lower(capsys, monkeypatch, train_run):
+    monkeypatch.setattr(main, 'train_nn', Mock(side_effect=MemoryError))
+    code, folder = train_run('small')
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert code == 2 and line == (
+        'Error: out of memory at image size 64x192 and batch size 2; lower --batch-size, then '
+        '--image-size (half the height and width takes a quarter)')
+    with open(f'{folder}/log.txt') as file:
+        assert file.read().splitlines()[-1] == line
 
 
 @pytest.mark.parametrize('error, options', [
@@ -196,11 +190,3 @@ def test_a_fault_of_the_program_and_debug_show_the_traceback(monkeypatch, error,
     monkeypatch.setattr(main, 'train', Mock(side_effect=error))
     with pytest.raises(type(error)):
         main.main(options)
-
-
-@pytest.mark.parametrize('words, complaint', [
-    (['--dataset-dir', 'nowhere'], 'nowhere: no such folder'),
-    (['--vgg-dir', 'none', '--vgg-weights', 'none.npz'], 'none.npz: no such file')])
-def test_bad_input_is_one_line_and_exit_code_2(train_run, capsys, words, complaint):
-    assert train_run('bad', *words)[0] == 2
-    assert re.search(f'(?m)^Error: .*{complaint}.*\n\\Z', capsys.readouterr().err)

@@ -72,7 +72,9 @@ def test_run_in_use_is_refused(tmp_path):
 @pytest.mark.parametrize('options, complaint', [
     (['--image-size', '32x64'], '--image-size 32x64: .* has --image-size 64x192; leave the option'),
     (['--epochs', 1], '--epochs 1: .* has --epochs 3; it can only be increased'),
-    (['--batch-size', 3], '--batch-size 3: .* has --batch-size 2; it can only be lowered')])
+    (['--batch-size', 3], '--batch-size 3: .* has --batch-size 2; it can only be lowered'),
+    (['--preset', 'quick'], '--preset quick: .* has no --preset; leave the option'),
+    (['--deterministic'], '--deterministic: .* has no --deterministic; leave the option')])
 def test_changed_settings_are_refused_with_both_values(trained_run, options, complaint):
     with pytest.raises(InputError, match=complaint):
         resumed(trained_run, *options)
@@ -125,6 +127,7 @@ LONGER = 'a longer training with higher scores'
      'takes two minutes more on KITTI Road and scores three points more'),
     (['--preset', 'quick', '--init', 'a'], ['--init', 'a', '--preset', 'laptop'], LONGER),
     (['--preset', 'laptop'], ['--preset', 'best'], LONGER), (['--preset', 'best'], None, 'videos'),
+    (['--dataset', 'camvid'], ['--dataset', 'camvid', '--preset', 'quick'], 'points more'),
     (['--sample'], ['--download-kitti', '--preset', 'quick'], 'real images')])
 def test_next_commands_can_be_run_as_they_stand(words, third, promise):
     values = vars(settings.parse_training(words))

@@ -48,10 +48,19 @@ def test_run_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'runs' / 'mine').mkdir(parents=True)
     assert settings.parse(['evaluate', 'mine'])[1].run == os.path.join('runs', 'mine')
-    assert settings.parse_training(['--resume', 'mine']).resume == os.path.join('runs', 'mine')
+    for option in ('resume', 'init'):
+        args = settings.parse_training([f'--{option}', 'mine', '--runs-dir', 'runs'])
+        assert vars(args)[option] == os.path.join('runs', 'mine')
     (tmp_path / 'mine').mkdir()
     assert settings.parse(['evaluate', 'mine'])[1].run == 'mine'
     assert settings.parse(['evaluate', 'other'])[1].run == 'other'
+
+
+def test_options_may_stand_anywhere_and_folders_may_end_in_a_slash():
+    _, args = settings.parse(['predict', 'a', '--overlay', 'mask', 'b.png', '--confidence', 'c'])
+    assert (args.run, args.inputs) == ('a', ['b.png', 'c'])
+    args = settings.parse_training(['--vgg-dir', 'vgg/', '--runs-dir', './mine/'])
+    assert (args.vgg_dir, args.runs_dir) == ('vgg', 'mine')
 
 
 def test_derived_defaults():

@@ -110,6 +110,15 @@ def test_classic_graph_is_converted_and_never_run(tmp_path, monkeypatch):
         assert (tmp_path / kept / GRAPH).read_bytes() == foreign
 
 
+def test_empty_folder_is_filled_and_a_file_is_left_alone(tmp_path):
+    (tmp_path / 'vgg').mkdir()
+    write_weights(tmp_path / 'vgg.npz', seed=1)
+    find_vgg(str(tmp_path / 'vgg'), str(tmp_path / 'vgg.npz'))
+    with pytest.raises(InputError, match='vgg.npz: is a file; give it as --vgg-weights'):
+        find_vgg(str(tmp_path / 'vgg.npz'))
+    assert (tmp_path / 'vgg.npz').is_file()
+
+
 def test_weights_of_another_model_are_named(tmp_path):
     weights = random_weights(fc_width=16)
     del weights['conv5_3/biases']

@@ -56,5 +56,6 @@ def _convolution(variable):
     layer, _, kind = variable.op.name.partition('/')
     # TensorFlow's own operation is good enough for the 1x1 of fc7.
     if layer in (*CONVS, 'fc6') and kind in ('filter', 'weights'):
-        return variable.graph.get_operation_by_name(f'{layer}/Conv2D')
+        named = {op.name: op for op in variable.graph.get_operations()}
+        return named.get(f'{layer}/Conv2D')  # None in a graph from elsewhere, of other names
     return None

@@ -37,7 +37,8 @@ def find_device(precision='auto', train_encoder='none'):
         name = f'GPU, {details.get("device_name", gpus[0].name)}'
     if precision == 'auto':
         precision = 'bfloat16' if not gpus and cpu_has_bfloat16() else 'float32'
-    if precision == ('bfloat16' if gpus else 'float16'):
+    unsuitable = 'bfloat16' if gpus else 'float16'
+    if precision == unsuitable:
         kind, other = ('GPU', 'CPU') if gpus else ('CPU', 'GPU')
         print(f'Note: --precision {precision} is for {other}s alone; this {kind} computes in '
               'float32')
@@ -95,6 +96,7 @@ def git_state():
         return subprocess.run(['git', '-C', folder, *words], capture_output=True, text=True,
                               check=True, timeout=30).stdout.strip()
     try:
+        git('ls-files', '--error-unmatch', os.path.basename(__file__))  # no repository around it
         return {'commit': git('rev-parse', 'HEAD'), 'dirty': bool(git('status', '--porcelain'))}
     except (OSError, subprocess.SubprocessError):
         return {'commit': None, 'dirty': None}

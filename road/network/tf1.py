@@ -38,7 +38,8 @@ def _import_quietly():
     # A program started from a notebook inherits the notebook's backend of matplotlib.
     if os.environ.get('MPLBACKEND', '').startswith('module:') and 'ipykernel' not in sys.modules:
         os.environ['MPLBACKEND'] = 'agg'
-    if not sys.stderr or {'tensorflow', 'TF_CPP_MIN_LOG_LEVEL'} & {*sys.modules, *os.environ}:
+    is_imported = 'tensorflow' in sys.modules
+    if not sys.stderr or is_imported or 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
         return importlib.import_module('tensorflow.compat.v1')
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # must stand before the import
     # While its libraries load, TensorFlow writes to file descriptor 2 whatever the level

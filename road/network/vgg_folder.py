@@ -64,8 +64,7 @@ def check(vgg_dir):
         weights = read_weights(vgg_dir)
     except InputError as error:
         raise InputError(f'{error}; {CURE}') from error
-    found = fingerprint(weights)
-    record = read_record(vgg_dir)
+    found, record = fingerprint(weights), read_record(vgg_dir)
     if record.get('fingerprint', found) != found:
         raise InputError(f'{vgg_dir}: the weights were changed since the folder was made; {CURE}')
     kind = 'with fc6 and fc7' if 'fc6/weights' in weights else '13 convolutions'
@@ -109,7 +108,11 @@ def save(weights, vgg_dir, source='random weights'):
 
 
 def _build(vgg_dir, weights):
-    if os.path.lexists(vgg_dir):
+    if os.path.isfile(vgg_dir):
+        raise InputError(f'{vgg_dir}: is a file; give it as --vgg-weights, and with --vgg-dir name '
+                         'the folder to make')
+    is_empty = os.path.isdir(vgg_dir) and not os.listdir(vgg_dir)
+    if os.path.lexists(vgg_dir) and not is_empty:
         _convert(vgg_dir)
     elif weights:
         arrays = read_weights(weights)

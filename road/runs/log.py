@@ -40,11 +40,11 @@ class _Screen:
         try:
             return getattr(self.stream, method)(*args)
         except OSError as error:
-            if error.errno not in self.dropped:
-                raise
             # not the stream alone: Python writes what waits in it once more at the end
             with open(os.devnull, 'w') as nowhere:
                 os.dup2(nowhere.fileno(), self.stream.fileno())
+            if error.errno not in self.dropped:
+                raise
 
 
 @contextlib.contextmanager
@@ -53,8 +53,7 @@ def stoppable():
     def terminate(*_):
         raise Terminated
 
-    streams = sys.stdout, sys.stderr
-    handlers = {}
+    streams, handlers = (sys.stdout, sys.stderr), {}
     if threading.current_thread() is threading.main_thread():  # no other thread can set them
         for name in ('SIGTERM', 'SIGHUP'):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
@@ -64,7 +63,8 @@ def stoppable():
     try:
         yield
     finally:
-        print(end='', flush=True)
+        with contextlib.suppress(OSError):
+            print(end='', flush=True)
         sys.stdout, sys.stderr = streams
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -85,9 +85,9 @@ class Log(_Screen):
     """
     dropped = tuple(errno.errorcode)  # all: the log has the text too
 
-    def __init__(self, is_chief=True):
+    def __init__(self, settings=None, is_chief=True):
         super().__init__(sys.stdout if is_chief and sys.stdout else io.StringIO())
-        self.is_chief = is_chief
+        self.settings, self.is_chief = settings or {}, is_chief  # settings: for describe
         self.copy, self.folder = io.StringIO(), None
         self.entered = contextlib.ExitStack()
 
@@ -121,7 +121,7 @@ class Log(_Screen):
     def __exit__(self, kind, error, trace):
         with self.entered, contextlib.suppress(OSError):  # the error may be a full disk
             if isinstance(error, Exception):
-                self.copy.write(f'Error: {describe(error, {}) or kind.__name__}\n')
+                self.copy.write(f'Error: {describe(error, self.settings) or kind.__name__}\n')
             if self.folder and isinstance(error, (KeyboardInterrupt, OSError)):
                 kept = ('The last finished epoch is kept.' if checkpoints.latest(self.folder)
                         else 'No epoch is finished.')

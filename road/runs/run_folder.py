@@ -212,6 +212,8 @@ def resumed_settings(args, is_chief=True):
             allowed, advice = value <= before, 'it can only be lowered'
         if not allowed:
             typed, own = (' '.join(settings.option_text(name, x)).strip() for x in (value, before))
+            if before is None or before is False or before == ():
+                own = f'no {typed.split()[0]}'
             raise InputError(f'{typed}: {args.resume} has {own}; {advice}')
     if name := checkpoints.latest(run.folder):
         run.read_checkpoint(name)  # damage is reported now, not after minutes of preparation
@@ -270,8 +272,7 @@ def initial_weights(args, data, vgg):
     """
     if not args.init or args.resume and checkpoints.latest(args.resume):
         return {}
-    run = load(args.init)
-    order = settings.TRAIN_ENCODER
+    run, order = load(args.init), settings.TRAIN_ENCODER
     _compare_encoder(run, vgg.fingerprint, vgg.folder)
     trained = run.settings['train_encoder']
     if order.index(trained) > order.index(args.train_encoder):
@@ -293,8 +294,10 @@ def next_commands(run):
     values, defaults = run.settings, vars(settings.parse_training([]))
     higher = {None: 'quick', 'quick': 'laptop', 'laptop': 'best'}.get(values['preset'])
     purpose = 'a longer training with higher scores' if values['preset'] else settings.MORE
-    words = [word for name in ('data_dir', 'dataset_dir', 'target', 'vgg_dir', 'val_frames', 'init')
-             if values[name] != defaults[name]
+    repeated = ['data_dir', 'dataset_dir', 'target', 'vgg_dir', 'val_frames', 'init']
+    if values['dataset_dir'] == defaults['dataset_dir']:  # elsewhere the format is detected
+        repeated.append('dataset')
+    words = [word for name in repeated if values[name] != defaults[name]
              for word in settings.option_text(name, values[name])]
     if values['sample']:
         words, purpose = ['--download-kitti'], 'real images'
