@@ -75,11 +75,6 @@ def test_letters_that_the_font_lacks_are_named_once(capsys, name, missing):
     assert capsys.readouterr().out.count(f'lacks {missing}') == bool(missing)
 
 
-def test_class_colours_are_black_where_pixels_are_ignored():
-    found = painting.class_colours(np.uint8([[0, 2, 255]]), CLASSES)
-    assert found.tolist() == [[[0, 0, 200], [0, 200, 0], [0, 0, 0]]]
-
-
 @pytest.mark.parametrize('label_values, values', [
     ({'0': 'sky', '7': 'road', '8': 'road', '26': 'grass', '255': 'ignored'}, [0, 7, 26]),
     ({'#0000c8': 'sky', '#c80000': 'road', '#00c800': 'grass'}, [0, 1, 2]),

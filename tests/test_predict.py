@@ -20,6 +20,7 @@ from road.data.dataset import Class
 from road.errors import InputError, describe
 from road.runs import run_folder
 from road.runs.painting import legend, paint, write_png
+from road.runs.video import convert
 from tests.results import of_road
 from tests.test_images import scene
 from tests.test_video import make_clip, read_video
@@ -85,6 +86,8 @@ def test_classes_are_painted_with_a_legend_and_written_as_values_of_the_masks(tm
     assert sorted(os.listdir(out / 'confidence')) == ['README.txt', 'a.png', 'b']
     with Image.open(out / 'confidence/a.png') as map_:
         np.testing.assert_array_equal(map_, np.uint8([0, 7, 255])[scene().argmax(axis=2)])
+    with pytest.raises(InputError, match='--threshold 0.3: run has more than two classes'):
+        run(clip, output=out, options=['--threshold', '0.3'], classes=classes)
     assert '\n7 green #00ff00\n' in (out / 'confidence/README.txt').read_text()
     expected = paint(scene(), scene() / np.float32(765), overlay, classes)
     if overlay != 'mask':
@@ -117,6 +120,20 @@ def test_masks_begin_at_the_threshold(tmp_path, options, lowest):
     np.testing.assert_array_equal(mask, 255 * np.uint8(scene()[..., 0] >= lowest))
 
 
+def test_stopping_while_a_video_is_finished_leaves_nothing_in_the_way(tmp_path, monkeypatch):
+    def convert_and_stop(*args):
+        convert(*args)
+        os.remove(args[1])
+        raise KeyboardInterrupt
+
+    clip = make_clip(tmp_path / 'a.mp4', seconds=0.2)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr('road.runs.video.convert', convert_and_stop)
+        run(clip, output=tmp_path / 'out', options=['--confidence'])
+    run(clip, output=tmp_path / 'out', options=['--confidence'])
+    assert (tmp_path / 'out/a.mp4').exists()
+
+
 def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
     mixed, nothing, out = tmp_path / 'mixed', tmp_path / 'nothing', tmp_path / 'out'
     for folder in (mixed, nothing, mixed / 'inside.png', out):
@@ -125,7 +142,7 @@ def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
     long = 250 * 'n'
     for name in ('a.png', 'd.png', 'e.png', f'{long}.png'):
         write_png(str(mixed / name), scene())
-    for name in ('c.png', 'f.heic', 'g.mp4', 'notes.txt', 'notes.pdf', '.hidden'):
+    for name in ('a.nef', 'c.png', 'f.heic', 'g.mp4', 'notes.txt', 'notes.pdf', '.hidden'):
         (mixed / name).write_text('text')
     os.mkfifo(mixed / 'pipe.png')
     too_long = make_clip(tmp_path / f'{252 * "n"}.ts', seconds=0.5)
@@ -206,6 +223,8 @@ def test_what_is_done_already_is_skipped_on_request(tmp_path, capsys):
     write_png(str(tmp_path / 'a.png'), scene()[::-1])
     (out / 'b.png').unlink()
     assert [painted(), painted()] == [2, 0]
+    with open(out / '.predict.jsonl', 'a') as record:
+        record.write('\n["cut sh')
     assert [painted('--confidence'), painted('--confidence')] == [3, 0]
     assert [painted(weights='others'), painted('--overlay', 'tint', weights='others')] == [3, 3]
 

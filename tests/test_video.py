@@ -45,7 +45,7 @@ def read_video(path):
         return [frame.to_ndarray(format='rgb24') for frame in source.decode(video=0)]
 
 
-def make_animation(path, lengths=(100, 300, 50)):
+def make_animation(path, lengths=(10, 300, 50)):
     """Write images in eight colours, each shown for so many milliseconds; return them."""
     images = 255 * np.random.default_rng(0).integers(0, 2, (len(lengths), 49, 81, 3), np.uint8)
     first, *others = map(Image.fromarray, images)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from road import files
+from road.data.dataset import evenly_spaced
 from road.data.images import STRIDE, network_shape, read_frames
 from road.errors import InputError, writing
 from road.network import export, surgery
@@ -31,14 +32,16 @@ def run(args, open_run):
         except ImportError as error:
             raise InputError(f'--format onnx: {error}; pip install onnx onnxruntime') from error
     with open_run(args.run, args.vgg_dir) as opened:
-        run, frozen = opened.run, surgery.freeze(opened.sess)
+        run, threshold = opened.run, opened.predictor.threshold
+        texts = describe(run, args.format)  # now: a run that still trains has others later
+        frozen = surgery.freeze(opened.sess)
     calibration = []
-    if args.int8:  # at most 32 validation images, evenly spaced
+    if args.int8:
         frames = run_folder.find_dataset(run, args.dataset_dir).named(run.validation)
-        calibration = [image for _, image in read_frames(frames[::-(-len(frames) // 32)])]
+        calibration = [image for _, image in read_frames(evenly_spaced(frames, 32))]
     network = export.Network(
         frozen, [each.name for each in run.classes], run.settings['image_size'], run.light,
-        run.threshold, *describe(run, args.format), calibration)
+        threshold, *texts, calibration)
     with writing(args.output), files.atomic_folder(args.output) as folder:
         save(network, folder)
         files.write_json(os.path.join(folder, 'metadata.json'), network.metadata)

@@ -33,6 +33,9 @@ def run(args, open_run):
     painted = 0
     if jobs:
         with open_run(args.run, args.vgg_dir) as opened:  # a mistyped run leaves no folder behind
+            if args.threshold is not None and len(opened.run.classes) > 2:
+                raise InputError(f'--threshold {args.threshold}: {args.run} has more than two '
+                                 'classes, of which the most probable is painted; leave it out')
             written = Written(args.output, [opened.run.best()['checkpoint'], args.overlay,
                                             args.full_size, args.no_sound, args.threshold])
             # of all, because what is not to be overwritten must show before the work
@@ -110,6 +113,7 @@ def _files(path, output, failures):
     endings = (*VIDEOS, *image_endings())
     found = sorted(file for file in files
                    if file.lower().endswith(endings) and os.path.isfile(file))
+    skipped = len(files) - len(found)
     # cameras write a photo as a JPEG too
     stems = {os.path.splitext(file)[0] for file in found
              if not file.lower().endswith(UNREADABLE + VIDEOS)}
@@ -117,9 +121,8 @@ def _files(path, output, failures):
              or os.path.splitext(file)[0] not in stems]
     if not found and not faults:
         raise InputError(f'{path}: the folder holds no image and no video')
-    if len(found) < len(files):
-        print(f'{path}: files that are no images or videos and are skipped: '
-              f'{len(files) - len(found)}')
+    if skipped:
+        print(f'{path}: files that are no images or videos and are skipped: {skipped}')
     return found
 
 
@@ -204,32 +207,39 @@ def paint_videos(jobs, args, opened, written):
     run, predictor = opened.run, opened.predictor
     failures = []
 
-    def painted(frames, total):
-        with atomic_folder(maps[0]) if maps else nullcontext() as folder:
-            def work(item):
-                number, (key, image, confidence) = item
-                if folder:
-                    write_map(os.path.join(folder, f'{number:06}.png'), confidence,
-                              image.shape[:2], run.classes, run.label_values)
-                return key, paint(image, confidence, args.overlay, run.classes, predictor.threshold)
+    def paint_video(source, target, *maps):
+        from road.runs.video import convert  # PyAV may be missing or broken
 
-            outputs = enumerate(predictor.predict(frames, args.full_size), 1)
-            outputs = prefetch(work, outputs, depth=8, size=lambda item: output_bytes(item[1]))
-            yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
+        def painted(frames, total):
+            with atomic_folder(maps[0]) if maps else nullcontext() as folder:
+                def work(item):
+                    number, (key, image, confidence) = item
+                    if folder:
+                        write_map(os.path.join(folder, f'{number:06}.png'), confidence,
+                                  image.shape[:2], run.classes, run.label_values)
+                    return key, paint(image, confidence, args.overlay, run.classes,
+                                      predictor.threshold)
+
+                outputs = enumerate(predictor.predict(frames, args.full_size), 1)
+                outputs = prefetch(work, outputs, depth=8, size=lambda item: output_bytes(item[1]))
+                yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
+            for path in maps:  # now: the video takes a while to finish, and may be stopped
+                written.add(path)
+
+        convert(source, target, painted, not args.no_sound)
 
     for source, target, *maps in jobs:
         if target.endswith('.png'):
             continue
         fault = None
         try:
-            from road.runs.video import convert  # PyAV may be missing or broken
-            convert(source, target, painted, not args.no_sound)
+            paint_video(source, target, *maps)
         except ImportError as error:
             fault = (f'{source}: PyAV, which reads videos, cannot be imported ({reason(error)}); '
                      'pip install --force-reinstall av')
         except (InputError, OSError) as error:
             fault = describe(error, {})
-        failures += [fault] if fault else []
-        for path in (target, *maps):  # a part of a damaged video is written too
-            written.add(path, whole=not fault)
+        if fault:
+            failures.append(fault)
+        written.add(target, whole=not fault)  # a part of a damaged video is written too
     return failures

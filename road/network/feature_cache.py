@@ -77,8 +77,7 @@ class FeatureCache:
             return  # the features are the images, which are read as fast from their own files
         self.find(folder, samples, encoder=encoder)
         sizes = {sample: self._layout(sample).itemsize for sample in samples}
-        missing = self._missing(sizes)
-        written = []
+        missing, written = self._missing(sizes), []
         text = f'{sum(sizes.values()) / MIB:.0f} MiB in {self.folder}'
         try:
             if sum(sizes.values()) > limit:

@@ -66,8 +66,7 @@ def best_and_worst(outputs, classes, threshold=0.5):
 def plot_curves(rows, title):
     """Losses and scores (in per cent) over epochs as Figure."""
     from matplotlib.figure import Figure  # imported here, because it takes seconds
-    epochs = [row['epoch'] for row in rows]
-    best = best_of(rows)['epoch']
+    epochs, best = [row['epoch'] for row in rows], best_of(rows)['epoch']
     scored = [name for name in rows[0] if name.startswith(('val_', 'train_'))]
     figure = Figure(figsize=(11, 4.5), layout='constrained')
     figure.suptitle(title, parse_math=False)  # a name may have dollar signs

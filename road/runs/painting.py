@@ -76,10 +76,8 @@ def paint_errors(image, probabilities, label, threshold=0.5):
 
 
 def class_colours(indices, classes):
-    """The colour of each class: uint8 [...] => uint8 [..., 3]; black for other indices."""
-    colours = np.zeros((256, 3), np.uint8)
-    colours[:len(classes)] = [each.colour for each in classes]
-    return colours[indices]
+    """The colour of each class: uint8 [...] => uint8 [..., 3]."""
+    return np.uint8([each.colour for each in classes])[indices]
 
 
 def _edge(values):

@@ -34,7 +34,8 @@ def convert(path, target, paint, sound=True):
 
     `paint` gets an iterator of (key, upright image uint8 [h, w, 3]), read as it is consumed, and
     their estimated number or None; it yields (key, image) in the same order. Raises OSError if the
-    file cannot be written, InputError if not all frames can be read; the rest is then written.
+    file cannot be written, InputError if not all frames can be read; those of a video that can be
+    read are then written.
     """
     if not path.lower().endswith(VIDEOS):  # a GIF, WebP, PNG or AVIF
         with Image.open(path) as file:
@@ -68,7 +69,7 @@ def convert(path, target, paint, sound=True):
     if missing > max(0.9, 1.5 / rate):
         raise InputError(f'{path}: cut off or damaged: {ends["video"]:.1f} of {duration:.1f} '
                          f'seconds could be read, and are in {target}; copy it again')
-    if sounds and not ends['audio']:
+    if any(ends[track] for track in sounds) and not ends['audio']:
         raise InputError(f'{path}: its sound cannot be read; {target} has none')
 
 
@@ -121,15 +122,15 @@ def _read_animation(path, file):
         except DAMAGED as error:
             raise InputError(f'{path}: {why_unreadable(path, error)}') from error
         frame.pts, frame.time_base = time, Fraction(1, 10**6)
-        frame.duration = round(1000 * (file.info.get('duration') or 100))  # 0 is 0.1 s in browsers
+        duration = file.info.get('duration') or 0  # ms; browsers take 0.1 s for 10 ms or less
+        frame.duration = round(1000 * (duration if duration > 10 else 100))
         time += frame.duration
         yield frame
 
 
 def _to_rgb(frames):
     """Yield frames in RGB, HDR as SDR, whose tags say how to write them."""
-    scaler = VideoReformatter()
-    to_sdr = av.filter.Graph()
+    scaler, to_sdr = VideoReformatter(), av.filter.Graph()
     for frame in frames:
         if frame.color_trc in HDR:  # of the scaler, PyAV 17 would change the tags alone
             if not to_sdr.configured:

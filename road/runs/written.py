@@ -47,7 +47,7 @@ class Written:
         if state and state != before:
             entry = os.path.relpath(path, self.folder), state, *origin, whole
             with open(self.path, 'a', encoding='utf-8') as file:
-                file.write(json.dumps(entry) + '\n')
+                file.write('\n' + json.dumps(entry))  # the last line may be cut short
             self.added.add(path)
 
 
