@@ -38,10 +38,11 @@ def writing(path):
 
 def reason(error):
     """The system's words for a failed read or write, from an OSError or TensorFlow's error."""
+    if getattr(error, 'strerror', None):
+        return error.strerror
     # TensorFlow wraps the reason in many lines, of which one is "<file>; <reason>"
     found = re.search(r'^.*/.*; (.*)$', str(error), re.MULTILINE)
-    return (getattr(error, 'strerror', None) or (found and found[1])
-            or str(error).split('\n')[0] or type(error).__name__)
+    return found[1] if found else str(error).split('\n')[0] or type(error).__name__
 
 
 def not_finite(epoch, step, loss, learning_rate, frames):

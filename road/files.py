@@ -86,13 +86,13 @@ def atomic_folder(folder, replace=True):
     with _temporary(folder) as temporary, _temporary(folder) as former:
         os.makedirs(temporary)
         yield temporary
-        if replace:
-            with suppress(FileNotFoundError):
-                os.rename(folder, former)  # a folder cannot be renamed over another
         try:
+            if replace:
+                with suppress(FileNotFoundError):
+                    os.rename(folder, former)  # a folder cannot be renamed over another
             os.rename(temporary, folder)
-        except OSError:
-            with suppress(FileNotFoundError):
+        except BaseException:  # Ctrl-C too
+            with suppress(OSError):
                 os.rename(former, folder)
             raise
 

@@ -17,8 +17,7 @@ def prefetch(function, items, depth=2 * THREADS, threads=THREADS, size=None):
     started is then dropped. Items that take more than MEMORY together, size(item) being the bytes
     of one, are not worked on at the same time.
     """
-    pool = ThreadPoolExecutor(threads)
-    waiting = deque()  # of (Future, bytes)
+    pool, waiting = ThreadPoolExecutor(threads), deque()  # of (Future, bytes)
     try:
         for item in items:
             taken = size(item) if size else 0

@@ -60,7 +60,7 @@ def test_check_notes_what_is_no_fault(copied_scenes):
     assert [note[len(copied_scenes) + 1:].split('; ')[0] for note in report.notes] == [
         'training/image_2/um_1.png: is left out, by its name or format (1 such files)',
         "training/image_2/uu_000000.png: has no calibration file, so there are no scores in bird's "
-        'eye view (1 such files)', f'{TEST}: is of another size than the usual 302x91 pixels '
+        'eye view (1 such files)', f'{TEST}: is of another size than the usual 91x302 pixels '
         '(1 such files)', f'{LABEL}: all pixels of this label are ignored (1 such files)',
         f'testing/image_2/um_000000.png: is the same image as {folder / IMAGE} in another split, '
         'so scores may be too high (1 such files)']

@@ -70,7 +70,7 @@ def test_label_of_another_size_than_its_image_is_refused(opened_run, tmp_path):
     data = run_folder.find_dataset(opened_run.run)
     Image.new('RGB', (300, 90)).save(tmp_path / 'label.png')
     frame = data.training[0]._replace(label=str(tmp_path / 'label.png'))
-    with pytest.raises(InputError, match='300x90 pixels, but its image is .*; a label must'):
+    with pytest.raises(InputError, match='90x300 pixels, but its image is .*; a label must'):
         list(evaluate.predict(opened_run, data, [frame]))
 
 

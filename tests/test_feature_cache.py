@@ -79,6 +79,9 @@ def test_a_second_fill_computes_only_what_is_missing(samples, make):
     first, encoder = make(Encoder(), samples=samples[:3]), Encoder()
     make(encoder, samples=samples + samples)
     assert encoder.images == len(samples) - 3
+    encoder = Encoder()
+    make(encoder, samples=[each._replace(frame=each.frame._replace(bits=12)) for each in samples])
+    assert encoder.images == len(samples)  # 16-bit images would be read otherwise
     images, _ = read_images(samples[1:5], kitti.read_label)
     features, _ = first.read(samples[1:5])  # two of them are not cached: computed exactly
     np.testing.assert_array_equal(features[0], Encoder()(images)[0])

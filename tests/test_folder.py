@@ -1,5 +1,6 @@
 """Own pictures: masks of every kind, classes.txt, splits, and a folder with one fault each."""
 
+import errno
 import io
 import os
 import re
@@ -46,9 +47,8 @@ def colours(mode, low, high):
 
 def palette(*table):
     def draw(road):
-        image = Image.fromarray(np.uint8(road)).convert('P')
-        image.putdata(np.uint8(road).ravel().tolist())
-        image.putpalette(np.uint8(table).ravel().tolist())
+        image = Image.fromarray(np.uint8(road))
+        image.putpalette(np.uint8(table).tobytes())
         return image
     return draw
 
@@ -144,6 +144,24 @@ def test_masks_of_two_values_are_background_and_road(tmp_path, masks, classes):
         np.testing.assert_array_equal(data.read_label(frame.label), ROAD)
 
 
+@pytest.mark.parametrize('empty, other', [(RED, RED), (BIT, GREY), (GREY, RED)])
+def test_masks_of_black_alone_may_be_of_another_mode(tmp_path, empty, other):
+    folder = write_folder(tmp_path / 'mine', other, lambda road: empty(road & False), classes=IDS)
+    assert faults_of(folder) == []
+
+
+def test_a_folder_that_cannot_be_read_is_no_missing_data(mine, monkeypatch):
+    def scandir(path):
+        if str(path).endswith('sub'):
+            raise PermissionError(errno.EACCES, 'Permission denied', path)
+        return original(path)
+
+    original = os.scandir
+    monkeypatch.setattr(os, 'scandir', scandir)
+    with pytest.raises(PermissionError):
+        find(mine)
+
+
 def test_classes_file_gives_names_colours_and_what_does_not_count(tmp_path):
     path = tmp_path / 'classes.txt'
     path.write_text('#comment\n  5   traffic light\t#0A0B0C \n255 Ignore\n9 ignore #ffffff\n'
@@ -152,7 +170,7 @@ def test_classes_file_gives_names_colours_and_what_does_not_count(tmp_path):
     assert classes == (('background', (0, 0, 0)), ('traffic light', (10, 11, 12)), ('x', (1, 2, 3)),
                        ('a #1 b', (128, 0, 0)), ('c', (192, 128, 128)))  # as in VOC's palette
     assert rule.indices == {0: 0, 5: 1, 2: 2, 1: 3, 15: 4, 255: 255, 9: 255} and not rule.by_colour
-    path.write_text('#010203 a\n#040506 b #0a0b0c\n')
+    path.write_text('#010203 a\n#040506 b #0a0b0c\n#070809 a\n')
     assert [each.colour for each in read_classes_file(str(path))[0]] == [(1, 2, 3), (10, 11, 12)]
 
 
@@ -206,7 +224,7 @@ REFUSED = {
     'resized smoothly': ((BINARY, smooth) + (BINARY,) * 5, None,
                          r'masks/b c.png: has values between .*\(b c.png\); resize labels'),
     'of another size': ((BINARY, lambda road: smooth(road).resize((15, 10))), None,
-                        'masks/b c.png: is 15x10 pixels, but its image is 30x20; a label must be'),
+                        'masks/b c.png: is 10x15 pixels, but its image is 20x30; a label must be'),
     'two words for road': ((BINARY, GREY, GREY), None, 'a.png: the value 255 is no class; .* masks '
                            'are 0 for background and 1 for target; for other values write .*/mine/'
                            r'classes.txt, a line .* \(several may have one name, and ignore marks'),
@@ -335,10 +353,11 @@ UNKNOWN = {
     'Kaggle': ('SPLIT/NAME.png', 'SPLIT_labels/NAME_L.png'),
     'Supervisely': ('a SPLIT/img/NAME.jpg', 'a SPLIT/masks_machine/NAME.png'),
     'masks below': ('SPLIT/NAME.jpg', 'SPLIT/masks/NAME.png'),
+    'BDD': ('images/10k/SPLIT/NAME.jpg', 'labels/sem_seg/masks/SPLIT/NAME.png'),
+    'a space': ('my drive/rgb/NAME.jpg', 'my drive/gt/NAME.png'),
     'images alone': ('NAME.jpg', 'labels/NAME.png')}
 
 
-@pytest.mark.skipif(os.name == 'nt', reason='the commands are for a shell')
 @pytest.mark.parametrize('image, mask', UNKNOWN.values(), ids=UNKNOWN)
 def test_commands_for_an_unknown_layout(tmp_path, image, mask):
     write_layout(tmp_path / 'my set', image, mask)
@@ -369,7 +388,6 @@ def test_a_folder_that_looks_like_a_split_is_a_fault(tmp_path, stray, others):
                for fault in faults_of(folder))
 
 
-@pytest.mark.skipif(os.name == 'nt', reason='links need rights on Windows')
 @pytest.mark.parametrize('links, found', [
     ({'train/x': '../val', 'val/y': '../train'}, ''),
     ({'train/x': '.', 'val/y': '../..', 'val/z': '../../..'}, ''),
@@ -427,13 +445,15 @@ FAULTS = {
                  'masks/sub/f.png: there is no image of this label'),
     'unreadable mask': (lambda d: touch(d / 'masks/a.png'), 'masks/a.png: not a readable image'),
     'unreadable image': (lambda d: touch(d / 'images/a.png', 'x'), 'images/a.png: not a readable'),
+    'a pipe': (lambda d: (os.remove(d / 'masks/a.png'), os.mkfifo(d / 'masks/a.png')),
+               'masks/a.png: is no file but a folder, pipe'),
     'a wrong byte': (lambda d: flip(d / 'images/a.png'), 'images/a.png: not a readable image'),
     'same stem': (lambda d: shutil.copy(d / 'images/a.png', d / 'images/a.jpg'),
                   r'images/a.(png|jpg): .*/a.(png|jpg) has the same name; rename one of them'),
     'other case': (lambda d: write_folder(d, names=['A']),
                    r'images/a.png: .*/A.png has the same name; rename one of them'),
-    'turned': (lambda d: save(d / 'masks/a.png', BINARY(ROAD.T)), 'masks/a.png: is 20x30 pixels, '
-               'but its image is 30x20; one of them is turned, perhaps by EXIF data'),
+    'turned': (lambda d: save(d / 'masks/a.png', BINARY(ROAD.T)), 'masks/a.png: is 30x20 pixels, '
+               'but its image is 20x30; one of them is turned, perhaps by EXIF data'),
     'unknown stem': (lambda d: touch(d / 'val.txt', 'a\nnix\n'), 'val.txt:2: nix: 0 images have'),
     'two stems': (lambda d: (touch(d / 'val.txt', 'a'), write_folder(d, names=['sub/a'])),
                   'val.txt:1: a: 2 images have this stem'),

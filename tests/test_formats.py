@@ -92,7 +92,7 @@ def test_frames_classes_and_labels(drawn, data_format, unused, classes, meanings
      'trainannot/train_1.png: the value 12 is no class; 3072 pixels in 1 of 7 labels '
      r'\(train_1.png\); CamVid has the ids 0 to 10'),
     ('camvid/testannot/test_0.png', lambda path: Image.new('L', (47, 36)).save(path),
-     'testannot/test_0.png: is 47x36 pixels, but its image is 64x48'),
+     'testannot/test_0.png: is 36x47 pixels, but its image is 48x64'),
     ('cityscapes/gtFine', shutil.rmtree, 'gtFine/train: no such folder, .*; Cityscapes has leftIm'),
     ('cityscapes/gtFine/val/ulm/ulm_1_gtFine_labelIds.png', os.remove,
      'leftImg8bit/val/ulm/ulm_1_.*: has no label in .*/CITY/NAME_gtFine_labelIds.png'),

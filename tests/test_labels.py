@@ -20,38 +20,22 @@ CLASSES = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)),
                  elements=st.sampled_from([0, 1, 2, 3, IGNORE_LABEL]))
 
 
-def places(classes):
-    """Places in COLOURS and IDS."""
-    return np.where(classes == IGNORE_LABEL, 4, classes)
-
-
-def grey(classes):
-    return Image.fromarray(np.uint8(IDS)[places(classes)])
-
-
-def grey16(classes):
-    return Image.fromarray(np.uint16([0, 300, 7, 65535, 256])[places(classes)])
+def picture(values):
+    """A function that draws classes; values: an id or a colour of each, then of what is ignored."""
+    return lambda classes: Image.fromarray(values[np.where(classes == IGNORE_LABEL, 4, classes)])
 
 
 def palette(classes):
-    image = Image.fromarray(np.uint8(IDS)[places(classes)]).convert('P')
-    image.putdata(np.uint8(IDS)[places(classes)].ravel().tolist())
+    image = grey(classes)
     table = np.zeros([256, 3], np.uint8)
     table[IDS] = COLOURS
-    image.putpalette(table.ravel().tolist())
+    image.putpalette(table.tobytes())  # it then has the mode P
     return image
 
 
-def rgb(classes):
-    return Image.fromarray(COLOURS[places(classes)])
-
-
-def rgba(classes):
-    """What is black is transparent instead, over hidden green."""
-    hidden = COLOURS.copy()
-    hidden[0] = 0, 255, 0
-    alpha = np.where(classes == 0, 0, 255).astype(np.uint8)
-    return Image.fromarray(np.dstack([hidden[places(classes)], alpha]))
+IDS16 = [0, 300, 7, 65535, 256]
+HIDDEN = [(0, 255, 0, 0), *((*colour, 255) for colour in COLOURS[1:])]  # transparent, over green
+grey, rgb, rgba = picture(np.uint8(IDS)), picture(COLOURS), picture(np.uint8(HIDDEN))
 
 
 def rule(by_colour, values):
@@ -69,7 +53,7 @@ FORMATS = {
     'grey, by colour': (grey, rule(True, [value * 0x010101 for value in IDS])),
     'grey, saved as RGB': (lambda c: grey(c).convert('RGB'), rule(False, IDS)),
     'grey and alpha': (lambda c: grey(c).convert('LA'), rule(False, IDS)),
-    '16 bits': (grey16, rule(False, [0, 300, 7, 65535, 256])),
+    '16 bits': (picture(np.uint16(IDS16)), rule(False, IDS16)),
     'palette, by id': (palette, rule(False, IDS)),
     'palette, by colour': (palette, rule(True, NUMBERS)),
     'RGB': (rgb, rule(True, NUMBERS)), 'RGBA': (rgba, rule(True, NUMBERS))}

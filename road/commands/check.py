@@ -38,7 +38,7 @@ def check_dataset(args):
     """Check the data set, print what it holds, and return its faults, a line each."""
     checked_path = os.path.join(args.data_dir, 'checked.json')
     data_format, folder = args.dataset, args.dataset_dir
-    if not folder:
+    if folder is None:
         data_format, folder = data_format or 'kitti', os.path.join(args.data_dir, 'data_road')
     try:
         data, unsplit = find_dataset(data_format, folder, None, args.target, checked_path), None

@@ -12,7 +12,7 @@ import numpy as np
 
 from road import files
 from road.data import IGNORE_LABEL, kitti
-from road.data.images import inspect_image, used_bits
+from road.data.images import image_bytes, inspect_image, used_bits
 from road.data.label_faults import value_faults
 from road.data.labels import count_values
 from road.errors import InputError, describe
@@ -62,7 +62,8 @@ def inspect_files(images, labels, checked_path, trust):
         except (InputError, OSError) as error:
             return describe(error, {})
 
-    results = tqdm(prefetch(inspect, jobs), total=len(jobs), desc='checking', unit='file')
+    results = tqdm(prefetch(inspect, jobs, size=image_bytes), total=len(jobs), desc='checking',
+                   unit='file')
     found = dict(zip(jobs, results))
     infos = {path: result for path, result in found.items() if isinstance(result, FileInfo)}
     if checked_path:
@@ -128,7 +129,7 @@ def size_faults(frames, infos):
                        'image upright')
             if size != other:
                 faults[frame.label] = '{}: is {}x{} pixels, but its image is {}x{}; {}'.format(
-                    frame.label, *size, *other, why)
+                    frame.label, *size[::-1], *other[::-1], why)
     return faults
 
 
@@ -146,7 +147,7 @@ def _notes(data, splits, infos):
          "has no calibration file, so there are no scores in bird's eye view"),
         ([path for path, size in shapes.items()
           if max(*np.divide(size, usual), *np.divide(usual, size)) > 1.5],  # KITTI's: 1.02
-         'is of another size than the usual {}x{} pixels'.format(*usual)),
+         'is of another size than the usual {}x{} pixels'.format(*usual[::-1])),
         ([frame.label for frame in frames if frame.label in infos
           and data.rule.count(infos[frame.label].values)[0].keys() == {IGNORE_LABEL}],
          'all pixels of this label are ignored'),

@@ -127,7 +127,7 @@ def list_images(folder, pattern=ANY):
     """
     endings = image_endings()
     found = {}  # comparable name: (name, path)
-    for root, files in walk(folder):
+    for root, files in walk(folder, _raise_unreadable):
         # UNREADABLE last: cameras write a photo as a JPEG too
         for file in sorted(files, key=lambda file: (file.lower().endswith(UNREADABLE), file)):
             path = os.path.join(root, file)
@@ -142,7 +142,12 @@ def list_images(folder, pattern=ANY):
     return dict(sorted(found.values()))
 
 
-def walk(folder, onerror=None):
+def _raise_unreadable(error):
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
+
+
+def walk(folder, onerror):
     """Yield (path, names of its files) of a folder and all in it, once each; onerror of os.walk."""
     seen = set(map(str, Path(folder).resolve().parents))  # a link to these leads out of `folder`
     for follow in (False, True):  # links last, so that folders in `folder` have their own path
@@ -186,7 +191,7 @@ def find_splits(folder, splits, expected, patterns=(ANY, ANY)):
     """
     found, faults = {'train': [], 'val': [], 'test': []}, []
     for split, parts in splits.items():
-        images, labels = [part and os.path.join(folder, part) for part in parts]
+        images, labels = [os.path.join(folder, part) if part else None for part in parts]
         frames, missing = find_frames(images, labels, expected, patterns, optional=split == 'test')
         prefix = f'{split}/' if 'val' in splits else ''
         found[split] = [frame._replace(name=prefix + frame.name) for frame in frames]

@@ -68,8 +68,7 @@ def fetch(url, folder, use, *, md5=None):
 def download(url, path):
     """Download `url` to `path`, complete or not at all, resuming `path`.part. Raises InputError."""
     print(f'Downloading {url}')
-    part = path + '.part'
-    tries = 0
+    part, tries = path + '.part', 0
     while True:
         before = _size(part)
         try:

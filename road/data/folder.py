@@ -113,10 +113,13 @@ def _advice(folder):
                               for path in stems if not MASKS.search(path)), default=(0, ''))
         if shared:
             while '/' in images and '/' in masks and images.split('/')[-1] == masks.split('/')[-1]:
-                images, masks = posixpath.dirname(images), posixpath.dirname(masks)
+                parents = posixpath.dirname(images), posixpath.dirname(masks)
+                if _splits_in(posixpath.basename(images)) and '/' in ''.join(parents):
+                    break  # train/ and val/ have to lie in images/ itself
+                images, masks = parents
             part = ''.join(_splits_in(images)) or posixpath.basename(posixpath.dirname(images))
-            moves.setdefault(f'masks/{part}', shlex.quote(masks))  # first: it may be in images
-            moves.setdefault(f'images/{part}', shlex.quote(images))
+            moves.setdefault(f'masks/{part}', masks)  # first: it may be in images
+            moves.setdefault(f'images/{part}', images)
     if not moves:
         return (f'{folder}: has no image with a mask; put images into images/ and masks of the '
                 'same names into masks/, or name the folder that holds both (labels in JSON or XML '
@@ -124,12 +127,13 @@ def _advice(folder):
     root = shlex.quote(folder)
     commands = [f'mkdir -p {root}/images {root}/masks'] if 'masks/' not in moves else []
     for to, source in moves.items():
-        if source == "''":  # the images alone
-            commands.append(f'mkdir {root}/images')
+        to = to.rstrip('/')
+        if not source:  # the images alone
             path = next(path for name, path in files.items() if '/' not in name)
-            source = f'*{os.path.splitext(path)[1]}'
-        if source != to.rstrip('/'):
-            commands.append(f'mv {root}/{source} {root}/{to}'.rstrip('/'))
+            commands.append(f'mkdir {root}/images')
+            commands.append(f'mv {root}/*{os.path.splitext(path)[1]} {root}/{to}')
+        elif source != to:
+            commands.append(f'mv {root}/{shlex.quote(source)} {root}/{shlex.quote(to)}')
     return (f'{folder}: is in no known format; these commands turn it into the nearest, '
             f'images/NAME with masks/NAME: {" && ".join(commands)}')
 
@@ -230,7 +234,8 @@ def make_classes(by_colour, names, colours, hint):
     """
     painted = {name: value if by_colour else palette_colour(value)
                for value, name in reversed(names.items()) if name != IGNORE}
-    order = sorted(reversed(painted), key=lambda name: not _is_background(name, painted))
+    order = sorted(dict.fromkeys(name for name in names.values() if name != IGNORE),
+                   key=lambda name: not _is_background(name, painted))
     painted |= {names[value]: colour for value, colour in reversed(colours.items())}
     classes = tuple(Class(name, tuple(painted[name].to_bytes(3, 'big'))) for name in order)
     indices = {value: IGNORE_LABEL if name == IGNORE else order.index(name)
@@ -246,8 +251,12 @@ def _is_background(name, names):
 
 def palette_colour(value):
     """The colour 0xRRGGBB of an id in the palette of PASCAL VOC, as LabelMe uses it."""
-    return sum((value >> 3 * i + channel & 1) << 23 - 8 * channel - i
-               for i in range(8) for channel in range(3))
+    colour = 0
+    for i in range(8):
+        for channel in range(3):  # three bits in turn go to red, green and blue
+            bit = (value >> (3 * i + channel)) & 1
+            colour |= bit << (23 - 8 * channel - i)
+    return colour
 
 
 def _infer_classes(path, labels, checked_path):

@@ -28,7 +28,7 @@ def find_dataset(data_format, path, val_frames=None, target=(), checked_path=Non
     with_validation, `target` of with_target, where () keeps all classes, and `checked_path` of
     road.data.check.inspect_files. Raises InputError.
     """
-    if data_format == 'kitti' and not os.path.lexists(path) and path[0] != '~':
+    if data_format == 'kitti' and not os.path.lexists(path) and not path.startswith('~'):
         raise InputError(kitti.missing_message(path))
     if not os.path.isdir(path):
         raise InputError(f'{path}: no such folder; name one that exists (unpack archives; shells '

@@ -90,6 +90,8 @@ def read_image(path, bits=16):
 
 def image_bytes(path):
     """The bytes of an image as read_image gives it, by its header; 0 if that cannot be read."""
+    if not os.path.isfile(path):  # a pipe may keep its reader waiting
+        return 0
     try:
         with Image.open(path) as file:
             return 3 * file.width * file.height
@@ -178,8 +180,7 @@ def default_shape(shape, usual):
 
     It has about as many pixels as `usual`, but hardly more than the images have.
     """
-    fitted = fit_shape(shape, usual)
-    pixels = shape[0] * shape[1]
+    fitted, pixels = fit_shape(shape, usual), shape[0] * shape[1]
     if fitted[0] * fitted[1] > 1.25 * pixels:
         fitted = _fit_pixels(shape, pixels)
     return tuple(min(side, MAX_SIDE) for side in fitted)

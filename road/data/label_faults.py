@@ -40,7 +40,8 @@ def value_faults(data, infos):
 def _conflict(path, info, data, meanings):
     """(what is wrong, cure) if ids mean something else than elsewhere, or than a palette shows."""
     # Programs that optimise files sort palettes, or make one of grey levels, or 1 bit of 0 and 255.
-    if data.rule.by_colour:
+    # An image of value 0 alone, if that is black, means the same in every mode.
+    if data.rule.by_colour or all(value == colour == 0 for value, colour, _ in info.values):
         return None
     cure = 'save all labels as grey images'
     if data.format == 'folder':

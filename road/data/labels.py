@@ -101,8 +101,8 @@ def read_classes(path, rule):
 
 def _read(path):
     """(kind, ids int32 [h, w], the colour of each id), or (kind, colours int32 [h, w], None)."""
-    _refuse_pages(path)
     image = open_image(path)
+    _refuse_pages(path)
     kind = image.info['kind']
     if image.mode.startswith('I'):  # 16 bits
         levels = np.arange(2**16, dtype=np.int32)
@@ -110,7 +110,7 @@ def _read(path):
         colours[:256] = levels[:256] * 0x010101
         return kind, np.asarray(image).astype(np.int32), colours
     if image.mode in ('1', 'L', 'P'):
-        ramp = image.resize((256, 1))  # keeps palette and transparency
+        ramp = image.crop((0, 0, 256, 1))  # keeps palette and transparency
         ramp.putdata(range(256))
         return kind, np.asarray(image).astype(np.int32), _colours(ramp)[0]
     return kind, _colours(image), None
