@@ -101,7 +101,6 @@ def test_lock_makes_another_process_wait(tmp_path):
     assert os.listdir(tmp_path / 'deep') == ['set']
 
 
-@pytest.mark.skipif(os.name == 'nt', reason='Windows has no fcntl')
 def test_without_file_locks_one_warning(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('fcntl.flock', mock.Mock(side_effect=OSError(errno.ENOLCK, 'No locks')))
     for name in ('set', 'other'):

@@ -12,8 +12,6 @@ from road.runs import checkpoints
 from road.scoring.validation import Validation
 from tests.results import results, variables
 
-pytestmark = pytest.mark.skipif(os.name == 'nt', reason='os.kill ends a process on Windows')
-
 
 @pytest.fixture
 def stop(monkeypatch):

@@ -45,8 +45,10 @@ def read_list(path, common=()):
     """
     listed = {}
     with open(path, encoding='utf-8-sig') as file:
-        lines = [line.strip() for line in file if not line.startswith(('#', '\n'))]
+        lines = [line.strip() for line in file]
     for line in lines:
+        if not line or line.startswith('#'):
+            continue
         name, _, options = line.partition(':')
         try:
             if settings.run_name(name) in listed:

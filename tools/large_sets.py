@@ -15,10 +15,6 @@ import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from road.sample.prepare import make_encoder  # noqa: E402
-
 HEIGHT, WIDTH = 48, 96
 
 
@@ -40,10 +36,8 @@ def draw_set(folder, count):
 def measure(*words):
     """Run main.py; return (seconds, peak memory in MB)."""
     start = time.perf_counter()
-    environment = {name: value for name, value in os.environ.items()
-                   if name != 'TF_CPP_MIN_LOG_LEVEL'}  # which importing TensorFlow has set
-    process = subprocess.Popen([sys.executable, str(ROOT / 'main.py'), *map(str, words)],
-                               stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen([sys.executable, ROOT / 'main.py', *words],
+                               stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, words
     memory = usage.ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
@@ -58,10 +52,11 @@ def main():
         with TemporaryDirectory() as folder:
             mine, data, runs = (Path(folder, name) for name in ('mine', 'data', 'runs'))
             draw_set(mine, count)
-            make_encoder(str(data / 'vgg'))
-            places = '--dataset-dir', mine, '--data-dir', data
+            places = ['--dataset-dir', mine, '--data-dir', data]
+            encoder = ['--vgg-weights', ROOT / 'road/sample/encoder.npz']
             for words in (['check', *places],
-                          ['train', *places, '--runs-dir', runs, '--name', 'run', '--epochs', '1'],
+                          ['train', *places, *encoder, '--runs-dir', runs, '--name', 'run',
+                           '--epochs', '1'],
                           ['predict', runs / 'run', mine / 'images', '--output', runs / 'out']):
                 seconds, memory = measure(*words)
                 print(f'{words[0]:8s}{count:8d} pictures {seconds:6.0f} s '

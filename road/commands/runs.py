@@ -25,8 +25,7 @@ def run(args, open_run):
     tables, lines, warnings = {}, [], []
     for folder in sorted(glob.glob(os.path.join(glob.escape(args.runs_dir), '*', ''))):
         try:
-            loaded = run_folder.load(os.path.dirname(folder), begun=False)
-            rows = []
+            loaded, rows = run_folder.load(os.path.dirname(folder), begun=False), []
             if name := checkpoints.latest(loaded.folder):
                 rows = loaded.read_checkpoint(name, verify=False)[1]['rows']
             title = f'{target_line(loaded)}, in {loaded.settings["dataset_dir"]}'
