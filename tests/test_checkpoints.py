@@ -1,14 +1,20 @@
-"""A checkpoint is complete or not there, whatever stops the process."""
+"""Checkpoints are complete or not there; metrics agree with them, on the screen and on disk."""
 
 import os
+import shutil
+from math import nan
 from pathlib import Path
-from unittest.mock import Mock
+from types import SimpleNamespace
+from unittest.mock import DEFAULT, Mock
 
 import pytest
 
+from road.data import camvid, kitti
 from road.errors import InputError, describe
+from road.files import read_json
 from road.network.tf1 import tf
-from road.runs import checkpoints
+from road.runs import checkpoints, metrics
+from road.runs.run_folder import Run
 
 
 @pytest.fixture
@@ -78,3 +84,112 @@ def test_checkpoint_of_another_network_is_refused(saved):
         tf.get_variable('y', [1000])
         with pytest.raises(InputError, match='not a checkpoint of this network'):
             checkpoints.restore(tf.train.Saver(), sess, prefix)
+
+
+class Training:
+    """A process that trains a run of two variables: x, the weight, and the optimizer's slot."""
+
+    def __init__(self, folder, classes=kitti.CLASSES):
+        self.run = Run(str(folder), {'image_size': (32, 64), 'epochs': 4}, 'encoder', ['a'], ['b'],
+                       classes, {}, 0.2)
+        validation = SimpleNamespace(scores=lambda: self.scores)
+        with tf.Graph().as_default() as graph:
+            self.x, self.slot = tf.get_variable('x', []), tf.get_variable('slot', [])
+            model = SimpleNamespace(saver=tf.train.Saver([self.x, self.slot], max_to_keep=None),
+                                    weights_saver=tf.train.Saver([self.x], max_to_keep=None))
+            self.sess = tf.Session(graph=graph)
+            self.metrics = metrics.Metrics(self.run, self.sess, model, validation)
+
+    def epoch(self, weight, score):
+        self.scores = dict.fromkeys(metrics.TWO_CLASSES + metrics.MULTICLASS, score)
+        with self.sess.graph.as_default():
+            self.x.load(weight, self.sess)
+            self.slot.load(-weight, self.sess)
+            self.metrics.add_epoch(self.metrics.epoch + 1, (0.5, 0.1), 7.0, 0.01)
+
+    def best(self):
+        """(epoch of the best metrics, epoch of checkpoint `best`, x in it)."""
+        self.metrics.restore_best()
+        _, state = checkpoints.read(self.run.checkpoint('best'))
+        assert str(state['rows'][-1]) == str(self.metrics.best)  # NaN is not equal to NaN
+        return self.metrics.best['epoch'], state['epoch'], self.sess.run(self.x)
+
+
+@pytest.mark.parametrize('former, files_written, again, expected', [
+    ([], 0, 40, (1, 1, 21)), ([], 1, None, (1, 1, 20)), ([], 2, None, (1, 1, 20)),
+    ([50], 0, 40, (1, 1, 10)), ([50], 1, None, (2, 2, 20)), ([50], 2, None, (2, 2, 20))])
+def test_best_checkpoint_after_a_kill(tmp_path, monkeypatch, former, files_written, again,
+                                      expected):
+    """Killed before `last`, `best` or the csv; trained `again`, an epoch differs, as on a GPU."""
+    training, last = Training(tmp_path), len(former) + 2
+    for score in former:
+        training.epoch(10, score)
+    killed = Mock(side_effect=[*[DEFAULT] * files_written, KeyboardInterrupt], wraps=os.replace)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, 'replace', killed)
+        training.epoch(20, 60)
+    resumed = Training(tmp_path)
+    assert resumed.metrics.epoch == len(former) + (files_written > 0)
+    if again:
+        resumed.epoch(21, again)
+    assert resumed.best() == expected
+    resumed.epoch(30, 70)
+    assert resumed.best() == (last, last, 30)
+    assert resumed.sess.run(resumed.slot) == -30  # the best checkpoint holds weights alone
+    lines = (tmp_path / 'metrics.csv').read_text().split('\n')
+    assert len(lines) == last + 2 and ',70.00,' in lines[-2]
+
+
+def test_best_checkpoint_of_another_epoch_is_refused(tmp_path):
+    training = Training(tmp_path)
+    for score in (70, 70, 50):
+        training.epoch(score, score)
+    assert training.best()[:2] == (1, 1)  # the first of equals
+    best = training.run.checkpoint('best')
+    shutil.rmtree(best)
+    shutil.copytree(training.run.checkpoint('last'), best)
+    with pytest.raises(InputError, match='best: is of epoch 3, but the best epoch in .* is 1'):
+        Training(tmp_path)
+
+
+def test_without_the_last_checkpoint_training_continues_after_the_best(tmp_path, capsys):
+    training = Training(tmp_path)
+    for weight, score in ((10, 50), (20, 70), (30, 60)):
+        training.epoch(weight, score)
+    shutil.rmtree(training.run.checkpoint('last'))
+    resumed = Training(tmp_path)
+    assert 'last is missing; training continues after epoch 2, the best, with a new optimizer' in (
+        capsys.readouterr().out)
+    assert resumed.metrics.rows == training.metrics.rows[:2]
+    assert resumed.sess.run(resumed.x) == 20
+    resumed.epoch(40, 60)
+    assert resumed.best() == (2, 2, 20)
+    assert Training(tmp_path).metrics.epoch == 3
+
+
+@pytest.mark.parametrize('classes, name, missing', [
+    (kitti.CLASSES, 'MaxF', 'road'), (camvid.CLASSES, 'mean_IoU', 'of any class')])
+def test_epochs_without_a_score(tmp_path, capsys, classes, name, missing):
+    training = Training(tmp_path, classes)
+    for epoch in (1, 2):
+        training.epoch(epoch, nan)
+    assert training.best() == (2, 2, 2)
+    training.metrics.finish()
+    assert read_json(tmp_path / 'metrics.json')['best'][f'val_{name}'] is None
+    assert f'because no pixel is {missing} in the validation labels' in capsys.readouterr().out
+    resumed = Training(tmp_path, classes)
+    assert not (tmp_path / 'metrics.json').exists()
+    for epoch, score in ((3, 10), (4, nan)):
+        resumed.epoch(epoch, score)
+    assert resumed.best() == (3, 3, 3)
+
+
+def test_mean_iou_decides_for_more_than_two_classes(tmp_path, capsys):
+    training = Training(tmp_path, camvid.CLASSES)
+    for score in (20, 61.234, 60):
+        training.epoch(score, score)
+    assert training.best() == (2, 2, pytest.approx(61.234))
+    training.metrics.finish()
+    printed = capsys.readouterr().out
+    assert 'Best on validation: epoch 2, mean IoU 61.23 %, accuracy 61.23 %\n' in printed
+    assert Training(tmp_path, camvid.CLASSES).metrics.rows == training.metrics.rows
