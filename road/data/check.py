@@ -79,6 +79,7 @@ class Report(NamedTuple):
     faults: list
     notes: list
     pixels: dict  # split with labels => pixels of each class, then of ignored ones
+    bits: int  # that the 16-bit images to train on and validate use: 8, 10, 12, 14 or 16
 
 
 def check(data, checked_path=None, trust=False):
@@ -95,7 +96,10 @@ def check(data, checked_path=None, trust=False):
     wrong_values = value_faults(data, {path: infos[path] for path in labels
                                        if path in infos and path not in misfits})
     faults = [*data.faults, *unread.values(), *misfits.values(), *wrong_values]
-    notes = _notes(data, splits, infos)
+    level = max((infos[frame.image].level for frame in data.training + data.validation
+                 if frame.image in infos), default=0)
+    bits = used_bits(level) if level else 16
+    notes = _notes(data, splits, infos, bits)
     pixels = {}
     for split, part in splits.items():
         values = [infos[frame.label].values for frame in part if frame.label in infos]
@@ -114,7 +118,7 @@ def check(data, checked_path=None, trust=False):
         elif few:
             notes.append(f'{data.folder}: classes with less than {FEW:.2%} of the {split} pixels: '
                          f'{", ".join(few)}')
-    return Report(infos, faults, notes, pixels)
+    return Report(infos, faults, notes, pixels, bits)
 
 
 def size_faults(frames, infos):
@@ -133,7 +137,7 @@ def size_faults(frames, infos):
     return faults
 
 
-def _notes(data, splits, infos):
+def _notes(data, splits, infos, bits):
     frames = [frame for part in splits.values() for frame in part if frame.image in infos]
     shapes = {frame.image: infos[frame.image].size for frame in frames}
     usual = usual_shape(list(shapes.values())) if shapes else (1, 1)
@@ -154,12 +158,15 @@ def _notes(data, splits, infos):
         ([frame.image for frame in frames if frame.label and infos[frame.image].turned],
          'is turned by its EXIF data; labels must be of the upright image, as viewers show it')]
     notes = [f'{paths[0]}: {text} ({len(paths)} such files)' for paths, text in found if paths]
-    shared = _shared_images(splits, infos)
+    shared, seen = [], {}  # (path, path of the same image in an earlier split); MD5 => path
+    for part in splits.values():
+        own = {infos[frame.image].digest: frame.image for frame in part if frame.image in infos}
+        shared += [(path, seen[digest]) for digest, path in own.items() if digest in seen]
+        seen = own | seen
     if shared:
         image, other = shared[0]
         notes.append(f'{image}: is the same image as {other} in another split, so scores may be '
                      f'too high ({len(shared)} such files)')
-    bits = significant_bits(data, infos)
     if bits < 16:
         notes.append(f'{data.folder}: images of 16 bits use {bits} of them, so grey levels are '
                      f'divided by {2 ** (bits - 8)} and not by 256')
@@ -168,23 +175,6 @@ def _notes(data, splits, infos):
         if missing:
             notes.append(f'{data.folder}: is a part of KITTI Road: {", ".join(missing)}')
     return notes
-
-
-def _shared_images(splits, infos):
-    """(path, path of the same image in an earlier split), of every such image."""
-    shared, seen = [], {}
-    for frames in splits.values():
-        own = {infos[frame.image].digest: frame.image for frame in frames if frame.image in infos}
-        shared += [(path, seen[digest]) for digest, path in own.items() if digest in seen]
-        seen = own | seen
-    return shared
-
-
-def significant_bits(data, infos):
-    """How many bits the 16-bit images to train on and validate use: 8, 10, 12, 14 or 16."""
-    level = max((infos[frame.image].level for frame in data.training + data.validation
-                 if frame.image in infos), default=0)
-    return used_bits(level) if level else 16
 
 
 def usual_shape(shapes):

@@ -5,7 +5,7 @@ import os
 import shlex
 
 from road.data import IGNORE_LABEL, camvid, cityscapes, folder, kitti
-from road.data.check import check, significant_bits, usual_shape
+from road.data.check import check, usual_shape
 from road.data.dataset import Class, with_validation
 from road.data.images import default_shape
 from road.data.labels import balanced_weights
@@ -62,7 +62,7 @@ def open_dataset(args):
     print('\n'.join(describe(data, report)))
     if not data.testing:
         print('Note: there are no test images, so the validation images will be painted')
-    data = data.with_infos(report.infos, significant_bits(data, report.infos))
+    data = data.with_infos(report.infos, report.bits)
     if args.image_size[0] > args.image_size[1] and all(
             frame.shape[1] > frame.shape[0] for frame in data.training):
         print('Note: --image-size {}x{} is taller than wide, but all images are wide; it is given '
@@ -76,7 +76,6 @@ def open_dataset(args):
 def fit_settings(args, data):
     """Complete settings by a Dataset of open_dataset: its format, default epochs and image size."""
     args.dataset = data.format
-    size = args.image_size
     if isinstance(args.epochs, DefaultEpochs):
         steps = -(-len(data.training) // args.batch_size)
         kitti_steps = -(-241 // args.batch_size)  # KITTI Road has 241 training images
@@ -84,9 +83,9 @@ def fit_settings(args, data):
         if needed > args.epochs:
             print(f'--epochs is raised from {args.epochs} to {needed}, because images are few')
             args.epochs = needed
-    if isinstance(size, DefaultSize) and data.format != 'kitti':
+    if isinstance(args.image_size, DefaultSize) and data.format != 'kitti':
         shapes = [frame.shape for frame in data.training]
-        args.image_size = DefaultSize(default_shape(usual_shape(shapes), size))
+        args.image_size = DefaultSize(default_shape(usual_shape(shapes), args.image_size))
         print('Images are resized to {}x{} pixels, or as many in their own proportions; '
               '--image-size changes that'.format(*args.image_size))
 
