@@ -79,9 +79,8 @@ def resize(plane, shape, augmentation, resample):
     if augmentation.rotation:
         fill = OUTSIDE if plane.ndim == 3 else IGNORE_LABEL
         image = image.rotate(augmentation.rotation, resample, fillcolor=fill)
-    left, top, right, bottom = augmentation.crop
-    resized = np.asarray(image.resize((shape[1], shape[0]), resample, box=(
-        left * image.width, top * image.height, right * image.width, bottom * image.height)))
+    box = np.multiply(augmentation.crop, (*image.size, *image.size))
+    resized = np.asarray(image.resize(shape[::-1], resample, tuple(box)))
     return resized[:, ::-1] if augmentation.mirror else resized
 
 

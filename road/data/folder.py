@@ -251,12 +251,8 @@ def _is_background(name, names):
 
 def palette_colour(value):
     """The colour 0xRRGGBB of an id in the palette of PASCAL VOC, as LabelMe uses it."""
-    colour = 0
-    for i in range(8):
-        for channel in range(3):  # three bits in turn go to red, green and blue
-            bit = (value >> (3 * i + channel)) & 1
-            colour |= bit << (23 - 8 * channel - i)
-    return colour
+    bits = f'{value:024b}'[::-1]  # the lowest first: three in turn go to red, green and blue
+    return int(bits[::3] + bits[1::3] + bits[2::3], 2)
 
 
 def _infer_classes(path, labels, checked_path):

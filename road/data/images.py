@@ -16,9 +16,8 @@ from road.settings import MAX_SIDE
 
 STRIDE = 32  # VGG16 halves the image five times
 # what Pillow raises on damaged bytes is not documented as one type
-DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error,
-           IndexError, KeyError, TypeError, AttributeError, OverflowError, RuntimeError,
-           Image.DecompressionBombError)
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, LookupError,
+           TypeError, AttributeError, OverflowError, RuntimeError, Image.DecompressionBombError)
 RAW = ('.dng', '.nef', '.nrw', '.cr2', '.cr3', '.crw', '.arw', '.raf', '.orf', '.rw2', '.pef',
        '.srw', '.3fr', '.iiq', '.x3f', '.rwl')  # of cameras; Pillow reads at most a small preview
 # A file is a video by its ending, and an image, which may be animated, by any other.

@@ -72,7 +72,6 @@ def count_values(path):
     frequent values come first. Raises InputError if the file is damaged or has several pages.
     """
     kind, values, colours = _read(path)
-    shape = values.shape
     if colours is None:
         colours, counts = np.unique(values, return_counts=True)
         ids = _grey_level(colours)
@@ -81,7 +80,7 @@ def count_values(path):
         ids = counts.nonzero()[0]
         colours, counts = colours[ids], counts[ids]
     order = np.argsort(-counts, kind='stable')[:MOST_VALUES]
-    return shape, kind, np.stack([ids, colours, counts], axis=1)[order].tolist()
+    return values.shape, kind, np.stack([ids, colours, counts], axis=1)[order].tolist()
 
 
 def read_classes(path, rule):
