@@ -50,8 +50,8 @@ def run(args, open_run):
                 _describe_maps(opened.run, args.output, written)
             if args.threshold is not None:
                 opened.predictor.threshold = args.threshold
-            failures += paint_images(jobs, args, opened, written)
-            failures += paint_videos(jobs, args, opened, written)
+            paint_images(jobs, args, opened, written, failures)
+            paint_videos(jobs, args, opened, written, failures)
             painted = len(written.added.intersection(target for _, target, *_ in jobs))
     print(f'{painted} of {len(jobs)} files are painted, in {args.output}')
     for line in failures[:-1]:
@@ -114,16 +114,15 @@ def _files(path, output, failures):
     found = sorted(file for file in files
                    if file.lower().endswith(endings) and os.path.isfile(file))
     skipped = len(files) - len(found)
-    # cameras write a photo as a JPEG too
-    stems = {os.path.splitext(file)[0] for file in found
-             if not file.lower().endswith(UNREADABLE + VIDEOS)}
-    found = [file for file in found if not file.lower().endswith(UNREADABLE)
-             or os.path.splitext(file)[0] not in stems]
     if not found and not faults:
         raise InputError(f'{path}: the folder holds no image and no video')
     if skipped:
         print(f'{path}: files that are no images or videos and are skipped: {skipped}')
-    return found
+    # cameras write a photo as a JPEG too
+    stems = {os.path.splitext(file)[0] for file in found
+             if not file.lower().endswith(UNREADABLE + VIDEOS)}
+    return [file for file in found if not file.lower().endswith(UNREADABLE)
+            or os.path.splitext(file)[0] not in stems]
 
 
 def _make_folders(paths):
@@ -164,14 +163,13 @@ def _is_animated(path):
     return kind in ('GIF', 'WEBP', 'PNG', 'AVIF') and pictures > 1
 
 
-def paint_images(jobs, args, opened, written):
-    """Paint the jobs of `plan` that are images; return a line for each failure.
+def paint_images(jobs, args, opened, written, failures):
+    """Paint the jobs of `plan` that are images; add a line for each failure to `failures`.
 
     A 16-bit image is read by the bits that the run's own images use, or, if those have 8 bits (or
     use all 16), by the bits that it uses itself.
     """
     jobs = [job for job in jobs if job[1].endswith('.png')]
-    failures = []
     run, predictor = opened.run, opened.predictor
     bits = None if run.bits == 16 else run.bits
 
@@ -199,13 +197,11 @@ def paint_images(jobs, args, opened, written):
     done = prefetch(write, predictor.predict(images, args.full_size), depth=8, size=output_bytes)
     for _ in tqdm(done, total=len(jobs), desc='images', unit='image', disable=not jobs):
         pass
-    return failures
 
 
-def paint_videos(jobs, args, opened, written):
+def paint_videos(jobs, args, opened, written, failures):
     """As paint_images, for videos and animations."""
     run, predictor = opened.run, opened.predictor
-    failures = []
 
     def paint_video(source, target, *maps):
         from road.runs.video import convert  # PyAV may be missing or broken
@@ -231,15 +227,12 @@ def paint_videos(jobs, args, opened, written):
     for source, target, *maps in jobs:
         if target.endswith('.png'):
             continue
-        fault = None
         try:
             paint_video(source, target, *maps)
+            written.add(target)
         except ImportError as error:
-            fault = (f'{source}: PyAV, which reads videos, cannot be imported ({reason(error)}); '
-                     'pip install --force-reinstall av')
+            failures.append(f'{source}: PyAV, which reads videos, cannot be imported '
+                            f'({reason(error)}); pip install --force-reinstall av')
         except (InputError, OSError) as error:
-            fault = describe(error, {})
-        if fault:
-            failures.append(fault)
-        written.add(target, whole=not fault)  # a part of a damaged video is written too
-    return failures
+            failures.append(describe(error, {}))
+            written.add(target, whole=False)  # a part of a damaged video is written too
