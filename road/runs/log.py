@@ -53,21 +53,19 @@ def stoppable():
     def terminate(*_):
         raise Terminated
 
-    streams, handlers = (sys.stdout, sys.stderr), {}
-    if threading.current_thread() is threading.main_thread():  # no other thread can set them
-        for name in ('SIGTERM', 'SIGHUP'):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number and signal.getsignal(number) != signal.SIG_IGN:  # which nohup sets
-                handlers[number] = signal.signal(number, terminate)
-    sys.stdout, sys.stderr = (stream and _Screen(stream) for stream in streams)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            print(end='', flush=True)
-        sys.stdout, sys.stderr = streams
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    with contextlib.ExitStack() as stack:
+        if threading.current_thread() is threading.main_thread():  # no other thread can set them
+            for name in ('SIGTERM', 'SIGHUP'):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                if number and signal.getsignal(number) != signal.SIG_IGN:  # which nohup sets
+                    stack.callback(signal.signal, number, signal.signal(number, terminate))
+        stack.enter_context(contextlib.redirect_stdout(sys.stdout and _Screen(sys.stdout)))
+        stack.enter_context(contextlib.redirect_stderr(sys.stderr and _Screen(sys.stderr)))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                print(end='', flush=True)
 
 
 def end(code):
