@@ -1,6 +1,5 @@
 """`main.py evaluate RUN`: the scores of the run's validation, training or test frames."""
 
-import os
 import webbrowser
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from road.scoring.validation import Validation
 
 def run(args, open_run):
     """Print the scores and write them, with a figure and a page, into the run folder."""
-    path = os.path.join(args.run, f'evaluation-{args.split}')
+    path = f'{args.run}/evaluation-{args.split}'
     with open_run(args.run, args.vgg_dir) as opened, atomic_folder(path) as folder:
         run = opened.run
         best = run.best()  # now, because a run that still trains has another one later
@@ -74,7 +73,7 @@ def predict(opened, data, frames):
     features = FeatureCache(predictor.encode, data)
     samples = [sample_of(frame, predictor.image_shape, light=predictor.light)
                for frame in data.training]
-    features.find(os.path.join(run.settings['data_dir'], 'cache'), samples,
+    features.find(f'{run.settings["data_dir"]}/cache', samples,
                   encoder=f'{run.encoder} {opened.precision}')
     if features.cached:
         print(f'Features of {len(features.cached)} of {len(frames)} images are read from '

@@ -10,8 +10,6 @@ M. Cordts et al., "The Cityscapes dataset for semantic urban scene understanding
 classes that are scored, their ids and colours are those of cityscapesScripts (helpers/labels.py).
 """
 
-import os
-
 from road.data import IGNORE_LABEL
 from road.data.dataset import Class, Dataset, find_splits, list_images
 from road.data.labels import LabelRule
@@ -35,7 +33,7 @@ TRAIN_IDS = LabelRule(False, {**{i: i for i in range(len(CLASSES))}, 255: IGNORE
 def find_cityscapes(folder):
     """The Dataset of a Cityscapes folder, by names alone; test images may be missing."""
     rule, name = IDS, '_gtFine_labelIds'
-    if not list_images(os.path.join(folder, 'gtFine', 'train'), f'(.*){name}'):
+    if not list_images(f'{folder}/gtFine/train', f'(.*){name}'):
         rule, name = TRAIN_IDS, '_gtFine_labelTrainIds'
     splits = {split: (f'leftImg8bit/{split}', f'gtFine/{split}') for split in ('train', 'val')}
     splits['test'] = 'leftImg8bit/test', None  # their public labels are empty

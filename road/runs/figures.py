@@ -1,7 +1,6 @@
 """Pictures of a complete run: curves.png and contact_sheet.png."""
 
 import math
-import os
 import warnings
 from itertools import chain
 from pathlib import Path
@@ -25,14 +24,14 @@ def draw(run, rows, outputs, split='test'):
 
     rows: of road.runs.metrics; outputs: of Validation.outputs, of the validation frames.
     """
-    save_figure(plot_curves(rows, os.path.basename(run.folder)),
-                os.path.join(run.folder, 'curves.png'))
-    folder = Path(run.folder, 'images')
-    paths = [path for path in sorted(folder.rglob('*.png')) if path.is_file()]
-    images = {f'{split} {path.relative_to(folder).with_suffix("")}': str(path) for path in paths}
-    draw_contact_sheet(os.path.join(run.folder, 'contact_sheet.png'),
-                       best_and_worst(outputs, run.classes, run.threshold), images, run.classes)
-    print(f'{len(images)} {split} images are in {folder}')
+    folder = Path(run.folder)
+    save_figure(plot_curves(rows, folder.name), folder / 'curves.png')
+    painted = folder / 'images'
+    paths = [path for path in sorted(painted.rglob('*.png')) if path.is_file()]
+    images = [(f'{split} {path.relative_to(painted).with_suffix("")}', str(path)) for path in paths]
+    marked = best_and_worst(outputs, run.classes, run.threshold)
+    draw_contact_sheet(folder / 'contact_sheet.png', marked, images, run.classes)
+    print(f'{len(images)} {split} images are in {painted}')
 
 
 def best_and_worst(outputs, classes, threshold=0.5):
@@ -96,14 +95,12 @@ def save_figure(figure, path):
 
 
 def draw_contact_sheet(path, marked, images, classes):
-    """Draw a grid of what best_and_worst gives and of painted images {text: path}."""
-    names = evenly_spaced(list(images), SHEET_IMAGES)
-    texts = [text for text, _ in marked] + names
-    pictures = chain((picture for _, picture in marked),
-                     (_read_painted(images[name], classes) for name in names))
-    letters = font(TEXT_SIZE, ''.join(texts))
+    """Draw a grid of what best_and_worst gives and of painted images [(text, path)]."""
+    images = evenly_spaced(images, SHEET_IMAGES)
+    letters = font(TEXT_SIZE, ''.join(text for text, _ in marked + images))
+    painted = ((text, _read_painted(image, classes)) for text, image in images)
     tiles, size = [], None
-    for text, picture in zip(texts, pictures):
+    for text, picture in chain(marked, painted):
         if not size:  # all tiles have the proportions of the first
             size = TILE_WIDTH, max(1, round(TILE_WIDTH * len(picture) / picture.shape[1]))
         tile = ImageOps.pad(Image.fromarray(picture), size, Image.Resampling.LANCZOS, 'white')

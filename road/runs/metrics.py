@@ -1,7 +1,6 @@
 """The metrics of a run, a row per epoch, and what is written after each epoch."""
 
 import math
-import os
 import sys
 import time
 
@@ -106,9 +105,9 @@ class Metrics:
             print(f'Warning: {run.checkpoint("last")} is missing; training continues after epoch '
                   f'{self.epoch}, the best, with a new optimizer; the results are no longer those '
                   'of a run in one go')
-        files.remove(os.path.join(run.folder, 'metrics.json'))  # a run that has it is complete
+        files.remove(f'{run.folder}/metrics.json')  # a run that has it is complete
         self._write_csv()  # a killed process may have left a row more or less than `last` has
-        folder = os.path.join(run.folder, 'events')
+        folder = f'{run.folder}/events'
         with writing(folder):
             self.events = tf.summary.FileWriter(folder)
             # TensorBoard drops what a killed process wrote of this epoch and later ones
@@ -160,7 +159,12 @@ class Metrics:
         if self.best is row:
             self._save('best', self.model.weights_saver)
         self._write_csv()
-        self._write_events(row)
+        # made by hand, because the graph is final
+        events = [tf.Summary.Value(tag=tag, simple_value=row[name])
+                  for name, tag in TAGS.items() if name in row]
+        with writing(self.events.get_logdir()):
+            self.events.add_summary(tf.Summary(value=events), epoch)
+            self.events.flush()
         tqdm.write(_line(fields(row)))
 
     def restore_best(self):
@@ -171,7 +175,7 @@ class Metrics:
     def finish(self):
         """Write metrics.json (scores in per cent, null if not defined) and print the best epoch."""
         self.events.close()
-        files.write_json(os.path.join(self.run.folder, 'metrics.json'), {
+        files.write_json(f'{self.run.folder}/metrics.json', {
             'epochs': self.epoch, 'best': without_nan(self.best),
             'last': without_nan(self.rows[-1]), 'peak_memory_gib': peak_memory(),
             'seconds': sum(row['seconds'] for row in self.rows)})
@@ -189,13 +193,5 @@ class Metrics:
 
     def _write_csv(self):
         lines = [columns(len(self.run.classes)), *(fields(row).values() for row in self.rows)]
-        files.write_text(os.path.join(self.run.folder, 'metrics.csv'),
-                         ''.join(','.join(line) + '\n' for line in lines))
-
-    def _write_events(self, row):
-        # made by hand, because the graph is final
-        values = [tf.Summary.Value(tag=tag, simple_value=row[name])
-                  for name, tag in TAGS.items() if name in row]
-        with writing(self.events.get_logdir()):
-            self.events.add_summary(tf.Summary(value=values), row['epoch'])
-            self.events.flush()
+        text = ''.join(','.join(line) + '\n' for line in lines)
+        files.write_text(f'{self.run.folder}/metrics.csv', text)

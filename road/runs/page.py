@@ -5,8 +5,8 @@ paint what the planes of a PNG say. Files are numbered, because a frame may have
 """
 
 import json
-import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from road.prefetch import prefetch
 from road.scoring import scores
 from road.scoring.confusion import confusion, predicted
 
-TEMPLATE = os.path.join(os.path.dirname(__file__), 'page.html')
+TEMPLATE = Path(__file__).with_name('page.html')
 LARGEST_SIDE = 1024  # pixels of the pictures; a frame of KITTI takes about 0.15 MB
 
 
@@ -26,7 +26,7 @@ class Page:
     """Writes the page and its pictures into an empty folder; classes: road.data.dataset.Class."""
 
     def __init__(self, folder, classes):
-        self.folder, self.classes, self.frames = folder, classes, []
+        self.folder, self.classes, self.frames = Path(folder), classes, []
 
     def draw(self, outputs):
         """Write the pictures of outputs, as a scorer takes them, in threads; yield the outputs."""
@@ -46,10 +46,10 @@ class Page:
         state = np.where(label == IGNORE_LABEL, 0, 1 + (values != label)).astype(np.uint8)
         planes = Image.fromarray(np.dstack([values, label, state]))
         planes.thumbnail((LARGEST_SIDE, LARGEST_SIDE), Image.Resampling.NEAREST)
-        planes.save(os.path.join(self.folder, f'{number}.png'))
+        planes.save(self.folder / f'{number}.png')
         picture = Image.fromarray(read_image(frame.image, frame.bits))
         picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-        picture.save(os.path.join(self.folder, f'{number}.jpg'), quality=85)
+        picture.save(self.folder / f'{number}.jpg', quality=85)
         return item[1], {'name': frame.name, 'size': picture.size, 'counts': counts.tolist()}
 
     def write(self, figure, **shown):
@@ -58,8 +58,7 @@ class Page:
             **shown, 'classes': self.classes, 'frames': self.frames,
             'total': np.sum([frame['counts'] for frame in self.frames], axis=0).tolist(),
             'probabilities': scores.PROBABILITIES.tolist()})
-        with open(TEMPLATE, encoding='utf-8') as file:
-            # JSON escapes what is not ASCII; no name can end the script element
-            page = file.read().replace('DATA', data.replace('<', r'\u003c'))
-        shutil.copy(figure, os.path.join(self.folder, 'scores.png'))
-        write_text(os.path.join(self.folder, 'index.html'), page)
+        # JSON escapes what is not ASCII; no name can end the script element
+        page = TEMPLATE.read_text(encoding='utf-8').replace('DATA', data.replace('<', r'\u003c'))
+        shutil.copy(figure, self.folder / 'scores.png')
+        write_text(self.folder / 'index.html', page)

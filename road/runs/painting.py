@@ -1,7 +1,6 @@
 """Show road, or more than two classes, in an image, and write images as PNG."""
 
 import functools
-import os
 import zlib
 
 import numpy as np
@@ -97,7 +96,7 @@ def _equals_neighbours(values):
 def font(size, text):
     """Matplotlib's DejaVu Sans, `size` pixels high; a line says if it lacks letters of `text`."""
     import matplotlib.ft2font  # here, because --help must not wait for it
-    path = os.path.join(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf')
+    path = f'{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf'
     known = matplotlib.ft2font.FT2Font(path).get_charmap()
     missing = ''.join(sorted(letter for letter in {*text}
                              if letter.isprintable() and ord(letter) not in known))
