@@ -65,15 +65,11 @@ def describe(error, settings):
         if line in CURES:
             line = f'{line}; {CURES[line]}'
         return f'{error.filename}: {line}' if error.filename else line
-    if isinstance(error, MemoryError) or type(error).__name__ == 'ResourceExhaustedError':
-        for words, cure in CURES.items():  # TensorFlow's error for a full disk and open files too
-            if words in str(error):
-                return f'{words}; {cure}'
-        return _out_of_memory(settings)
-    return None
-
-
-def _out_of_memory(settings):
+    if not isinstance(error, MemoryError) and type(error).__name__ != 'ResourceExhaustedError':
+        return None
+    for words, cure in CURES.items():  # TensorFlow's error for a full disk and open files too
+        if words in str(error):
+            return f'{words}; {cure}'
     if settings.get('full_size'):
         return 'out of memory; leave out --full-size, or make the images smaller'
     if settings.get('resume'):
