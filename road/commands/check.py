@@ -48,11 +48,10 @@ def check_dataset(args):
     print('\n'.join(describe(data, report)))
     if unsplit:
         print(f'Note: {data.folder}: training needs another split: {unsplit}')
-    faults = list(report.faults)
     for frame in data.training + data.validation + data.testing:
         if frame.calib:
             try:
                 read_calibration(frame.calib)
             except (InputError, OSError) as error:
-                faults.append(errors.describe(error, {}))
-    return faults
+                report.faults.append(errors.describe(error, {}))
+    return report.faults

@@ -44,9 +44,8 @@ def inspect_files(images, labels, checked_path, trust):
     """
     remembered = files.read_json(checked_path) if checked_path else {}
     jobs = dict.fromkeys(images, inspect_image) | dict.fromkeys(labels, count_values)
-
-    def key(path):  # an image of one data set may be a label of another
-        return f'{jobs[path].__name__} {os.path.abspath(path)}'
+    # an image of one data set may be a label of another
+    keys = {path: f'{job.__name__} {os.path.abspath(path)}' for path, job in jobs.items()}
 
     def inspect(path):
         try:
@@ -54,7 +53,7 @@ def inspect_files(images, labels, checked_path, trust):
             # Copying and unpacking may set back the time of the content, but not of the inode
             # (made, on Windows), which is another one where a folder was exchanged.
             state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-            known = remembered.get(key(path))
+            known = remembered.get(keys[path])
             if trust and isinstance(known, list) and known[:1] == [state]:
                 return FileInfo(*known)
             (height, width), *found = jobs[path](path)
@@ -69,7 +68,7 @@ def inspect_files(images, labels, checked_path, trust):
     if checked_path:
         with suppress(OSError):  # the next check then takes longer
             os.makedirs(os.path.dirname(checked_path), exist_ok=True)
-            files.write_json(checked_path, remembered | {key(path): infos[path] for path in infos})
+            files.write_json(checked_path, remembered | {keys[path]: infos[path] for path in infos})
     return infos, {path: fault for path, fault in found.items() if path not in infos}
 
 
