@@ -61,7 +61,7 @@ def test_best_and_worst_frames_are_marked(tmp_path):
         probabilities = np.eye(11, dtype=np.float32)[found][None]
         outputs.append((Frame(name, str(tmp_path / 'image.png')), label, probabilities))
     outputs.insert(2, (outputs[0][0], np.full_like(label, 255), probabilities))  # has no score
-    marked = figures.best_and_worst(iter(outputs), camvid.CLASSES)
+    marked = list(figures.best_and_worst(iter(outputs), camvid.CLASSES))
     assert [text for text, _ in marked] == [
         'worst, IoU 0.0%: validation none (missed red, false blue)',
         'worst, IoU 25.0%: validation few (missed red, false blue)',

@@ -29,15 +29,15 @@ def draw(run, rows, outputs, split='test'):
     painted = folder / 'images'
     paths = [path for path in sorted(painted.rglob('*.png')) if path.is_file()]
     images = [(f'{split} {path.relative_to(painted).with_suffix("")}', str(path)) for path in paths]
-    marked = best_and_worst(outputs, run.classes, run.threshold)
+    marked = list(best_and_worst(outputs, run.classes, run.threshold))
     draw_contact_sheet(folder / 'contact_sheet.png', marked, images, run.classes)
     print(f'{len(images)} {split} images are in {painted}')
 
 
 def best_and_worst(outputs, classes, threshold=0.5):
-    """The two worst of the outputs, their errors painted, and the two best, painted.
+    """Yield the two worst of the outputs, their errors painted, and the two best, painted.
 
-    By the IoU of road or the mean IoU of the classes in the frame: [(text, uint8 [h, w, 3])].
+    By the IoU of road or the mean IoU of the classes in the frame: (text, uint8 [h, w, 3]).
     """
     name = 'mean_IoU' if len(classes) > 2 else 'mask_IoU'
     ranked = []
@@ -49,17 +49,14 @@ def best_and_worst(outputs, classes, threshold=0.5):
             ranked.append((iou, output))
             ranked.sort(key=lambda each: each[0])
             del ranked[2:-2]  # the probabilities of all frames may not fit into memory
-    marked = []
     for i, (iou, (frame, label, found)) in enumerate(ranked):
         image = read_image(frame.image, frame.bits)
         if i < len(ranked) / 2:
             text = f'worst, IoU {iou:.1%}: validation {frame.name} (missed red, false blue)'
-            painted = paint_errors(image, found, label, threshold)
+            yield text, paint_errors(image, found, label, threshold)
         else:
             text = f'best, IoU {iou:.1%}: validation {frame.name}'
-            painted = paint(image, found, classes=classes, threshold=threshold)
-        marked.append((text, painted))
-    return marked
+            yield text, paint(image, found, classes=classes, threshold=threshold)
 
 
 def plot_curves(rows, title):

@@ -110,19 +110,17 @@ def legend(classes, width, size=None):
     size = size or max(12, width // 60)
     gap, line = size // 2, 3 * size // 2
     letters = font(size, ''.join(each.name for each in classes))
-    places, x, y = [], gap, gap
+    strip = Image.new('RGB', (width, gap + len(classes) * line), 'white')  # with room for all
+    draw = ImageDraw.Draw(strip)
+    x, y = gap, gap
     for each in classes:
         needed = size + gap + round(letters.getlength(each.name)) + 2 * gap
         if x > gap and x + needed - gap > width:
             x, y = gap, y + line
-        places.append((each, x, y))
-        x += needed
-    strip = Image.new('RGB', (width, y + line), 'white')
-    draw = ImageDraw.Draw(strip)
-    for each, x, y in places:
         draw.rectangle((x, y, x + size - 1, y + size - 1), each.colour, 'black')
         draw.text((x + size + gap, y + size / 2), each.name, 'black', letters, anchor='lm')
-    return np.asarray(strip)
+        x += needed
+    return np.asarray(strip)[:y + line]
 
 
 def add_legend(picture, classes, size=None):
