@@ -55,7 +55,6 @@ def _cells(loaded, rows, names):
         commit += '+'
     best = fields(best_of(rows)) if rows else {}
     scores = [best.get(name, '-') for name in names]
-    epochs = loaded.settings.get('epochs')
     seconds = sum(row['seconds'] for row in rows)
-    return (os.path.basename(loaded.folder), commit, f'{len(rows)}/{epochs}', *scores,
-            f'{seconds:.1f}', changed(loaded.settings, OMITTED))
+    return (os.path.basename(loaded.folder), commit, f'{len(rows)}/{loaded.settings["epochs"]}',
+            *scores, f'{seconds:.1f}', changed(loaded.settings, OMITTED))

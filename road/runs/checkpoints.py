@@ -46,10 +46,9 @@ def latest(run_folder):
 
 
 def read(folder, verify=True):
-    """Read a checkpoint: (prefix for Saver.restore, state).
+    """Read a checkpoint: (prefix for Saver.restore, state). InputError: it is missing or damaged.
 
-    verify: compare all variables with their checksums. Raises InputError if a file is missing or
-    damaged.
+    verify: compare all variables with their checksums.
     """
     cure = f'Copy the run again, or move {folder} away and --resume the run'
     state = files.read_json(f'{folder}/state.json')
