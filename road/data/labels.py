@@ -101,7 +101,15 @@ def read_classes(path, rule):
 def _read(path):
     """(kind, ids int32 [h, w], the colour of each id), or (kind, colours int32 [h, w], None)."""
     image = open_image(path)
-    _refuse_pages(path)
+    try:
+        with Image.open(path) as file:
+            size = file.size  # overviews, as in a GeoTIFF, have another
+            pages = sum(page.size == size for page in ImageSequence.Iterator(file))
+    except DAMAGED as error:
+        raise InputError(f'{path}: {why_unreadable(path, error)}') from error
+    if pages > 1:
+        raise InputError(f'{path}: has {pages} pages, where a label has one; save the page that '
+                         'holds the classes as PNG')
     kind = image.info['kind']
     if image.mode.startswith('I'):  # 16 bits
         levels = np.arange(2**16, dtype=np.int32)
@@ -113,19 +121,6 @@ def _read(path):
         ramp.putdata(range(256))
         return kind, np.asarray(image).astype(np.int32), _colours(ramp)[0]
     return kind, _colours(image), None
-
-
-def _refuse_pages(path):
-    """Raise InputError for a file of several pages, but not for overviews, as in a GeoTIFF."""
-    try:
-        with Image.open(path) as file:
-            size = file.size
-            pages = sum(page.size == size for page in ImageSequence.Iterator(file))
-    except DAMAGED as error:
-        raise InputError(f'{path}: {why_unreadable(path, error)}') from error
-    if pages > 1:
-        raise InputError(f'{path}: has {pages} pages, where a label has one; save the page that '
-                         'holds the classes as PNG')
 
 
 def _colours(image):
