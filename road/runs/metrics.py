@@ -94,7 +94,6 @@ class Metrics:
     def __init__(self, run, sess, model, validation):
         self.run, self.sess, self.model, self.rows = run, sess, model, []
         self.validation = validation
-        files.remove_leftovers(run.folder)
         run.record()  # a resumed run may have other paths, or more epochs
         name = checkpoints.latest(run.folder)
         if name == 'last':
