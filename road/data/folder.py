@@ -76,9 +76,7 @@ def find_dataset(folder, checked_path=None):
     if os.path.exists(val_path) and not is_cvat:
         if parts['val']:
             faults.append(f'{val_path}: {root} has images to validate too; remove one of them')
-        parts['val'] = _named_in(val_path, parts['train'], faults)
-        named = {frame.name for frame in parts['val']}
-        parts['train'] = [frame for frame in parts['train'] if frame.name not in named]
+        parts['train'], parts['val'] = _split_by_list(val_path, parts['train'], faults)
     if not parts['train'] and not faults:
         faults.append(f'{root}: no image is left to train on; leave some out of val')
     lists = class_lists(folder)
@@ -155,8 +153,8 @@ def _lines(path):
     return [(number, line) for number, line in lines if line]
 
 
-def _named_in(path, frames, faults):
-    """The frames whose stems val.txt lists, folders before them or not; adds lines to faults."""
+def _split_by_list(path, frames, faults):
+    """(other frames, those whose stems val.txt lists, with folders or not); adds to faults."""
     endings = image_endings()
     named, by_end = set(), {}  # a/b/c ends with a/b/c, b/c and c
     for frame in frames:
@@ -174,7 +172,8 @@ def _named_in(path, frames, faults):
         named |= found
     if not named and not faults:
         faults.append(f'{path}: names no image; give a stem per line')
-    return [frame for frame in frames if frame.name in named]
+    return ([frame for frame in frames if frame.name not in named],
+            [frame for frame in frames if frame.name in named])
 
 
 def class_lists(folder):
