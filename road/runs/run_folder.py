@@ -191,9 +191,8 @@ def resumed_settings(args, is_chief=True):
             raise InputError(f'{args.vgg_weights}: no such file; correct --vgg-weights')
         return args
     run = load(args.resume, begun=False)
-    folder = os.path.normpath(args.resume)  # the run may have been moved
-    recorded = {**run.settings, 'runs_dir': os.path.dirname(folder) or '.',
-                'name': os.path.basename(folder)}
+    runs_dir, name = os.path.split(os.path.normpath(args.resume))  # the run may have been moved
+    recorded = {**run.settings, 'runs_dir': runs_dir or '.', 'name': name}
     given = vars(args)
     if 'data_dir' in given:
         for name in ('dataset_dir', 'vgg_dir'):
