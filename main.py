@@ -111,7 +111,7 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
 
     Args:
         nn_last_layer: float32 Tensor [n, h, w, num_classes], the logits.
-        correct_label: float32 Tensor of the same shape, one-hot; zeros where a pixel is ignored.
+        correct_label: Tensor of the same shape, one-hot; zeros where a pixel is ignored.
         learning_rate: scalar Tensor.
         encoder: the trainable variables that belong to the encoder.
         encoder_factor: their learning rate is learning_rate times this.
@@ -124,7 +124,7 @@ def optimize(nn_last_layer, correct_label, learning_rate, num_classes, *,
     these names.
     """
     logits = tf.reshape(nn_last_layer, [-1, num_classes], name='logits')
-    labels = tf.reshape(correct_label, [-1, num_classes])
+    labels = tf.reshape(tf.cast(correct_label, tf.float32), [-1, num_classes])
     if class_weights is not None:
         labels *= tf.constant(class_weights)
     # softmax_cross_entropy_with_logits has the gradient softmax - label, which is not zero where

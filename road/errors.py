@@ -9,7 +9,7 @@ from contextlib import contextmanager
 CURES = {os.strerror(number): cure for cure, *numbers in (
     ('make room on the disk', errno.ENOSPC, errno.EDQUOT),
     ('give permission, or name another folder', errno.EACCES, errno.EPERM),
-    ('name a folder that can be written', errno.EROFS),
+    ('name a folder that can be written, or copy it to one', errno.EROFS),
     ('move it away, or name another folder', errno.EEXIST, errno.EISDIR, errno.ENOTDIR),
     ('choose a shorter name', errno.ENAMETOOLONG),
     ('raise the limit, as with ulimit -n 4096', errno.EMFILE),

@@ -332,6 +332,25 @@ def _add_other(parser, name):
         add('--output', type=folder, metavar='DIR', help='folder to make (default: one in RUN)')
 
 
+def retype(values):
+    """Recorded settings, {name: value}, with the types that their options give them.
+
+    Raises argparse.ArgumentTypeError if one of them could not have been typed.
+    """
+    def refuse(message):
+        raise ArgumentTypeError(message)
+
+    parser, words = _make_parser('train'), []
+    parser.error = refuse
+    for name in values.keys() & vars(parse_training([])).keys():
+        option, text = option_text(name, values[name])
+        if text and values[name] is not None:
+            words.append(f'{option}={text}')
+        elif values[name] is True or option == '--no-cache':
+            words.append(option)
+    return {**values, **vars(parser.parse_args(words))}
+
+
 def option_text(name, value):
     """A setting as it is typed: ('image_size', (96, 320)) => ('--image-size', '96x320')."""
     option = name.replace('_', '-')

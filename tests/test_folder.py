@@ -285,7 +285,7 @@ def test_without_a_split_the_last_names_validate(mine):
     assert names_of(find(mine)) == [ordered[:-1], ordered[-1:], []]  # 15 % of 7
     assert names_of(find(mine, 3)) == [ordered[:-3], ordered[-3:], []]
     assert names_of(find(mine, 0)) == [ordered, [], []]
-    with pytest.raises(InputError, match='--val-frames 7: there are only 7 labelled images, so '):
+    with pytest.raises(InputError, match='--val-frames 7: .*: only 7 labelled images, so '):
         find(mine, 7)
 
 

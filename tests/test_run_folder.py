@@ -18,6 +18,8 @@ from road.runs.log import Log
 from tests.results import edit
 from tests.test_folder import write_folder
 
+IN_FIRST_EPOCH = shutil.ignore_patterns('checkpoints', 'metrics.csv')
+
 
 @pytest.fixture
 def broken(trained_run, tmp_path):
@@ -94,7 +96,7 @@ def test_moved_data_and_encoder_are_found(broken, vgg_dir, tmp_path, monkeypatch
     paths = {'data_dir': 'data', 'dataset_dir': 'data/road', 'vgg_dir': 'data/vgg'}
     edit(broken / 'config.json', settings={**config['settings'], **paths},
          working_directory=str(tmp_path / 'there'))
-    for place in ('here/data', 'there/data/road', 'moved/data/road'):
+    for place in ('here/data', 'there/data/road', 'moved/data/road', 'there/other'):
         os.makedirs(tmp_path / place)
     monkeypatch.chdir(tmp_path / 'here')
     run = run_folder.load(str(broken))
@@ -108,6 +110,8 @@ def test_moved_data_and_encoder_are_found(broken, vgg_dir, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path / 'there')
     args = resumed(broken, '--data-dir', '../moved/data', '--vgg-dir', 'other')
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
+    with pytest.raises(InputError, match='gone: the folder .* is not there; .* --vgg-dir'):
+        resumed(broken, '--vgg-dir', 'gone')  # another one is not downloaded
 
 
 def test_data_folder_of_another_machine_is_not_made(trained_run, tmp_path):
@@ -144,6 +148,7 @@ def test_next_commands_can_be_run_as_they_stand(words, third, promise):
 @pytest.mark.parametrize('file, changes, complaint', [
     ('config.json', None, 'config.json: damaged'),
     ('config.json', {'encoder': 'x'}, 'belongs to another run'),
+    ('environment.json', None, 'environment.json: missing or damaged; copy the run again'),
     ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*last away'),
     ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
     ('checkpoints/last/state.json', {'rows': [{'epoch': 1}]}, 'state.json: another version of'),
@@ -152,6 +157,25 @@ def test_broken_run_is_refused_in_one_line(broken, capsys, file, changes, compla
     edit(broken / file, **changes) if changes else os.truncate(broken / file, 90)
     assert main.main(['--resume', str(broken), '--epochs', '4']) == 2
     assert re.search(f'(?m)^Error: .*{complaint}.*\n\\Z', capsys.readouterr().err)
+
+
+@pytest.mark.parametrize('name, value', [
+    ('learning_rate', 0), ('train_encoder', 'conv9'), ('keep_prob', 5), ('augment', ['blur'])])
+def test_a_setting_that_could_not_be_typed_is_refused(broken, name, value):
+    config = read_json(broken / 'config.json')
+    edit(broken / 'config.json', settings={**config['settings'], 'epochs': '3'})
+    assert run_folder.load(str(broken)).settings['epochs'] == 3
+    edit(broken / 'config.json', settings={**config['settings'], name: value})
+    option, _ = settings.option_text(name, value)
+    with pytest.raises(InputError, match=f'config.json: argument {option}: .*; put it right'):
+        run_folder.load(str(broken))
+
+
+@pytest.mark.parametrize('begun', [True, False])
+def test_a_run_that_lost_its_checkpoints_does_not_begin_anew(broken, begun):
+    shutil.rmtree(broken / 'checkpoints')
+    with pytest.raises(InputError, match='best: missing; copy the run again, or train a new run'):
+        run_folder.load(str(broken), begun)
 
 
 @pytest.fixture
@@ -170,7 +194,7 @@ def listed(tmp_path, capsys):
 
 
 def test_runs_are_listed_best_first(trained_run, tmp_path, listed):
-    shutil.copytree(trained_run, tmp_path / 'begun', ignore=lambda *_: ['checkpoints'])
+    shutil.copytree(trained_run, tmp_path / 'begun', ignore=IN_FIRST_EPOCH)
     settings = read_json(tmp_path / 'begun/config.json')['settings']
     edit(tmp_path / 'begun/config.json', settings={**settings, 'l2': 0.5})
     shutil.copytree(trained_run, tmp_path / 'small', ignore=lambda *_: ['last'])
@@ -196,7 +220,7 @@ def test_runs_are_listed_best_first(trained_run, tmp_path, listed):
 
 
 def test_each_data_set_and_target_has_a_table(trained_run, classes_run, tmp_path, listed):
-    shutil.copytree(trained_run, tmp_path / 'other', ignore=lambda *_: ['checkpoints'])
+    shutil.copytree(trained_run, tmp_path / 'other', ignore=IN_FIRST_EPOCH)
     edit(tmp_path / 'other/config.json', label_values={'7': 'road', '8': 'road', '9': 'not road'})
     lines = listed((classes_run, 'a', 30.0), (trained_run, 'b', 20.0), (classes_run, 'c', 40.0),
                    (classes_run, 'd', float('nan')))

@@ -218,8 +218,9 @@ def with_validation(data, val_frames=None):
         count = usual if val_frames is None else val_frames
         if len(frames) <= count:
             images = f'labelled images of {category}' if category else 'labelled images'
-            raise InputError(f'--val-frames {count}: there are only {len(frames)} {images}, so '
-                             'none is left to train on; give less, or label more')
+            option = '' if val_frames is None else f'--val-frames {count}: '
+            raise InputError(f'{option}{data.folder}: only {len(frames)} {images}, so that none is '
+                             'left to train on; label more, or validate on fewer (--val-frames)')
         training += frames[:len(frames) - count]
         validation += frames[len(frames) - count:]
     return data._replace(training=training, validation=validation)

@@ -10,7 +10,7 @@ from road.data.dataset import Class, with_validation
 from road.data.images import default_shape
 from road.data.labels import balanced_weights
 from road.errors import InputError
-from road.settings import DefaultEpochs, DefaultSize
+from road.settings import DefaultEpochs, DefaultSize, option_text
 
 # How each is found, and which of its folders tell it from the others.
 FORMATS = {
@@ -56,9 +56,9 @@ def open_dataset(args):
     """
     checked_path = os.path.join(args.data_dir, 'checked.json')
     data = find_dataset(args.dataset, args.dataset_dir, args.val_frames, args.target, checked_path)
-    _refuse(data.faults, args.dataset_dir)
+    _refuse(data.faults, args)
     report = check(data, checked_path, trust=True)
-    _refuse(report.faults, args.dataset_dir)
+    _refuse(report.faults, args)
     print('\n'.join(describe(data, report)))
     if not data.testing:
         print('Note: there are no test images, so the validation images will be painted')
@@ -109,10 +109,12 @@ def describe(data, report):
     return [*lines, target_line(data), *(f'Note: {note}' for note in report.notes)]
 
 
-def _refuse(faults, folder):
+def _refuse(faults, args):
     if faults:
-        raise InputError(f'{faults[0]} (`python main.py check --dataset-dir {shlex.quote(folder)}` '
-                         'lists all faults)')
+        words = ['check', '--dataset-dir', args.dataset_dir]
+        if args.target:
+            words += option_text('target', args.target)
+        raise InputError(f'{faults[0]} (`python main.py {shlex.join(words)}` lists all faults)')
 
 
 def target_line(data):

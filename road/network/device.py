@@ -97,7 +97,7 @@ def git_state():
                               check=True, timeout=30).stdout.strip()
     try:
         git('ls-files', '--error-unmatch', os.path.basename(__file__))  # no repository around it
-        return {'commit': git('rev-parse', 'HEAD'), 'dirty': bool(git('status', '--porcelain'))}
+        return {'commit': git('rev-parse', 'HEAD'), 'dirty': bool(git('diff', 'HEAD'))}
     except (OSError, subprocess.SubprocessError):
         return {'commit': None, 'dirty': None}
 

@@ -52,6 +52,9 @@ def _import_quietly():
         try:
             module = importlib.import_module('tensorflow.compat.v1')
             os.write(2, bytes(1))
+        except KeyboardInterrupt:  # no reason to show the noise
+            os.write(2, bytes(1))
+            raise
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

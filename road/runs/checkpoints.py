@@ -50,7 +50,9 @@ def read(folder, verify=True):
 
     verify: compare all variables with their checksums.
     """
-    cure = f'Copy the run again, or move {folder} away and --resume the run'
+    cure = 'Copy the run again, or train a new run'
+    if os.path.basename(folder) == 'last':  # training can go on from the best
+        cure = f'Copy the run again, or move {folder} away and --resume the run'
     state = files.read_json(f'{folder}/state.json')
     if not isinstance(state.get('epoch'), int):
         raise InputError(f'{folder}/state.json: missing or damaged. {cure}')

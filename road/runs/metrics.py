@@ -125,7 +125,8 @@ class Metrics:
         found = self.run.read_checkpoint('best')[1]['epoch'] if checkpoints.exists(best) else None
         if found != self.best['epoch']:
             if self.best is not self.rows[-1]:
-                raise InputError(f'{best}: is of epoch {found}, but the best epoch in {prefix} is '
+                what = f'is of epoch {found}' if found else 'is missing'
+                raise InputError(f'{best}: {what}, but the best epoch in {prefix} is '
                                  f"{self.best['epoch']}; put the run's own checkpoint back, or "
                                  'train a new run')
             self._save('best', self.model.weights_saver)

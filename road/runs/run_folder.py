@@ -97,22 +97,33 @@ def load(folder, begun=True):
     config = files.read_json(path)
     try:
         directory = config.pop('working_directory')
-        config['settings'] = vars(settings.parse_training([])) | config['settings']
+        config['settings'] = settings.retype(config['settings'])
         config['classes'] = tuple(Class(name, tuple(rgb)) for name, rgb in config['classes'])
         run = Run(folder, **config)
-        for name, value in run.settings.items():
-            if isinstance(value, list):  # JSON has no tuples
-                run.settings[name] = tuple(value)
-            elif name in PATHS and not os.path.exists(value):  # from this working directory
-                absolute = os.path.join(directory, value)
-                run.settings[name] = absolute if os.path.exists(absolute) else value
+        for name in PATHS:
+            absolute = os.path.join(directory, run.settings[name])
+            if os.path.exists(absolute) and not os.path.exists(run.settings[name]):
+                run.settings[name] = absolute  # from this working directory it is not there
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f'{path}: {error}; put it right') from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         why = OTHER_VERSION if config else 'damaged. Copy the run again or train again'
         raise InputError(f'{path}: {why}') from error
-    if begun and not checkpoints.exists(run.checkpoint('best')):
-        raise InputError(f'{folder}: has no checkpoint, because it was stopped in its first epoch; '
-                         f'continue it with --resume {folder}')
+    if not checkpoints.exists(run.checkpoint('best')):
+        if _has_rows(folder) and (begun or not checkpoints.latest(folder)):
+            raise InputError(f'{run.checkpoint("best")}: missing; copy the run again, or train a '
+                             'new run')
+        if begun:
+            raise InputError(f'{folder}: has no checkpoint, because it was stopped in its first '
+                             f'epoch; continue it with --resume {folder}')
     return run
+
+
+def _has_rows(folder):
+    """Whether an epoch was finished: metrics.csv then has a row below its heading."""
+    with suppress(OSError), open(f'{folder}/metrics.csv', encoding='utf-8') as file:
+        return len(file.readlines()) > 1
+    return False
 
 
 def find_encoder(run, vgg_dir=None):
@@ -149,7 +160,10 @@ def compare_data(run, data):
     own = [by_name[name] for name in run.training + run.validation if name in by_name]
     recorded = files.read_json(f'{run.folder}/environment.json').get('labels')
     labels = _fingerprint(own, 'label', files.file_digest)
-    if recorded != labels:
+    if recorded is None:
+        print(f'Warning: {run.folder}/environment.json is missing or damaged, so it is not known '
+              'whether the labels are those of the training')
+    elif recorded != labels:
         print(f'Warning: the labels are not those that {run.folder} was trained with; its metrics '
               'and these scores cannot be compared')
     return labels
@@ -216,7 +230,10 @@ def resumed_settings(args, is_chief=True):
             raise InputError(f'{typed}: {args.resume} has {own}; {advice}')
     if name := checkpoints.latest(run.folder):
         run.read_checkpoint(name)  # damage is reported now, not after minutes of preparation
-    return argparse.Namespace(**{**recorded, **given})
+    resumed = argparse.Namespace(**{**recorded, **given})
+    if not (resumed.sample or resumed.vgg_weights):
+        _find(run, 'vgg_dir', resumed.vgg_dir)  # otherwise another one would be downloaded
+    return resumed
 
 
 def is_finished(args):
@@ -318,6 +335,9 @@ def _compare(run, facts):
     """Raise InputError if a run's data or encoder have changed; print what else has."""
     begun = load(run.folder, begun=False)
     before = files.read_json(f'{run.folder}/environment.json')
+    if not before:
+        raise InputError(f'{run.folder}/environment.json: missing or damaged; copy the run again, '
+                         'or train a new run')
     _compare_encoder(begun, run.encoder, run.settings['vgg_dir'])
     _compare_classes(begun, run.classes, run.label_values)
     for what, now, then in (('training images', run.training, begun.training),
