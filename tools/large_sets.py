@@ -16,6 +16,11 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 HEIGHT, WIDTH = 48, 96
+COMMANDS = (
+    ('check', '--dataset-dir=mine'),
+    ('train', '--dataset-dir=mine', f'--vgg-weights={ROOT}/road/sample/encoder.npz', '--name=run',
+     '--epochs=1'),
+    ('predict', 'runs/run', 'mine/images'))
 
 
 def draw_set(folder, count):
@@ -33,11 +38,11 @@ def draw_set(folder, count):
         Image.fromarray(mask).save(folder / 'masks' / f'{i:06}.png', compress_level=1)
 
 
-def measure(*words):
-    """Run main.py; return (seconds, peak memory in MB)."""
+def measure(words, folder):
+    """Run main.py in a folder; return (seconds, peak memory in MB)."""
     start = time.perf_counter()
     process = subprocess.Popen([sys.executable, ROOT / 'main.py', *words],
-                               stdout=subprocess.DEVNULL)
+                               cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, words
     memory = usage.ru_maxrss / (2**20 if sys.platform == 'darwin' else 2**10)
@@ -50,15 +55,9 @@ def main():
                         help='pictures of a set (default: 200 2000 20000)')
     for count in parser.parse_args().counts:
         with TemporaryDirectory() as folder:
-            mine, data, runs = (Path(folder, name) for name in ('mine', 'data', 'runs'))
-            draw_set(mine, count)
-            places = ['--dataset-dir', mine, '--data-dir', data]
-            encoder = ['--vgg-weights', ROOT / 'road/sample/encoder.npz']
-            for words in (['check', *places],
-                          ['train', *places, *encoder, '--runs-dir', runs, '--name', 'run',
-                           '--epochs', '1'],
-                          ['predict', runs / 'run', mine / 'images', '--output', runs / 'out']):
-                seconds, memory = measure(*words)
+            draw_set(Path(folder, 'mine'), count)
+            for words in COMMANDS:
+                seconds, memory = measure(words, folder)
                 print(f'{words[0]:8s}{count:8d} pictures {seconds:6.0f} s '
                       f'{count / seconds:6.0f} pictures/s {memory:6.0f} MB', flush=True)
 
