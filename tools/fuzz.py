@@ -95,20 +95,12 @@ def write_files(folder):
         '# of the masks\n#ff0000 not road #ff0000\n#ff00ff road\n#000000 ignore\n#0000ff ignore\n')
 
 
-def run(folder, words):
-    """Run main.py in the folder: (exit code, fault, results), as tools.soak.finish."""
-    if words not in (EVALUATE, RESUME, PREDICT):
-        shutil.rmtree(f'{folder}/{RUN}', ignore_errors=True)
-    code, fault, results = finish(start(folder, words), folder, 60)
-    return code, 'no end' if code < 0 and not fault else fault, results
-
-
 def fuzz(place, count):
     """Run and print `count` cases of each kind; returns a list of faults."""
     original, case, faults = f'{place}/original', f'{place}/case', []
     Path(original).mkdir()
     start(original, original, write_files).join()
-    code, fault, _ = run(original, [*NEW_RUN, '--epochs=1'])
+    code, fault, _ = finish(start(original, [*NEW_RUN, '--epochs=1']), original)
     assert code == 0, fault
     for kind, (pattern, words, checksum) in KINDS.items():
         outcomes = Counter()
@@ -119,16 +111,18 @@ def fuzz(place, count):
             if number >= 0:
                 rng = np.random.default_rng([*kind.encode(), number])
                 path.write_bytes(garble(rng, path.read_bytes()))
-            code, fault, results = run(case, words)
+            if words not in (EVALUATE, RESUME, PREDICT):
+                shutil.rmtree(f'{case}/{RUN}')
+            code, fault, results = finish(start(case, words), case, 60)
             shutil.rmtree(case)
             if number < 0:
                 assert code == 0 and not fault, (kind, fault)
                 expected = results
                 continue
-            outcome = 'refused'
+            outcome = 'refused' if code > 0 else 'no end'
             if code == 0:
                 outcome = 'same' if results == expected else 'other results'
-            if fault or (checksum and outcome == 'other results'):
+            if fault or outcome == 'no end' or (checksum and outcome == 'other results'):
                 faults.append(f'{kind} {number}: {fault or outcome}')
             outcomes[outcome] += 1
         print(f'{kind}: {dict(outcomes)}', flush=True)

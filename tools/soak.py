@@ -93,15 +93,6 @@ def start_run(folder):
     return start(folder, ['--resume', RUN] if os.path.isdir(f'{folder}/{RUN}') else words)
 
 
-def kill_once(folder, files, wait):
-    """Start the run and kill it `wait` seconds after the files change: (was killed, fault)."""
-    before, process = glob.glob(f'{folder}/{files}'), start_run(folder)
-    while process.is_alive() and files != 'anywhere' and glob.glob(f'{folder}/{files}') == before:
-        time.sleep(0.001)
-    code, fault, _ = finish(process, folder, wait)
-    return code == -signal.SIGKILL, 'refused' if code == 2 else fault
-
-
 def soak(place, kills):
     """Rounds until there were `kills` kills: (number of rounds, faults)."""
     rng, inputs = random.Random(0), f'{place}/inputs'
@@ -116,9 +107,13 @@ def soak(place, kills):
         rounds += 1
         folder = shutil.copytree(inputs, f'{place}/round{rounds}')
         for files, longest in PHASES:
-            was_killed, fault = kill_once(folder, files, rng.uniform(0, longest))
-            faults.append(fault)
-            if was_killed:
+            path = f'{folder}/{files}'
+            before, process = glob.glob(path), start_run(folder)
+            while files != 'anywhere' and process.is_alive() and glob.glob(path) == before:
+                time.sleep(0.001)
+            code, fault, _ = finish(process, folder, rng.uniform(0, longest))
+            faults.append('refused' if code == 2 else fault)
+            if code == -signal.SIGKILL:
                 killed += 1
                 print(f'{killed} kills, round {rounds}, {files}', flush=True)
         _, fault, found = finish(start_run(folder), folder)
