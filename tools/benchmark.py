@@ -14,8 +14,8 @@ import os
 import random
 import sys
 import tempfile
-import time
 from statistics import median
+from timeit import timeit
 
 import numpy as np
 from tqdm import tqdm
@@ -51,9 +51,7 @@ def measure(functions, repeats):
         function()
     for _ in tqdm(range(repeats), desc=', '.join(functions), leave=False):
         for name, (function, images) in functions.items():
-            start = time.perf_counter()
-            function()
-            measured[name].append(images / (time.perf_counter() - start))
+            measured[name].append(images / timeit(function, number=1))
     return measured
 
 
@@ -108,9 +106,8 @@ def fill_cache(encoder, data, frames, folder):
     """A FeatureCache of these frames in an empty folder, and the seconds it took to fill."""
     digests = {path: file_digest(path) for frame in frames for path in (frame.image, frame.label)}
     features = FeatureCache(encoder, data._replace(digests=digests))
-    start = time.perf_counter()
-    features.fill(folder, [sample_of(frame, SHAPE) for frame in frames], encoder='benchmark')
-    return features, time.perf_counter() - start
+    samples = [sample_of(frame, SHAPE) for frame in frames]
+    return features, timeit(lambda: features.fill(folder, samples, encoder='benchmark'), number=1)
 
 
 def train_epochs(opened, features, frames, number):
