@@ -19,6 +19,7 @@ import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -44,9 +45,7 @@ def read_list(path, common=()):
     Raises InputError; ends the program with code 2 where main.py lacks an option.
     """
     listed = {}
-    with open(path, encoding='utf-8-sig') as file:
-        lines = [line.strip() for line in file]
-    for line in lines:
+    for line in map(str.strip, Path(path).read_text('utf-8-sig').splitlines()):
         if not line or line.startswith('#'):
             continue
         name, _, options = line.partition(':')
@@ -66,8 +65,7 @@ def read_list(path, common=()):
 def run_all(listed, seeds, runs_dir):
     """Train what is missing of a list with the seeds 0 to seeds - 1; returns the rows of the table.
 
-    Raises:
-        InputError: a run of this name has other options, or a run fails. What is done is kept.
+    Raises InputError: a run of this name has other options, or a run fails. What is done is kept.
     """
     runs = [(name, seed, f'{runs_dir}/{name}-seed{seed}') for seed in range(seeds)
             for name in listed]

@@ -89,20 +89,18 @@ def train(images, labels, steps):
             mirror, gain, offset = rng.random([3, BATCH, 1, 1, 1], np.float32)
             x, y = (np.where(mirror < 0.5, array[:, :, ::-1], array)
                     for array in (images[chosen], labels[chosen]))
+            # The learning rate goes up in the first fifth, then down along a cosine.
+            done = step / steps
+            cycle = 0.002 + min(done / 0.2, (1 + np.cos(np.pi * (done - 0.2) / 0.8)) / 2)
             _, value = sess.run([train_op, loss], {
                 image: x * (0.8 + 0.4 * gain) + (40 * offset - 20), label: y,
-                learning_rate: LEARNING_RATE * one_cycle(step / steps)})
+                learning_rate: LEARNING_RATE * cycle})
             bar.set_postfix(loss=f'{value:.4f}', refresh=False)
         # The moments to keep are those of the final filters, over many unchanged images.
         found = [sess.run((moments, squares), {image: images[i:i + BATCH]})
                  for i in range(0, min(len(images), 96), BATCH)]
         moments = {name: np.mean([each[name] for each, _ in found], axis=0) for name in moments}
         return sess.run(variables), moments, np.sqrt(np.mean([each for _, each in found], axis=0))
-
-
-def one_cycle(progress):
-    """Share of the highest learning rate: up in the first fifth, then down along a cosine."""
-    return 0.002 + min(progress / 0.2, (1 + np.cos(np.pi * (progress - 0.2) / 0.8)) / 2)
 
 
 def random_weights(widths=WIDTHS, fc_width=None, seed=0):
@@ -123,12 +121,9 @@ def random_weights(widths=WIDTHS, fc_width=None, seed=0):
 def normalised_graph(image, weights):
     """The 13 convolutions of VGG16, each with batch normalisation between convolution and ReLU.
 
-    Args:
-        image: float32 Tensor [n, h, w, 3], RGB, 0 to 255.
-        weights: the start, as random_weights returns.
-    Returns:
-        [pool3, pool4, pool5]; variables {'conv1_1/filter', 'conv1_1/scale', 'conv1_1/shift'} ...;
-        the batch's moments, {'conv1_1': [mean, variance]} ...
+    image: float32 Tensor [n, h, w, 3], RGB, 0 to 255; weights: the start. Returns [pool3, pool4,
+    pool5]; variables {'conv1_1/filter', 'conv1_1/scale', 'conv1_1/shift'} ...; the batch's moments,
+    {'conv1_1': [mean, variance]} ...
     """
     variables, moments, pools = {}, {}, []
 
@@ -179,9 +174,8 @@ def head_losses(pools, label):
 def fold(values, moments, sizes):
     """Float32 weights with which vgg16.build_graph computes what normalised_graph computes.
 
-    Args:
-        values, moments: of the variables and moments that normalised_graph returns.
-        sizes: root mean squares of pool3, pool4 and pool5; they are scaled to POOL_SIZES.
+    values, moments: of the variables and moments that normalised_graph returns; sizes: root mean
+    squares of pool3, pool4 and pool5, which are scaled to POOL_SIZES.
     """
     scales = {name: new / old for name, new, old in zip(LAST[2:], POOL_SIZES, sizes)}
     weights, before = {}, 1.0
@@ -190,9 +184,8 @@ def fold(values, moments, sizes):
         factor = values[f'{name}/scale'] / np.sqrt(variance + EPSILON)
         # ReLU and max pooling pass a positive factor on; the next convolution takes it back.
         after = scales.get(name, 1.0)
-        kernel = values[f'{name}/filter'] * factor * (after / before)
-        biases = (values[f'{name}/shift'] - mean * factor) * after
-        weights |= {f'{name}/filter': np.float32(kernel), f'{name}/biases': np.float32(biases)}
+        weights[f'{name}/filter'] = np.float32(values[f'{name}/filter'] * factor * (after / before))
+        weights[f'{name}/biases'] = np.float32((values[f'{name}/shift'] - mean * factor) * after)
         before = after
     return weights
 
