@@ -9,6 +9,7 @@ version of TensorFlow is the same encoder.
 
 import hashlib
 import os
+from functools import partial
 from typing import NamedTuple
 
 from road.data.download import fetch, unpack
@@ -138,26 +139,22 @@ def _convert(vgg_dir):
 
 def _download(vgg_dir):
     """Download weights from the first source that works; print why a source fails."""
-    folder = os.path.dirname(os.path.abspath(vgg_dir))
+    folder, unpacked = os.path.dirname(os.path.abspath(vgg_dir)), f'{vgg_dir}.unpacked'
 
-    def build_from_keras(path):
-        save(read_weights(path), vgg_dir, KERAS_URL)
-
-    def build_from_zip(path):
-        unpacked = f'{vgg_dir}.unpacked'
-        try:
+    def build(url, path):
+        if url == VGG_URL:
             unpack(path, 'vgg', unpacked)
-            save(read_weights(unpacked), vgg_dir, VGG_URL)
-        finally:
-            remove(unpacked)
-        remove(os.path.join(folder, f'{os.path.basename(KERAS_URL)}.part'))
+            path = unpacked
+        save(read_weights(path), vgg_dir, url)
 
-    for url, md5, build in ((KERAS_URL, KERAS_MD5, build_from_keras),
-                            (VGG_URL, None, build_from_zip)):
+    for url, md5 in ((KERAS_URL, KERAS_MD5), (VGG_URL, None)):
         try:
-            fetch(url, folder, build, md5=md5)
+            fetch(url, folder, partial(build, url), md5=md5)
+            remove(os.path.join(folder, f'{os.path.basename(KERAS_URL)}.part'))
             return
         except InputError as error:
             print(f'Warning: {error}')
+        finally:
+            remove(unpacked)
     raise InputError(f'{vgg_dir}: the VGG16 weights could not be downloaded from either source. By '
                      f'hand: download {KERAS_URL} and give it as --vgg-weights FILE')
