@@ -218,10 +218,9 @@ def _add_dataset(add, default):
 
 def _parse_training(parser, argv):
     defaults = vars(parser.parse_args([]))
-    unset = object()
-    # argparse sets a default only where there is no value
-    parsed = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(defaults, unset)))
-    given = {name: value for name, value in vars(parsed).items() if value is not unset}
+    # argparse sets a default only where there is no value; None is one
+    parsed = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(defaults)))
+    given = {name: value for name, value in vars(parsed).items() if value is not None}
     for name in {'resume', 'init'} & given.keys():
         given[name] = find_run(given[name], given.get('runs_dir', defaults['runs_dir']))
     if 'resume' in given:

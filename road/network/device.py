@@ -31,15 +31,14 @@ def find_device(precision='auto', train_encoder='none'):
     GPU nodes only. With train_encoder the training session runs blocks of the encoder too.
     """
     gpus = tf.config.list_physical_devices('GPU')
+    kind, other, unsuitable = ('GPU', 'CPU', 'bfloat16') if gpus else ('CPU', 'GPU', 'float16')
     name = f'CPU, {os.cpu_count()} cores'
     if gpus:
         details = tf.config.experimental.get_device_details(gpus[0])
         name = f'GPU, {details.get("device_name", gpus[0].name)}'
     if precision == 'auto':
         precision = 'bfloat16' if not gpus and cpu_has_bfloat16() else 'float32'
-    unsuitable = 'bfloat16' if gpus else 'float16'
     if precision == unsuitable:
-        kind, other = ('GPU', 'CPU') if gpus else ('CPU', 'GPU')
         print(f'Note: --precision {precision} is for {other}s alone; this {kind} computes in '
               'float32')
         precision = 'float32'
@@ -69,9 +68,7 @@ def enable_determinism():
 
     Random operations without a seed then raise, also when they are only added to a graph.
     """
-    _ = tf.version  # imports TensorFlow quietly; the next line would do it loudly
-    import tensorflow  # tensorflow.compat.v1 has no such function
-    tensorflow.config.experimental.enable_op_determinism()
+    tf.compat.v2.config.experimental.enable_op_determinism()
 
 
 def cpu_has_bfloat16():
