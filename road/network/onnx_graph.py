@@ -118,8 +118,7 @@ def _logits(graph, frozen, x):
                                    pads=[pad] * 4))
 
     def score(x, name):
-        bias = values[f'decoder/{name}/bias']
-        return graph('Conv', x, kernel(f'decoder/{name}/kernel'), bias)
+        return graph('Conv', x, kernel(f'decoder/{name}/kernel'), values[f'decoder/{name}/bias'])
 
     def upscore(x, name, stride):
         return graph('ConvTranspose', x, kernel(f'decoder/{name}/kernel'), strides=[stride] * 2,
@@ -155,8 +154,7 @@ def build_model(network):
     found = graph('Softmax', _logits(graph, network.frozen, small), axis=1)
     if len(network.classes) == 2:
         found = graph('Gather', found, 1, axis=1)
-    found = resize(graph, found, shape, size)
-    found = graph('Clip', found, np.float32(0), np.float32(1))
+    found = graph('Clip', resize(graph, found, shape, size), np.float32(0), np.float32(1))
     space = 'batch, height, width'
     if len(network.classes) == 2:
         graph('Identity', found, name='confidence')
