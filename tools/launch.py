@@ -32,9 +32,7 @@ GRACE = 30  # seconds in which the others notice that a process has failed and s
 def environments(number, environ):
     """The environment of each process: its own GPU, and TF_CONFIG with free ports."""
     with ExitStack() as stack:  # hold each port until all are found
-        held = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in held:
-            each.bind(('localhost', 0))
+        held = [stack.enter_context(socket.create_server(('localhost', 0))) for _ in range(number)]
         workers = [f'localhost:{each.getsockname()[1]}' for each in held]
     gpus = environ.get('CUDA_VISIBLE_DEVICES', ','.join(map(str, range(number))))
     gpus = gpus.split(',') + [''] * number  # a process without a GPU runs on the CPU

@@ -125,24 +125,20 @@ def normalised_graph(image, weights):
     pool5]; variables {'conv1_1/filter', 'conv1_1/scale', 'conv1_1/shift'} ...; the batch's moments,
     {'conv1_1': [mean, variance]} ...
     """
-    variables, moments, pools = {}, {}, []
-
-    def variable(name, value):
-        variables[name] = tf.get_variable(name, initializer=tf.constant(value))
-        return variables[name]
-
+    moments, pools = {}, []
     x = image[..., ::-1] - tf.constant(vgg16.MEAN_BGR)
     for name in vgg16.CONVS:
-        kernel = variable(f'{name}/filter', weights[f'{name}/filter'])
+        kernel = tf.get_variable(f'{name}/filter', initializer=weights[f'{name}/filter'])
         x = tf.nn.conv2d(x, kernel, strides=1, padding='SAME')
         start = weights[f'{name}/biases']
-        scale = variable(f'{name}/scale', np.ones_like(start))
-        shift = variable(f'{name}/shift', start)
+        scale = tf.get_variable(f'{name}/scale', initializer=np.ones_like(start))
+        shift = tf.get_variable(f'{name}/shift', initializer=start)
         x, *moments[name] = tf.nn.fused_batch_norm(x, scale, shift, epsilon=EPSILON)
         x = tf.nn.relu(x)
         if name in LAST:
             x = tf.nn.max_pool2d(x, ksize=2, strides=2, padding='SAME')
             pools.append(x)
+    variables = {variable.op.name: variable for variable in tf.trainable_variables()}
     return pools[2:], variables, moments
 
 
