@@ -21,10 +21,14 @@ def gradients_with_matmul(loss, variables):
 
     The loss must need these kernels for their convolutions alone: none may have an L2 term.
     """
-    convolutions = [_convolution(v) for v in variables]
-    found = tf.gradients(loss, [op.outputs[0] if op else v
-                                for op, v in zip(convolutions, variables)])
-    for i, op in enumerate(convolutions):
+    operations = {op.name: op for op in loss.graph.get_operations()}
+    # TensorFlow's own operation is good enough for the 1x1 of fc7.
+    names = {f'{layer}/filter': f'{layer}/Conv2D' for layer in CONVS}
+    names['fc6/weights'] = 'fc6/Conv2D'
+    # None for other variables, and in a graph from elsewhere, of other names
+    convs = [operations.get(names.get(v.op.name)) for v in variables]
+    found = tf.gradients(loss, [op.outputs[0] if op else v for op, v in zip(convs, variables)])
+    for i, op in enumerate(convs):
         if op and found[i] is not None:
             found[i] = kernel_gradient(op.inputs[0], found[i], variables[i].shape)
     return found
@@ -49,13 +53,3 @@ def kernel_gradient(x, gradient, shape):
     count = length - more * (width + 1)
     return tf.reshape([tf.matmul(shifted[i * width:i * width + count], gradient[:count],
                                  transpose_a=True) for i in range(size)], shape)
-
-
-def _convolution(variable):
-    """The convolution of a VGG16 kernel; None for other variables."""
-    layer, _, kind = variable.op.name.partition('/')
-    # TensorFlow's own operation is good enough for the 1x1 of fc7.
-    if layer in (*CONVS, 'fc6') and kind in ('filter', 'weights'):
-        named = {op.name: op for op in variable.graph.get_operations()}
-        return named.get(f'{layer}/Conv2D')  # None in a graph from elsewhere, of other names
-    return None
