@@ -26,8 +26,7 @@ class Encoder:
             self._image_input, *_ = load_vgg(self._sess, vgg_dir)
             self._features = surgery.frozen_features(graph, train_encoder)
             graph.finalize()
-        self.layers = [(STRIDES[feature.op.name], int(feature.shape[-1]))
-                       for feature in self._features]
+        self.layers = [(STRIDES[each.op.name], int(each.shape[-1])) for each in self._features]
 
     def __call__(self, images):
         """images: uint8 [n, h, w, 3], RGB, h and w multiples of 32."""

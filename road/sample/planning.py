@@ -50,9 +50,8 @@ def plan_road(rng, category):
         lanes, lane = 1, rng.uniform(5.2, 7.4)
         left = -lane * rng.uniform(.52, .68)  # one drives right of the middle
     else:
-        lanes, lane = 2, rng.uniform(3., 3.6)
-        if category == 'umm':
-            lanes = int(rng.integers(3, 6))
+        lane = rng.uniform(3., 3.6)
+        lanes = int(rng.integers(3, 6)) if category == 'umm' else 2
         left = -lane * (rng.integers(1, lanes) + .5) + rng.normal(0, .2)
     lines = tuple((left + lane * np.arange(lanes + 1)).tolist())
     kinds = rng.choice(['houses', 'avenue', 'wood', 'field'], 2, p=[.4, .25, .2, .15])
