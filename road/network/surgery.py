@@ -5,7 +5,9 @@ import re
 from road.network.tf1 import tf
 from road.network.vgg16 import DROPOUTS, FROZEN_FEATURES
 
-FIRST_TRAINED_BLOCK = {'none': 9, 'conv5': 5, 'conv4': 4, 'conv3': 3, 'all': 1}
+# The start of the names of the variables that are trained, as a regular expression.
+TRAINED = {'none': '$', 'conv5': 'conv5|fc', 'conv4': 'conv[45]|fc', 'conv3': 'conv[345]|fc',
+           'all': 'conv|fc'}
 
 
 def initialize_missing(sess):
@@ -21,11 +23,7 @@ def freeze_below(train_encoder):
 
     Returns the variables of the default graph that are trained.
     """
-    trained = []
-    for variable in tf.global_variables():
-        found = re.match(r'(?:conv(\d)_\d|fc[67])/', variable.op.name)
-        if found and int(found[1] or 6) >= FIRST_TRAINED_BLOCK[train_encoder]:
-            trained.append(variable)
+    trained = [v for v in tf.global_variables() if re.match(TRAINED[train_encoder], v.op.name)]
     tf.get_collection_ref(tf.GraphKeys.TRAINABLE_VARIABLES)[:] = trained
     return trained
 
@@ -51,8 +49,7 @@ def freeze(sess, output='logits'):
     graph_def = sess.graph.as_graph_def()
     inputs = {name: f'{name}_input' for name in _dropouts(sess.graph)}
     for node in graph_def.node:
-        for i, name in enumerate(node.input):
-            node.input[i] = inputs.get(name, name)
+        node.input[:] = [inputs.get(name, name) for name in node.input]
     frozen = tf.graph_util.convert_variables_to_constants(sess, graph_def, [output])
     frozen.node.remove(next(node for node in frozen.node if node.name == 'image_input'))
     return frozen
