@@ -45,11 +45,10 @@ def main(argv=None):
     add('--scenes', type=int, default=720, metavar='N', help='number of scenes to train on')
     add('--steps', type=int, default=2000, metavar='N', help='number of training steps')
     args = parser.parse_args(argv)
-    weights = fold(*train(*draw(args.scenes), args.steps))
+    weights = {name.replace('/filter', '_W').replace('/biases', '_b'): np.float16(value)
+               for name, value in fold(*train(*draw(args.scenes), args.steps)).items()}
     with atomic_path(args.output) as path:
-        np.savez_compressed(path, **{
-            name.replace('/filter', '_W').replace('/biases', '_b'): np.float16(value)
-            for name, value in weights.items()})
+        np.savez_compressed(path, **weights)
     print(f'{args.output}: {os.path.getsize(args.output):,} bytes')
 
 

@@ -38,8 +38,7 @@ def _import_quietly():
     # A program started from a notebook inherits the notebook's backend of matplotlib.
     if os.environ.get('MPLBACKEND', '').startswith('module:') and 'ipykernel' not in sys.modules:
         os.environ['MPLBACKEND'] = 'agg'
-    is_imported = 'tensorflow' in sys.modules
-    if not sys.stderr or is_imported or 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
+    if not sys.stderr or 'tensorflow' in sys.modules or 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
         return importlib.import_module('tensorflow.compat.v1')
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'  # must stand before the import
     # While its libraries load, TensorFlow writes to file descriptor 2 whatever the level
