@@ -111,16 +111,13 @@ def run(argv=None):
     if command not in ('train', 'predict'):
         print(f'Error: {command}: one process does it all; use main.py', file=sys.stderr)
         return 2
-    with stoppable():
+    received = []
+    with stoppable(), ExitStack() as stack:
         # Not an exception, which could come while a process is being started and is not known yet.
-        received = []
-        former = [(each, signal.signal(each, lambda number, _: received.append(number)))
-                  for each in (signal.SIGINT, signal.SIGTERM)]
-        try:
-            return wait(start_all(command, int(number), words), received, command == 'train')
-        finally:
-            for each, handler in former:
-                signal.signal(each, handler)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            former = signal.signal(each, lambda number, _: received.append(number))
+            stack.callback(signal.signal, each, former)
+        return wait(start_all(command, int(number), words), received, command == 'train')
 
 
 if __name__ == '__main__':
