@@ -47,8 +47,7 @@ def fit_shape(size, image_shape):
     ratio = width * usual_height / (height * usual_width)
     scale = tf.sqrt(usual_height * usual_width / (height * width)) / STRIDE
     blocks = tf.cast(tf.round(tf.cast(size, tf.float64) * scale), tf.int32)
-    return tf.where((ratio >= 0.8) & (ratio <= 1.25), tf.constant(usual),
-                    tf.maximum(blocks, 1) * STRIDE)
+    return tf.where((ratio >= 0.8) & (ratio <= 1.25), usual, tf.maximum(blocks, 1) * STRIDE)
 
 
 def build_graph(network):
