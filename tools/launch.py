@@ -48,7 +48,7 @@ def start_all(command, number, words):
     of its own: Ctrl-C reaches it once, through `wait`.
     """
     def relay(i, stream, target, is_shown):
-        for line in stream:
+        for line in stream or ():  # process 0 has none
             if line.strip() and is_shown(line):
                 print(f'Process {i}: {line.rstrip()}', file=target, flush=True)
 
@@ -61,11 +61,9 @@ def start_all(command, number, words):
         process = subprocess.Popen(
             [sys.executable, MAIN, *own], env=environment, start_new_session=True, text=True,
             errors='replace', stdout=pipe, stderr=pipe)
-        process.readers = []
-        if i:
-            process.readers = [threading.Thread(target=relay, args=(i, *each)) for each in (
-                (process.stdout, sys.stdout, lambda line: 'files are painted' in line),
-                (process.stderr, sys.stderr, lambda line: not BAR.search(line)))]
+        process.readers = [threading.Thread(target=relay, args=(i, *each)) for each in (
+            (process.stdout, sys.stdout, lambda line: 'files are painted' in line),
+            (process.stderr, sys.stderr, lambda line: not BAR.search(line)))]
         for reader in process.readers:
             reader.start()
         processes.append(process)
