@@ -12,10 +12,7 @@ import pytest
 from road.errors import InputError
 from tools import benchmark, experiments, figures, fuzz
 
-no_windows = pytest.mark.skipif(os.name == 'nt', reason='forks, links and odd names')
 
-
-@no_windows
 @pytest.mark.slow
 @pytest.mark.parametrize('tool, words', [('soak', ['--kills', '4']), ('fuzz', ['--count', '1'])])
 def test_killed_runs_and_garbled_files_end_well(tool, words):
@@ -25,7 +22,6 @@ def test_killed_runs_and_garbled_files_end_well(tool, words):
     assert '0 faults' in result.stdout
 
 
-@no_windows
 def test_data_sets_with_mistakes_are_refused_or_read_as_they_were_drawn(capsys):
     assert fuzz.plausible(range(0, 400, 13)) == []
     printed = capsys.readouterr().out
