@@ -130,6 +130,9 @@ READ = {
     'unused entries differ': ((RED, palette((0, 0, 0), (128, 0, 0), (1, 2, 3))), IDS),
     'two entries of one colour': ((third((0, 0, 0), (9, 9, 9), (9, 9, 9)),), '0 sky\n2 road'),
     'palette of grey levels': ((palette(*([i] * 3 for i in range(256))), GREY), IDS),
+    'ids and alpha': ((lambda road: GREY(road).convert('LA'),), IDS),
+    'ids in RGB': ((lambda road: GREY(road).convert('RGB'),), IDS),
+    'grey by colour': ((BINARY,), '#000000 sky\n#ffffff road\n'),
     '1-bit ids': ((BIT,), IDS), '8 and 16 bits': ((GREY, grey(0, 1, np.uint16)), IDS)}
 
 
@@ -141,7 +144,7 @@ def test_masks_of_two_values_are_background_and_road(tmp_path, masks, classes):
     data = find(folder)
     assert data.classes[0].name == ('sky' if classes else 'background')
     for frame in data.training + data.validation:
-        np.testing.assert_array_equal(data.read_label(frame.label), ROAD)
+        np.testing.assert_array_equal(data.read_label(frame.label), np.uint8(ROAD), strict=True)
 
 
 @pytest.mark.parametrize('empty, other', [(RED, RED), (BIT, GREY), (GREY, RED)])
