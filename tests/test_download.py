@@ -5,13 +5,10 @@ import os
 import shutil
 import stat
 import zipfile
-from pathlib import Path
 from urllib.parse import urljoin
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from road.data import download, kitti
 from road.data.download import unpack
@@ -126,34 +123,9 @@ def test_nothing_lands_outside_the_folder(tmp_path):
     assert (tmp_path / 'in' / 'set' / 'sub' / 'b.txt').read_text() == 'b' * 5000
 
 
-PARTS = st.sampled_from(['set', '..', '.', '', 'a', 'b', 'C:', 'a\\b', 'é'])
-NAMES = st.lists(PARTS, min_size=1, max_size=5).map('/'.join).filter(len)
-
-
-@pytest.mark.filterwarnings('ignore:Duplicate name')
-@given(st.lists(st.tuples(NAMES, st.binary(max_size=20)), max_size=6), st.integers(0, 10**6),
-       st.integers(0, 255))
-def test_any_archive_stays_inside_the_folder_or_is_refused(tmp_path_factory, members, at, change):
-    """Any names; and one byte changed, which is noticed or changes nothing."""
-    tmp_path = tmp_path_factory.mktemp('any')
-    path = archive(tmp_path, members)
-    data = bytearray(path.read_bytes())
-    data[at % len(data)] ^= change
-    path.write_bytes(data)
-    try:
-        unpack(str(path), 'set', str(tmp_path / 'in' / 'set'))
-    except InputError as error:
-        assert str(error).startswith(str(path))
-        assert os.listdir(tmp_path / 'in') == ['a.zip']
-    else:
-        unpacked = filter(Path.is_file, (tmp_path / 'in' / 'set').rglob('*'))
-        assert {file.read_bytes() for file in unpacked} <= {content for _, content in members}
-    assert os.listdir(tmp_path) == ['in']
-    assert {*os.listdir(tmp_path / 'in')} <= {'a.zip', 'set'}
-
-
 @pytest.mark.parametrize('change, spare, complaint', [
     (lambda data: data[:-30], 0, 'damaged'),
+    (lambda data: data[:39] + b'\xff' + data[40:], 0, 'damaged'),  # compressed bytes
     (lambda data: data.replace((3 << 20).to_bytes(4, 'little'), (10).to_bytes(4, 'little')), 0,
      'damaged'),  # a false size
     (lambda data: data.replace(b'set/', b'sat/'), 0, 'holds no folder set/'),
