@@ -157,6 +157,12 @@ def opened_run(_open_once, trained_run, request, monkeypatch):
 
 
 @pytest.fixture
+def copied_run(trained_run, tmp_path):
+    """A copy of trained_run's folder to change, as a Path."""
+    return shutil.copytree(trained_run, tmp_path / 'run')
+
+
+@pytest.fixture
 def copied_scenes(scenes_dir, tmp_path):
     """A copy of the drawn scenes to break."""
     return shutil.copytree(scenes_dir, str(tmp_path / 'data_road'))

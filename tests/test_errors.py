@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -52,18 +51,17 @@ def test_temporary_paths_are_not_named(tmp_path):
 @pytest.mark.parametrize('command, inputs, written', [
     ('evaluate', [], 'evaluation-validation.json'), ('submit', [], 'submission.zip'),
     ('export', [], 'export'), ('predict', ['a.png'], 'predictions/a.png')])
-def test_full_disk_names_what_was_to_be_written(trained_run, tmp_path, monkeypatch, capsys, command,
+def test_full_disk_names_what_was_to_be_written(copied_run, tmp_path, monkeypatch, capsys, command,
                                                 inputs, written):
     def full(source, target):
         raise OSError(errno.ENOSPC, 'No space left on device', source)
 
-    run = shutil.copytree(trained_run, tmp_path / 'run')
     write_png(str(tmp_path / 'a.png'), np.zeros((9, 16, 3), np.uint8))
     monkeypatch.chdir(tmp_path)
     for name in ('replace', 'rename'):
         monkeypatch.setattr(os, name, full)
-    assert main.main([command, str(run), *inputs]) == 2
+    assert main.main([command, str(copied_run), *inputs]) == 2
     error = capsys.readouterr().err.split('\n')[-2]
-    assert error.startswith(f'Error: {run}/{written}: ')
+    assert error.startswith(f'Error: {copied_run}/{written}: ')
     assert re.search('No space left on device.*; make room on the disk$', error)
-    assert not any('.road-' in name for _, _, names in os.walk(run) for name in names)
+    assert not any('.road-' in name for _, _, names in os.walk(copied_run) for name in names)

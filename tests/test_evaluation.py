@@ -54,8 +54,8 @@ def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, spli
 
 
 @pytest.mark.usefixtures('opened_run')
-def test_evaluation_is_of_its_weights_and_labels(trained_run, copied_scenes, tmp_path):
-    folder = str(shutil.copytree(trained_run, tmp_path / 'run'))
+def test_evaluation_is_of_its_weights_and_labels(copied_run, copied_scenes):
+    folder = str(copied_run)
     run = run_folder.load(folder)
     frame, other, *_ = run_folder.find_dataset(run, copied_scenes).training
     shutil.copy(other.label, frame.label)

@@ -1,7 +1,6 @@
 """Stopped runs end as one that was left alone. tools/soak.py does the same with kills."""
 
 import os
-import shutil
 import signal
 
 import pytest
@@ -68,10 +67,9 @@ def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
     assert losses == pytest.approx(expected, rel=1e-3)
 
 
-def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_scenes, tmp_path, capsys,
-                                                  monkeypatch):
+def test_resume_with_moved_data_and_smaller_steps(copied_run, copied_scenes, capsys, monkeypatch):
     monkeypatch.setattr(main.figures, 'draw', lambda *_: None)
-    folder = str(shutil.copytree(trained_run, tmp_path / 'moved'))
+    folder = str(copied_run)
     assert main.main(['--resume', folder, '--dataset-dir', copied_scenes, '--epochs', '4',
                       '--batch-size', '1', '--learning-rate', '0.001']) == 0
     printed = capsys.readouterr().out

@@ -21,12 +21,6 @@ from tests.test_folder import write_folder
 IN_FIRST_EPOCH = shutil.ignore_patterns('checkpoints', 'metrics.csv')
 
 
-@pytest.fixture
-def broken(trained_run, tmp_path):
-    """A copy of a finished run, to break."""
-    return shutil.copytree(trained_run, tmp_path / 'broken')
-
-
 def resumed(run, *options):
     return run_folder.resumed_settings(
         settings.parse_training(['--resume', str(run), *map(str, options)]))
@@ -90,16 +84,16 @@ def test_settings_come_from_the_run(trained_run):
     assert run_folder.initial_weights(args, None, None) == {}
 
 
-def test_moved_data_and_encoder_are_found(broken, vgg_dir, tmp_path, monkeypatch):
+def test_moved_data_and_encoder_are_found(copied_run, vgg_dir, tmp_path, monkeypatch):
     """Relative paths lead from the working directory, else from the one where the run began."""
-    config = read_json(broken / 'config.json')
+    config = read_json(copied_run / 'config.json')
     paths = {'data_dir': 'data', 'dataset_dir': 'data/road', 'vgg_dir': 'data/vgg'}
-    edit(broken / 'config.json', settings={**config['settings'], **paths},
+    edit(copied_run / 'config.json', settings={**config['settings'], **paths},
          working_directory=str(tmp_path / 'there'))
     for place in ('here/data', 'there/data/road', 'moved/data/road', 'there/other'):
         os.makedirs(tmp_path / place)
     monkeypatch.chdir(tmp_path / 'here')
-    run = run_folder.load(str(broken))
+    run = run_folder.load(str(copied_run))
     assert run.settings['data_dir'] == 'data' and run.settings['vgg_dir'] == 'data/vgg'
     assert run.settings['dataset_dir'] == str(tmp_path / 'there/data/road')
     with pytest.raises(InputError, match='gone: the folder .* is not there; .* --dataset-dir'):
@@ -108,7 +102,7 @@ def test_moved_data_and_encoder_are_found(broken, vgg_dir, tmp_path, monkeypatch
     with pytest.raises(InputError, match=f'{vgg_dir}: is not the encoder of'):
         run_folder.find_encoder(run._replace(encoder='x'), vgg_dir)
     monkeypatch.chdir(tmp_path / 'there')
-    args = resumed(broken, '--data-dir', '../moved/data', '--vgg-dir', 'other')
+    args = resumed(copied_run, '--data-dir', '../moved/data', '--vgg-dir', 'other')
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
     with pytest.raises(InputError, match='gone: the folder .* is not there; .* --vgg-dir'):
         resumed(broken, '--vgg-dir', 'gone')  # another one is not downloaded
@@ -153,9 +147,9 @@ def test_next_commands_can_be_run_as_they_stand(words, third, promise):
     ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
     ('checkpoints/last/state.json', {'rows': [{'epoch': 1}]}, 'state.json: another version of'),
     ('config.json', {'kitti_dir': 'x'}, 'config.json: another version of this program wrote it')])
-def test_broken_run_is_refused_in_one_line(broken, capsys, file, changes, complaint):
-    edit(broken / file, **changes) if changes else os.truncate(broken / file, 90)
-    assert main.main(['--resume', str(broken), '--epochs', '4']) == 2
+def test_broken_run_is_refused_in_one_line(copied_run, capsys, file, changes, complaint):
+    edit(copied_run / file, **changes) if changes else os.truncate(copied_run / file, 90)
+    assert main.main(['--resume', str(copied_run), '--epochs', '4']) == 2
     assert re.search(f'(?m)^Error: .*{complaint}.*\n\\Z', capsys.readouterr().err)
 
 

@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import zipfile
 
 import numpy as np
@@ -18,14 +17,12 @@ from road.scoring.scores import to_grey
 from tests.results import of_road
 
 
-def test_submission_is_confidence_maps_from_above(trained_run, opened_run, scenes_dir, tmp_path,
-                                                  capsys):
-    run = shutil.copytree(trained_run, tmp_path / 'run')
-    assert main.main(['submit', str(run)]) == 0
+def test_submission_is_confidence_maps_from_above(copied_run, opened_run, scenes_dir, capsys):
+    assert main.main(['submit', str(copied_run)]) == 0
     assert 'maps\nWarning: the benchmark\'s server expects 290\n' in capsys.readouterr().out
     frames = kitti.testing_frames(os.path.join(scenes_dir, 'testing'))
     outputs = opened_run.predictor.predict(images.read_frames(frames))
-    with zipfile.ZipFile(run / 'submission.zip') as archive:
+    with zipfile.ZipFile(copied_run / 'submission.zip') as archive:
         assert archive.namelist() == [f'{name}_road_000000.png' for name in kitti.CATEGORIES]
         for name, (frame, image, probabilities) in zip(archive.namelist(), outputs):
             calibration = frame_calibration(frame, image.shape[:2])
