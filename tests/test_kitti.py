@@ -36,8 +36,9 @@ def test_label_rule(tmp_path):
     label = kitti.read_label(path)
     assert label.dtype == np.uint8
     assert label.tolist() == [[1, 0, 255, 255]]
-    iio.imwrite(path, np.uint8([[[0, 255, 0]] * 9]))
-    with pytest.raises(InputError, match='as in #00ff00; KITTI Road has magenta road, red for'):
+    iio.imwrite(path, np.uint8([[[0, 255, 0], [255, 0, 0]]]))
+    with pytest.raises(InputError, match=f'^{path}: 50.0% .* no class, as in #00ff00; KITTI Road '
+                       'has magenta road, red for'):
         kitti.read_label(path)
 
 

@@ -57,16 +57,6 @@ def test_transparent_places_of_a_palette_are_black(tmp_path):
     assert count_values(path) == ((1, 3), 'PNG P', [[7, 0x008000, 2], [1, 0, 1]])
 
 
-@pytest.mark.parametrize('by_colour, value', [(True, '#010203'), (False, '3')])
-def test_unknown_values_are_named(tmp_path, by_colour, value):
-    path = str(tmp_path / 'mask.png')
-    palette(np.uint8([[0, 0, 0, IGNORE_LABEL]])).save(path)
-    rule = LabelRule(by_colour, {0: 0}, 'give it a line')
-    with pytest.raises(InputError, match=f'^{path}: 25.0% .* no class, as in {value}; give it a'):
-        read_classes(path, rule)
-    assert rule.count(count_values(path)[2]) == ({0: 3}, {NUMBERS[4] if by_colour else 3: 1})
-
-
 @pytest.mark.parametrize('name, size, pages', [
     ('mask.tif', (9, 9), 2), ('mask.gif', (9, 9), 2), ('mask.png', (9, 9), 2),
     ('mask.tif', (4, 4), 1)])  # an overview, as in a GeoTIFF
