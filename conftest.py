@@ -13,7 +13,7 @@ from hypothesis import settings
 from PIL import Image
 
 import main as main_module
-from road.data import camvid
+from road.data import camvid, kitti
 from road.network import vgg_folder
 from road.runs import run_folder
 from road.sample import scenes
@@ -49,6 +49,12 @@ def scenes_dir(tmp_path_factory):
     label = f'{folder}/training/gt_image_2/um_road_000000.png'
     shutil.copy(label, label.replace('um_road', 'um_lane'))  # belongs to another task
     return folder
+
+
+@pytest.fixture
+def frames(scenes_dir):
+    """The nine labelled frames of the drawn scenes."""
+    return kitti.training_frames(os.path.join(scenes_dir, 'training'))
 
 
 @pytest.fixture(scope='session')

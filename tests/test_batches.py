@@ -1,21 +1,14 @@
 """Batches: which frames and copies an epoch visits, its dropout noise, and that it can resume."""
 
-import os
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from road.data import kitti
 from road.data.batches import Batches
 from road.settings import AUGMENTATIONS
 
 SHAPE = (64, 96)
-
-
-@pytest.fixture
-def frames(scenes_dir):
-    return kitti.training_frames(os.path.join(scenes_dir, 'training'))
 
 
 def samples_of(batches, batch_size=4):

@@ -26,9 +26,8 @@ ENCODER = 'vgg float32'
 
 
 @pytest.fixture
-def samples(scenes_dir):
-    frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))[:3]
-    return [sample_of(frame, SHAPE, copy) for frame in frames for copy in (PLAIN, MIRRORED)]
+def samples(frames):
+    return [sample_of(frame, SHAPE, copy) for frame in frames[:3] for copy in (PLAIN, MIRRORED)]
 
 
 class Encoder:

@@ -15,8 +15,7 @@ CALIB = ('P0: 1 2 3\nP2: 5.0e+02 0 320 0 0 500.0 100 0 0 0 1 0\nR0_rect: 1 0 0 0
          'Tr_cam_to_road: 1 0 0 0 0 1 0 -1.5 0 0 1 0\n')
 
 
-def test_frames_pair_images_with_road_labels_only(scenes_dir):
-    frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))
+def test_frames_pair_images_with_road_labels_only(frames, scenes_dir):
     assert [f.name for f in frames] == [f'{c}_00000{i}' for c in kitti.CATEGORIES for i in range(3)]
     for frame in frames:
         category, number = frame.name.split('_')
@@ -42,8 +41,7 @@ def test_label_rule(tmp_path):
         kitti.read_label(path)
 
 
-def test_split_takes_the_last_of_each_category_and_named_keeps_the_order(scenes_dir):
-    frames = kitti.training_frames(os.path.join(scenes_dir, 'training'))
+def test_split_takes_the_last_of_each_category_and_named_keeps_the_order(frames, scenes_dir):
     data = formats.find_dataset('kitti', scenes_dir, 1)
     assert [f.name for f in data.validation] == ['um_000002', 'umm_000002', 'uu_000002']
     assert sorted(data.training + data.validation) == sorted(frames)

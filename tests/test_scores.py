@@ -2,7 +2,6 @@
 
 import collections
 import math
-import os
 import re
 from fractions import Fraction
 
@@ -107,9 +106,9 @@ def test_first_of_the_most_probable_classes_is_predicted(shape):
     assert predicted(np.full((1, 1, 2), 0.5, np.float32)).tolist() == [[1]]  # of two, road
 
 
-def test_kitti_scores_of_each_view_and_category(scenes_dir):
+def test_kitti_scores_of_each_view_and_category(frames):
     outputs, levels = [], {view: collections.defaultdict(int) for view in VIEWS}
-    for frame in kitti.training_frames(os.path.join(scenes_dir, 'training'))[::2]:
+    for frame in frames[::2]:
         label = kitti.read_label(frame.label)
         noise = np.random.default_rng(0).random(label.shape, dtype=np.float32)
         outputs.append((frame, label, of_road(0.4 * (label == 1) + 0.6 * noise)))
