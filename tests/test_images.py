@@ -15,14 +15,6 @@ from road.errors import InputError
 from road.network.tf1 import tf
 
 
-def test_resized_labels_mix_no_classes():
-    """An edge stays an edge: each pixel is what the nearest source pixel says."""
-    classes = np.random.default_rng(0).choice(np.uint8([0, 1, 7, 255]), (64, 96))
-    label = images.resize_label(classes, (32, 32))
-    centres = np.ix_(np.arange(32) * 2 + 1, np.arange(32) * 3 + 1)
-    np.testing.assert_array_equal(label, classes[centres])
-
-
 def test_sizes_that_32_does_not_divide_are_rounded_up():
     """The last rows are those of the image, and label and image stay together."""
     rows = np.arange(100, 137, dtype=np.uint8)[:, None].repeat(70, 1)
