@@ -15,20 +15,17 @@ NUMBERS = [r << 16 | g << 8 | b for r, g, b in COLOURS.tolist()]
 IDS = [0, 1, 7, 255, 3]  # of the classes 0, 1, 2, 3, and of what is ignored
 
 
-def picture(values):
-    """A function that draws classes; values: an id or a colour of each, then of what is ignored."""
-    return lambda classes: Image.fromarray(values[np.where(classes == IGNORE_LABEL, 4, classes)])
+def draw(classes, values):
+    """A picture of classes; values: an id or a colour of each, then of what is ignored."""
+    return Image.fromarray(values[np.where(classes == IGNORE_LABEL, 4, classes)])
 
 
 def palette(classes):
-    image = grey(classes)
+    image = draw(classes, np.uint8(IDS))
     table = np.zeros([256, 3], np.uint8)
     table[IDS] = COLOURS
     image.putpalette(table.tobytes())  # it then has the mode P
     return image
-
-
-grey, rgb = picture(np.uint8(IDS)), picture(COLOURS)
 
 
 def rule(by_colour, values):
@@ -44,7 +41,9 @@ def test_class_weights_balance_the_images_where_a_class_occurs():
 @pytest.mark.parametrize('ending', ['.bmp', '.tif', '.webp', '.gif', '.tga'])
 def test_formats_without_loss_are_read_back(tmp_path, ending):
     classes = np.random.default_rng(0).choice(np.uint8([0, 1, 2, 3, IGNORE_LABEL]), (8, 9))
-    image, path = (palette if ending == '.gif' else rgb)(classes), str(tmp_path / f'mask{ending}')
+    image, path = draw(classes, COLOURS), str(tmp_path / f'mask{ending}')
+    if ending == '.gif':
+        image = palette(classes)
     image.save(path, **({'lossless': True} if ending == '.webp' else {}))
     np.testing.assert_array_equal(read_classes(path, rule(True, NUMBERS)), classes)
 

@@ -94,8 +94,7 @@ def test_browser_shows_errors_of_threshold_or_class_in_order(page, script, text,
         [BROWSER, '--headless', '--no-sandbox', '--window-size=1400,2000',
          '--virtual-time-budget=10000', '--enable-logging=stderr',
          f'--user-data-dir={page.parent}/browser', f'--screenshot={page.parent}/shot.png',
-         page.as_uri()],
-        stderr=subprocess.PIPE, text=True, timeout=100)
+         page.as_uri()], stderr=subprocess.PIPE, text=True, timeout=100)
     logged, = re.findall('CONSOLE.*', shown.stderr)  # and no error
     found = json.loads(re.search('{.*}', logged)[0])
     assert found['names'] == [NAMES[i] for i in order]
