@@ -2,6 +2,7 @@
 
 import os
 import struct
+import zlib
 from unittest.mock import Mock
 
 import numpy as np
@@ -118,20 +119,30 @@ def test_every_mode_is_read_as_upright_rgb(tmp_path, name, picture, expected, to
 
 
 @pytest.mark.parametrize('mode, bits', [('L', 8), ('L', 10), ('L', 12), ('L', 14), ('L', 16),
-                                        ('RGB', 10), ('RGB', 12), ('RGB', 14), ('RGB', 16)])
+                                        ('RGB', 8), ('RGB', 12), ('RGB', 14), ('RGB', 16)])
 def test_levels_of_few_bits_in_16_fill_the_range(tmp_path, mode, bits):
-    """Of colours Pillow gives the upper 8 bits alone, so that they are coarse."""
     levels = np.asarray(RGB.convert(mode)).astype(np.uint16) << bits - 8
     png = tf.compat.v2.io.encode_png(np.atleast_3d(levels))  # Pillow writes no colours of 16 bits
     (tmp_path / 'a.png').write_bytes(png.numpy())
     *_, level, turned = images.inspect_image(str(tmp_path / 'a.png'))
-    image, step = images.read_image(str(tmp_path / 'a.png'), bits), 1
-    if mode == 'RGB':
-        step = 1 << 16 - bits
-    assert level.bit_length() == bits and image.dtype == np.uint8 and not turned
-    np.testing.assert_array_equal(
-        image, np.asarray(RGB.convert(mode).convert('RGB')) // step * step)
-    np.testing.assert_array_equal(image, images.read_image(str(tmp_path / 'a.png'), None))
+    assert level.bit_length() == bits and not turned
+    expected = np.asarray(RGB.convert(mode).convert('RGB'))
+    for known in (bits, None):
+        image = images.read_image(str(tmp_path / 'a.png'), known)
+        np.testing.assert_array_equal(image, expected, strict=True)
+
+
+def test_colours_of_16_bits_are_turned_by_exif(tmp_path):
+    png = tf.compat.v2.io.encode_png(np.asarray(RGB).astype(np.uint16) * 257).numpy()
+    chunk = b'eXIf' + TURNED.tobytes()[6:]  # without the heading of JPEG
+    chunk = struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk))
+    (tmp_path / 'a.png').write_bytes(png[:33] + chunk + png[33:])  # behind the header
+    assert images.inspect_image(str(tmp_path / 'a.png'))[-1]
+    np.testing.assert_array_equal(images.read_image(str(tmp_path / 'a.png')),
+                                  np.rot90(np.asarray(RGB), -1))
+    (tmp_path / 'a.png').write_bytes(png[:33] + chunk + png[33:-50])
+    with pytest.raises(InputError, match='a.png: '):
+        images.read_image(str(tmp_path / 'a.png'))
 
 
 def tiff(kind, bits):

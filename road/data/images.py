@@ -36,8 +36,9 @@ logging.getLogger('PIL').setLevel(logging.CRITICAL)
 def open_image(path):
     """Open an image of any mode as PIL.Image, the first of its file, turned as its EXIF data say.
 
-    Its info says Pillow's format and mode of the file ('kind'), whether it was 'turned', and if it
-    has 16 bits ('deep'). Raises InputError if it is damaged or 16 bits do not hold its levels.
+    Its info says Pillow's format and mode of the file ('kind'), how it was turned ('turn', None or
+    of TURNS), and if it has 16 bits ('deep'). Raises InputError if it is damaged or 16 bits do not
+    hold its levels.
     """
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe may keep its reader waiting
         raise InputError(f'{path}: is no file but a folder, pipe or device; name an image file')
@@ -49,10 +50,10 @@ def open_image(path):
         with Image.open(path) as file:
             kind = f'{file.format} {file.mode}'
             deep = ';16' in str(file.tile)  # Pillow's name of how the file stores its levels
-            turned = _turn(file) is not None
-            file.load()  # this already turns a TIFF
             turn = _turn(file)
-            image = file if turn is None else file.transpose(turn)
+            file.load()  # this already turns a TIFF
+            missing = _turn(file)
+            image = file if missing is None else file.transpose(missing)
     except (*DAMAGED, MemoryError) as error:
         raise InputError(f'{path}: {why_unreadable(path, error)}') from error
     if image.mode == 'I' and np.min(image) >= 0 and np.max(image) < 2**16:  # signed, or 32 bits
@@ -60,7 +61,7 @@ def open_image(path):
     if image.mode in ('I', 'F', 'LAB'):
         raise InputError(f'{path}: has negative or fractional levels, or more than 16 bits; save '
                          'it with 8 or 16 bits, grey or RGB')
-    image.info |= {'kind': kind, 'turned': turned, 'deep': deep or image.mode.startswith('I;16')}
+    image.info |= {'kind': kind, 'turn': turn, 'deep': deep or image.mode.startswith('I;16')}
     return image
 
 
@@ -80,7 +81,7 @@ def read_image(path, bits=16):
     store 10, 12 or 14 bits in 16. See Dataset.with_infos. bits=None: those of the image itself.
     """
     image = open_image(path)
-    levels = _levels(image)
+    levels = _levels(image, path)
     if image.info['deep']:
         bits = bits or used_bits(int(levels.max()))
         levels = np.minimum(levels >> bits - 8, 255).astype(np.uint8)
@@ -101,8 +102,8 @@ def image_bytes(path):
 def inspect_image(path):
     """(height, width), and kind, values, level and turned of road.data.check.FileInfo."""
     image = open_image(path)
-    level = int(_levels(image).max()) if image.info['deep'] else 0
-    return (image.height, image.width), '', [], level, image.info['turned']
+    level = int(_levels(image, path).max()) if image.info['deep'] else 0
+    return (image.height, image.width), '', [], level, image.info['turn'] is not None
 
 
 def used_bits(level):
@@ -110,15 +111,30 @@ def used_bits(level):
     return max(8, level.bit_length() + 1 & ~1)
 
 
-def _levels(image):
+def _levels(image, path):
     """uint8 [h, w, 3], or of 16 bits uint16, grey [h, w]."""
     if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
         return np.asarray(image, np.uint16)
     if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
         image = image.convert('RGBA')
-    levels = np.asarray(image if image.mode == 'RGB' else image.convert('RGB'))
-    # of 16-bit colours Pillow has kept the upper 8 bits alone
-    return levels.astype(np.uint16) << 8 if image.info['deep'] else levels
+    if image.info['deep']:
+        return _deep_colours(path, image.info['turn'])
+    return np.asarray(image if image.mode == 'RGB' else image.convert('RGB'))
+
+
+def _deep_colours(path, turn):
+    """uint16 [h, w, 3] of 16-bit colours, of which Pillow keeps the upper 8 bits alone."""
+    try:
+        import av  # here, because few images need it
+        with av.open(f'file:{path}') as file:
+            levels = next(file.decode(video=0)).to_ndarray(format='rgb48le')
+    except Exception as error:  # what is raised on damaged bytes is not documented
+        raise InputError(f'{path}: its 16-bit colours cannot be read ({error}); save it with 8 '
+                         'bits') from error
+    if turn is None:
+        return levels
+    planes = np.moveaxis(levels, -1, 0)
+    return np.stack([Image.fromarray(plane).transpose(turn) for plane in planes], axis=-1)
 
 
 def read_frames(frames):
