@@ -25,7 +25,7 @@ def batches(scenes_dir):
     """Batches of several sizes; the second image of a batch is dark."""
     picture = Image.open(f'{scenes_dir}/testing/image_2/um_000000.png')
     images = [np.asarray(picture.resize(size))
-              for size in ((192, 64), (310, 94), (90, 120), (1, 1), (3000, 2), (200, 4000))]
+              for size in ((192, 64), (310, 94), (94, 310), (1, 1), (3000, 2), (200, 4000))]
     return [np.stack([image, image // 4, image[::-1], 255 - image][:count])
             for image, count in zip(images, (2, 4, 2, 1, 1, 1))]
 

@@ -79,8 +79,12 @@ def resize(plane, shape, augmentation, resample):
     if augmentation.rotation:
         fill = OUTSIDE if plane.ndim == 3 else IGNORE_LABEL
         image = image.rotate(augmentation.rotation, resample, fillcolor=fill)
-    box = np.multiply(augmentation.crop, (*image.size, *image.size))
-    resized = np.asarray(image.resize(shape[::-1], resample, tuple(box)))
+    height, width = shape
+    left, top, right, bottom = np.multiply(augmentation.crop, image.size * 2)
+    # in two steps, as exported models do: Pillow 13 begins with the height of many upright images
+    image = image.resize((width, image.height), resample, (left, 0, right, image.height))
+    image = image.resize((width, height), resample, (0, top, width, bottom))
+    resized = np.asarray(image)
     return resized[:, ::-1] if augmentation.mirror else resized
 
 
