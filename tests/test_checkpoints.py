@@ -101,7 +101,8 @@ class Training:
             self.metrics = metrics.Metrics(self.run, self.sess, model, validation)
 
     def epoch(self, weight, score):
-        self.scores = dict.fromkeys(metrics.TWO_CLASSES + metrics.MULTICLASS, score)
+        self.scores = {name: -score if name.startswith('train') else score
+                       for name in metrics.TWO_CLASSES + metrics.MULTICLASS}
         with self.sess.graph.as_default():
             self.x.load(weight, self.sess)
             self.slot.load(-weight, self.sess)

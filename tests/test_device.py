@@ -80,3 +80,10 @@ def test_commit_is_of_the_program_and_not_of_a_repository_around_it(tmp_path, mo
     monkeypatch.setattr(device, '__file__', str(tmp_path / 'device.py'))
     (tmp_path / 'device.py').touch()
     assert device.git_state() == {'commit': None, 'dirty': None}
+    for words in (['add', 'device.py'], ['commit', '-qm', 'first']):
+        subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *words], cwd=tmp_path,
+                       check=True)
+    (tmp_path / 'holiday.jpg').touch()  # is no part of the program
+    assert device.git_state()['dirty'] is False
+    (tmp_path / 'device.py').write_text('changed')
+    assert device.git_state()['dirty'] is True

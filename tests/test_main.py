@@ -69,11 +69,12 @@ LOGITS = np.random.default_rng(0).normal(size=(1, 2, 3, 2)).astype(np.float32)
 LABEL = np.float32([[[[1, 0], [0, 0], [0, 1]], [[0, 1], [1, 0], [0, 0]]]])
 
 
-def test_ignored_pixels_change_nothing():
+@pytest.mark.parametrize('kind', [np.float32, np.int32, bool])
+def test_ignored_pixels_change_nothing(kind):
     """Their gradient is exactly zero, and the loss is the weighted mean over the others."""
     weighted = LABEL * [0.5, 3]
     with tf.Graph().as_default(), tf.Session() as sess:
-        _, _, loss = main.optimize(tf.Variable(LOGITS), tf.constant(LABEL), 0.1, 2,
+        _, _, loss = main.optimize(tf.Variable(LOGITS), tf.constant(LABEL.astype(kind)), 0.1, 2,
                                    class_weights=[0.5, 3])
         sess.run(tf.global_variables_initializer())
         got, gradient = sess.run([loss, tf.gradients(loss, tf.trainable_variables()[0])[0]])

@@ -105,7 +105,7 @@ def test_moved_data_and_encoder_are_found(copied_run, vgg_dir, tmp_path, monkeyp
     args = resumed(copied_run, '--data-dir', '../moved/data', '--vgg-dir', 'other')
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
     with pytest.raises(InputError, match='gone: the folder .* is not there; .* --vgg-dir'):
-        resumed(broken, '--vgg-dir', 'gone')  # another one is not downloaded
+        resumed(copied_run, '--vgg-dir', 'gone')  # another one is not downloaded
 
 
 def test_data_folder_of_another_machine_is_not_made(trained_run, tmp_path):
@@ -155,21 +155,21 @@ def test_broken_run_is_refused_in_one_line(copied_run, capsys, file, changes, co
 
 @pytest.mark.parametrize('name, value', [
     ('learning_rate', 0), ('train_encoder', 'conv9'), ('keep_prob', 5), ('augment', ['blur'])])
-def test_a_setting_that_could_not_be_typed_is_refused(broken, name, value):
-    config = read_json(broken / 'config.json')
-    edit(broken / 'config.json', settings={**config['settings'], 'epochs': '3'})
-    assert run_folder.load(str(broken)).settings['epochs'] == 3
-    edit(broken / 'config.json', settings={**config['settings'], name: value})
+def test_a_setting_that_could_not_be_typed_is_refused(copied_run, name, value):
+    config = read_json(copied_run / 'config.json')
+    edit(copied_run / 'config.json', settings={**config['settings'], 'epochs': '3'})
+    assert run_folder.load(str(copied_run)).settings['epochs'] == 3
+    edit(copied_run / 'config.json', settings={**config['settings'], name: value})
     option, _ = settings.option_text(name, value)
     with pytest.raises(InputError, match=f'config.json: argument {option}: .*; put it right'):
-        run_folder.load(str(broken))
+        run_folder.load(str(copied_run))
 
 
 @pytest.mark.parametrize('begun', [True, False])
-def test_a_run_that_lost_its_checkpoints_does_not_begin_anew(broken, begun):
-    shutil.rmtree(broken / 'checkpoints')
+def test_a_run_that_lost_its_checkpoints_does_not_begin_anew(copied_run, begun):
+    shutil.rmtree(copied_run / 'checkpoints')
     with pytest.raises(InputError, match='best: missing; copy the run again, or train a new run'):
-        run_folder.load(str(broken), begun)
+        run_folder.load(str(copied_run), begun)
 
 
 @pytest.fixture
