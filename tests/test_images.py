@@ -132,6 +132,11 @@ def test_levels_of_few_bits_in_16_fill_the_range(tmp_path, mode, bits):
         np.testing.assert_array_equal(image, expected, strict=True)
 
 
+def test_bits_are_those_that_cameras_store():
+    bits = [images.used_bits(level) for level in (1, 255, 256, 1023, 1024, 5000, 20000, 65535)]
+    assert bits == [8, 8, 10, 10, 12, 14, 16, 16]
+
+
 def test_colours_of_16_bits_are_turned_by_exif(tmp_path):
     png = tf.compat.v2.io.encode_png(np.asarray(RGB).astype(np.uint16) * 257).numpy()
     chunk = b'eXIf' + TURNED.tobytes()[6:]  # without the heading of JPEG
