@@ -71,6 +71,9 @@ def parse(argv):
     parser = _make_parser(command)
     if command == 'train':
         return command, _parse_training(parser, words)
+    if '--' in words:  # what follows are paths; parse_intermixed_args would forget it
+        at = words.index('--')
+        words[at:] = [os.path.join('.', word) for word in words[at + 1:]]
     args = parser.parse_intermixed_args(words)  # options may stand between RUN and INPUT
     if command == 'predict' and not args.inputs:
         parser.error(f'{args.run}: nothing to paint; give a run and then images, folders or '
@@ -222,7 +225,7 @@ def _parse_training(parser, argv):
     parsed = parser.parse_args(argv, argparse.Namespace(**dict.fromkeys(defaults)))
     given = {name: value for name, value in vars(parsed).items() if value is not None}
     for name in {'resume', 'init'} & given.keys():
-        given[name] = find_run(given[name], given.get('runs_dir', defaults['runs_dir']))
+        given[name] = find_run(find_run(given[name], given.get('runs_dir', 'runs')))
     if 'resume' in given:
         return argparse.Namespace(**{'debug': False, **given})
     chosen = SAMPLE_DEFAULTS if 'sample' in given else PRESETS.get(given.get('preset'), {})
@@ -341,13 +344,13 @@ def retype(values):
 
     parser, words = _make_parser('train'), []
     parser.error = refuse
-    for name in values.keys() & vars(parse_training([])).keys():
+    for name in values.keys() & vars(parse_training([])).keys() - {'name'}:  # may be renamed
         option, text = option_text(name, values[name])
         if text and values[name] is not None:
             words.append(f'{option}={text}')
         elif values[name] is True or option == '--no-cache':
             words.append(option)
-    return {**values, **vars(parser.parse_args(words))}
+    return {**values, **vars(parser.parse_args(words)), 'name': values['name']}
 
 
 def option_text(name, value):

@@ -150,6 +150,20 @@ def test_colours_of_16_bits_are_turned_by_exif(tmp_path):
         images.read_image(str(tmp_path / 'a.png'))
 
 
+def test_tiles_of_16_bits_are_read(tmp_path):
+    """Which FFmpeg takes for black."""
+    levels = np.random.default_rng(0).integers(2**16, size=(16, 16, 3), dtype=np.uint16)
+    data = levels.tobytes() + struct.pack('<3H', 16, 16, 16)
+    tags = ((256, 3, 1, 16), (257, 3, 1, 16), (258, 3, 3, 8 + levels.nbytes), (259, 3, 1, 1),
+            (262, 3, 1, 2), (277, 3, 1, 3), (284, 3, 1, 1), (322, 3, 1, 16), (323, 3, 1, 16),
+            (324, 4, 1, 8), (325, 4, 1, levels.nbytes))
+    entries = b''.join(struct.pack('<HHII', *tag) for tag in tags)
+    header = struct.pack('<4sI', b'II*\0', 8 + len(data))
+    path = tmp_path / 'a.tif'
+    path.write_bytes(header + data + struct.pack('<H', len(tags)) + entries + bytes(4))
+    np.testing.assert_array_equal(images.read_image(str(path)), levels >> 8)
+
+
 def tiff(kind, bits):
     """A whole TIFF of one pixel, of a kind of number (1 unsigned, 2 signed, 3 float)."""
     tags = (256, 1), (257, 1), (258, bits), (262, 1), (273, 8), (279, bits // 8), (339, kind)

@@ -142,6 +142,7 @@ def test_next_commands_can_be_run_as_they_stand(words, third, promise):
 @pytest.mark.parametrize('file, changes, complaint', [
     ('config.json', None, 'config.json: damaged'),
     ('config.json', {'encoder': 'x'}, 'belongs to another run'),
+    ('config.json', {'settings': {'image_size': [160]}}, 'config.json: another version'),
     ('environment.json', None, 'environment.json: missing or damaged; copy the run again'),
     ('checkpoints/last/state.json', None, 'state.json: .*damaged.*move .*last away'),
     ('checkpoints/last/state.json', {'image_size': [1, 2]}, r'is \[1, 2\] and not \[64, 192\]'),
@@ -157,7 +158,8 @@ def test_broken_run_is_refused_in_one_line(copied_run, capsys, file, changes, co
     ('learning_rate', 0), ('train_encoder', 'conv9'), ('keep_prob', 5), ('augment', ['blur'])])
 def test_a_setting_that_could_not_be_typed_is_refused(copied_run, name, value):
     config = read_json(copied_run / 'config.json')
-    edit(copied_run / 'config.json', settings={**config['settings'], 'epochs': '3'})
+    edit(copied_run / 'config.json',
+         settings={**config['settings'], 'epochs': '3', 'name': 'renamed by hand'})
     assert run_folder.load(str(copied_run)).settings['epochs'] == 3
     edit(copied_run / 'config.json', settings={**config['settings'], name: value})
     option, _ = settings.option_text(name, value)
@@ -169,7 +171,9 @@ def test_a_setting_that_could_not_be_typed_is_refused(copied_run, name, value):
 def test_a_run_that_lost_its_checkpoints_does_not_begin_anew(copied_run, begun):
     shutil.rmtree(copied_run / 'checkpoints')
     with pytest.raises(InputError, match='best: missing; copy the run again, or train a new run'):
-        run_folder.load(str(copied_run), begun)
+        run_folder.load(str(copied_run)) if begun else resumed(copied_run)
+    args = settings.parse_training(['--resume', str(copied_run)])
+    assert run_folder.resumed_settings(args, is_chief=False).epochs == 3  # has none
 
 
 @pytest.fixture

@@ -59,6 +59,8 @@ def test_run_is_found_by_its_name(tmp_path, monkeypatch):
 def test_options_may_stand_anywhere_and_folders_may_end_in_a_slash():
     _, args = settings.parse(['predict', 'a', '--overlay', 'mask', 'b.png', '--confidence', 'c'])
     assert (args.run, args.inputs) == ('a', ['b.png', 'c'])
+    _, args = settings.parse(['predict', '--overlay', 'mask', '--', '-a', 'b', '/-c'])
+    assert (args.run, args.inputs) == ('-a', ['./b', '/-c'])
     args = settings.parse_training(['--vgg-dir', 'vgg/', '--runs-dir', './mine/'])
     assert (args.vgg_dir, args.runs_dir) == ('vgg', 'mine')
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from road import files
 from road.data import IGNORE_LABEL, kitti
-from road.data.images import image_bytes, inspect_image, used_bits
+from road.data.images import VERSION, image_bytes, inspect_image, used_bits
 from road.data.label_faults import value_faults
 from road.data.labels import count_values
 from road.errors import InputError, describe
@@ -45,7 +45,8 @@ def inspect_files(images, labels, checked_path, trust):
     remembered = files.read_json(checked_path) if checked_path else {}
     jobs = dict.fromkeys(images, inspect_image) | dict.fromkeys(labels, count_values)
     # an image of one data set may be a label of another
-    keys = {path: f'{job.__name__} {os.path.abspath(path)}' for path, job in jobs.items()}
+    keys = {path: f'{job.__name__} {VERSION} {os.path.abspath(path)}'
+            for path, job in jobs.items()}
 
     def inspect(path):
         try:
@@ -61,7 +62,10 @@ def inspect_files(images, labels, checked_path, trust):
         except (InputError, OSError) as error:
             return describe(error, {})
 
-    results = tqdm(prefetch(inspect, jobs, size=image_bytes), total=len(jobs), desc='checking',
+    def size(path):
+        return 0 if trust and keys[path] in remembered else image_bytes(path)
+
+    results = tqdm(prefetch(inspect, jobs, size=size), total=len(jobs), desc='checking',
                    unit='file')
     found = dict(zip(jobs, results))
     infos = {path: result for path, result in found.items() if isinstance(result, FileInfo)}

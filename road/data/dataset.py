@@ -18,7 +18,8 @@ UNREADABLE = ('.heic', '.heif', *RAW)  # listed all the same, so that an error n
 # Pillow knows these endings, but beside images they are features, point clouds or videos.
 NO_IMAGES = {'.pcd', '.h5', '.hdf', '.bufr', '.grib', '.mpg', '.mpeg'}
 # what file servers and archives of macOS put into every folder: thumbnails, bins
-NO_FOLDERS = {'@eadir', '__macosx', '@recycle', '#recycle', '$recycle.bin', 'lost+found'}
+NO_FOLDERS = {'@eadir', '__macosx', '@recycle', '#recycle', '$recycle.bin', 'lost+found',
+              'system volume information'}
 
 
 class Frame(NamedTuple):

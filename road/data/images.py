@@ -15,6 +15,7 @@ from road.prefetch import prefetch
 from road.settings import MAX_SIDE
 
 STRIDE = 32  # VGG16 halves the image five times
+VERSION = 2  # a part of cache keys: raise it when images are read or resized otherwise
 # what Pillow raises on damaged bytes is not documented as one type
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, LookupError,
            TypeError, AttributeError, OverflowError, RuntimeError, Image.DecompressionBombError)
@@ -117,9 +118,13 @@ def _levels(image, path):
         return np.asarray(image, np.uint16)
     if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
         image = image.convert('RGBA')
-    if image.info['deep']:
-        return _deep_colours(path, image.info['turn'])
-    return np.asarray(image if image.mode == 'RGB' else image.convert('RGB'))
+    levels = np.asarray(image if image.mode == 'RGB' else image.convert('RGB'))
+    if not image.info['deep']:
+        return levels
+    deep = _deep_colours(path, image.info['turn'])
+    if deep.shape == levels.shape and np.array_equal(deep >> 8, levels):
+        return deep
+    return levels.astype(np.uint16) << 8  # FFmpeg reads tiles as black, and CMYK as RGB
 
 
 def _deep_colours(path, turn):

@@ -87,14 +87,15 @@ def environment(device):
 
 
 def git_state():
-    """{'commit': the program's, 'dirty': whether files differ from it}; None where git fails."""
+    """{'commit': the program's, 'dirty': whether its files differ}; None where git fails."""
     def git(*words):
         folder = os.path.dirname(os.path.abspath(__file__))
         return subprocess.run(['git', '-C', folder, *words], capture_output=True, text=True,
                               check=True, timeout=30).stdout.strip()
     try:
         git('ls-files', '--error-unmatch', os.path.basename(__file__))  # no repository around it
-        return {'commit': git('rev-parse', 'HEAD'), 'dirty': bool(git('diff', 'HEAD'))}
+        return {'commit': git('rev-parse', 'HEAD'),
+                'dirty': bool(git('status', '--porcelain', '--untracked-files=no'))}
     except (OSError, subprocess.SubprocessError):
         return {'commit': None, 'dirty': None}
 

@@ -26,6 +26,7 @@ from contextlib import suppress
 import numpy as np
 
 from road.data.batches import read_images
+from road.data.images import VERSION
 from road.errors import InputError, reason
 from road.files import atomic_path, remove, remove_leftovers
 from road.prefetch import batched, prefetch
@@ -62,7 +63,7 @@ class FeatureCache:
 
     def find(self, folder, samples, *, encoder):
         """Read from disk what earlier calls of fill, with these arguments, have computed."""
-        rule = self.data.format, sorted(self.data.rule.indices.items())
+        rule = VERSION, self.data.format, sorted(self.data.rule.indices.items())
         self.folder = os.path.join(folder, _digest(encoder, self.encoder.layers, rule)[:16])
         self.cached = set(samples).difference(self._missing(samples))
 

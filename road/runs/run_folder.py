@@ -106,24 +106,22 @@ def load(folder, begun=True):
                 run.settings[name] = absolute  # from this working directory it is not there
     except argparse.ArgumentTypeError as error:
         raise InputError(f'{path}: {error}; put it right') from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         why = OTHER_VERSION if config else 'damaged. Copy the run again or train again'
         raise InputError(f'{path}: {why}') from error
-    if not checkpoints.exists(run.checkpoint('best')):
-        if _has_rows(folder) and (begun or not checkpoints.latest(folder)):
-            raise InputError(f'{run.checkpoint("best")}: missing; copy the run again, or train a '
-                             'new run')
-        if begun:
-            raise InputError(f'{folder}: has no checkpoint, because it was stopped in its first '
-                             f'epoch; continue it with --resume {folder}')
+    if begun and not checkpoints.exists(run.checkpoint('best')):
+        _refuse_lost(run)
+        raise InputError(f'{folder}: has no checkpoint, because it was stopped in its first epoch; '
+                         f'continue it with --resume {folder}')
     return run
 
 
-def _has_rows(folder):
-    """Whether an epoch was finished: metrics.csv then has a row below its heading."""
-    with suppress(OSError), open(f'{folder}/metrics.csv', encoding='utf-8') as file:
-        return len(file.readlines()) > 1
-    return False
+def _refuse_lost(run):
+    """Raise InputError if a checkpoint is missing though metrics.csv has a finished epoch."""
+    with suppress(OSError), open(f'{run.folder}/metrics.csv', encoding='utf-8') as file:
+        if len(file.readlines()) > 1:
+            raise InputError(f'{run.checkpoint("best")}: missing; copy the run again, or train a '
+                             'new run')
 
 
 def find_encoder(run, vgg_dir=None):
@@ -144,7 +142,7 @@ def _find(run, setting, folder):
     folder = folder or run.settings[setting]
     if not os.path.isdir(folder):
         raise InputError(f'{folder}: the folder that {run.folder} was trained with is not there; '
-                         f'name it with {settings.option_text(setting, folder)[0]}')
+                         f'name another with {settings.option_text(setting, folder)[0]}')
     return folder
 
 
@@ -161,8 +159,8 @@ def compare_data(run, data):
     recorded = files.read_json(f'{run.folder}/environment.json').get('labels')
     labels = _fingerprint(own, 'label', files.file_digest)
     if recorded is None:
-        print(f'Warning: {run.folder}/environment.json is missing or damaged, so it is not known '
-              'whether the labels are those of the training')
+        print(f'Warning: {run.folder}/environment.json does not say whether the labels are those '
+              'of the training')
     elif recorded != labels:
         print(f'Warning: the labels are not those that {run.folder} was trained with; its metrics '
               'and these scores cannot be compared')
@@ -230,6 +228,8 @@ def resumed_settings(args, is_chief=True):
             raise InputError(f'{typed}: {args.resume} has {own}; {advice}')
     if name := checkpoints.latest(run.folder):
         run.read_checkpoint(name)  # damage is reported now, not after minutes of preparation
+    elif is_chief:
+        _refuse_lost(run)
     resumed = argparse.Namespace(**{**recorded, **given})
     if not (resumed.sample or resumed.vgg_weights):
         _find(run, 'vgg_dir', resumed.vgg_dir)  # otherwise another one would be downloaded
