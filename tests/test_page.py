@@ -54,6 +54,11 @@ def test_page_knows_names_and_counts_and_needs_no_network(page, shape):
     assert np.shape(found['total']) == shape
     assert np.sum(found['total']) == (5 + 6 + 5) * 400
     assert 'http' not in page.read_text('utf-8')
+    counts = np.array(found['frames'][0]['counts'])
+    if shape == (3, 3):  # of two classes, the browser says what is right
+        state = np.asarray(Image.open(page.parent / '0.png'))[..., 2]
+        wrong = counts.sum() - counts.trace()
+        assert [(state == i).sum() for i in (1, 2)] == [counts.trace(), wrong]
 
 
 @pytest.mark.usefixtures('opened_run')

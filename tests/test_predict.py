@@ -226,6 +226,7 @@ def test_what_is_done_already_is_skipped_on_request(tmp_path, capsys):
     with open(out / '.predict.jsonl', 'a') as record:
         record.write('\n["cut sh')
     assert [painted('--confidence'), painted('--confidence')] == [3, 0]
+    assert [painted('--threshold', '0.7'), painted('--threshold', '0.8')] == [3, 3]
     assert [painted(weights='others'), painted('--overlay', 'tint', weights='others')] == [3, 3]
 
 

@@ -168,12 +168,14 @@ def test_late_picture_and_joined_recordings_stay_with_their_sound(tmp_path):
     assert len(output.frames) == 40 and output.sound == pytest.approx(6, abs=0.2)
 
 
-@pytest.mark.parametrize('name, zeros', [('a.mp4', 0), ('a.mkv', 0), ('a.avi', 0), ('a.mp4', 1)])
-def test_damaged_video_ends_with_what_is_readable_and_says_so(tmp_path, name, zeros):
-    """It is cut off, or its second half is of zeros."""
+@pytest.mark.parametrize('name, share, zeros', [
+    ('a.mp4', 0.5, 0), ('a.mkv', 0.5, 0), ('a.mkv', 0.7, 0), ('a.avi', 0.5, 0), ('a.mp4', 0.5, 1)])
+def test_damaged_video_ends_with_what_is_readable_and_says_so(tmp_path, name, share, zeros):
+    """It is cut off after a share of its bytes, or the rest is of zeros."""
     source = Path(make_clip(tmp_path / name, seconds=6, sound=6))
-    half = source.stat().st_size // 2
-    source.write_bytes(source.read_bytes()[:half] + bytes(half * zeros))
+    size = source.stat().st_size
+    kept = round(share * size)
+    source.write_bytes(source.read_bytes()[:kept] + bytes((size - kept) * zeros))
     with pytest.raises(InputError, match=r'cut off or damaged: \d.\d of 6.\d seconds .* copy it'):
         convert(str(source))
     assert 5 < len(read_video(tmp_path / 'out.mp4')) < 55
