@@ -116,6 +116,7 @@ READ = {
     'grey': ((BINARY,), None), 'grey ids': ((GREY,), None), 'without 0': ((grey(1, 2),), None),
     '16 bits': ((grey(0, 700, np.uint16),), None), '1 bit': ((BIT,), None),
     'RGB': ((RGB_ROAD,), None), 'no black': ((colours('RGB', (9, 20, 3), (255, 0, 0)),), None),
+    'the darker colour': ((colours('RGB', (195, 0, 0), (100, 0, 255)),), None),
     'RGBA': ((colours('RGBA', (9, 9, 9, 0), (255, 0, 0, 255)),), None), 'palette': ((RED,), None),
     'black is not first': ((swapped,), None), 'palettes in another order': ((RED, swapped), None),
     'quantized': ((lambda road: RGB_ROAD(road).quantize(2), RGB_ROAD), None),
