@@ -99,6 +99,7 @@ def test_splits():
                     'PAGE': 'https://www.cvlibs.net/datasets/kitti/eval_road.php',
                     'LINK': 'https://s3.eu-central-1.amazonaws.com/avg-kitti/data_road.zip'}),
     ('network.feature_cache', {'RESERVE': 2**30, 'ENCODER_BATCH': 8}),
+    ('prefetch', {'MEMORY': 128e6, 'STOP_SECONDS': 10}),
     ('network.vgg_folder', {
         'VGG_URL': 'https://s3-us-west-1.amazonaws.com/udacity-selfdrivingcar/vgg.zip'}),
     ('runs.figures', {'SHEET_IMAGES': 24})])
