@@ -32,8 +32,9 @@ def run(args, open_run):
         except ImportError as error:
             raise InputError(f'--format onnx: {error}; pip install onnx onnxruntime') from error
     with open_run(args.run, args.vgg_dir) as opened:
-        run, threshold = opened.run, opened.predictor.threshold
-        texts = describe(run, args.format)  # now: a run that still trains has others later
+        run = opened.run
+        threshold = run.threshold  # now: a run that still trains has another one later
+        texts = describe(run, args.format)
         frozen = surgery.freeze(opened.sess)
     calibration = []
     if args.int8:
