@@ -279,7 +279,7 @@ def train(args):
     workers = find_workers()  # this process alone, unless several train as one: docs/gpus.md
     args = run_folder.resumed_settings(args, workers.is_chief)
     if run_folder.is_finished(args):
-        print(f'{args.resume}: is finished; --epochs with more than {args.epochs} trains it longer')
+        print(f'{args.resume}: all {args.epochs} epochs are done; a larger --epochs trains longer')
         return
     with Log(vars(args), workers.is_chief) as log:
         device = find_device(args.precision, args.train_encoder)

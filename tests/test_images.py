@@ -2,6 +2,7 @@
 
 import os
 import struct
+import sys
 import zlib
 from unittest.mock import Mock
 
@@ -150,18 +151,27 @@ def test_colours_of_16_bits_are_turned_by_exif(tmp_path):
         images.read_image(str(tmp_path / 'a.png'))
 
 
-def test_tiles_of_16_bits_are_read(tmp_path):
-    """Which FFmpeg takes for black."""
+def test_tiles_of_16_bits_are_read_unless_they_use_few_bits(tmp_path, monkeypatch):
+    """FFmpeg takes them for black; it may be missing."""
     levels = np.random.default_rng(0).integers(2**16, size=(16, 16, 3), dtype=np.uint16)
-    data = levels.tobytes() + struct.pack('<3H', 16, 16, 16)
     tags = ((256, 3, 1, 16), (257, 3, 1, 16), (258, 3, 3, 8 + levels.nbytes), (259, 3, 1, 1),
             (262, 3, 1, 2), (277, 3, 1, 3), (284, 3, 1, 1), (322, 3, 1, 16), (323, 3, 1, 16),
             (324, 4, 1, 8), (325, 4, 1, levels.nbytes))
     entries = b''.join(struct.pack('<HHII', *tag) for tag in tags)
-    header = struct.pack('<4sI', b'II*\0', 8 + len(data))
     path = tmp_path / 'a.tif'
-    path.write_bytes(header + data + struct.pack('<H', len(tags)) + entries + bytes(4))
-    np.testing.assert_array_equal(images.read_image(str(path)), levels >> 8)
+
+    def write(levels):
+        data = levels.tobytes() + struct.pack('<3H', 16, 16, 16)
+        header = struct.pack('<4sI', b'II*\0', 8 + len(data))
+        path.write_bytes(header + data + struct.pack('<H', len(tags)) + entries + bytes(4))
+
+    for _ in range(2):
+        write(levels)
+        np.testing.assert_array_equal(images.read_image(str(path)), levels >> 8)
+        write(levels >> 4)
+        with pytest.raises(InputError, match='a.tif: its 16-bit colours cannot be read in full'):
+            images.read_image(str(path))
+        monkeypatch.setitem(sys.modules, 'av', None)
 
 
 def tiff(kind, bits):

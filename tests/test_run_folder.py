@@ -96,7 +96,7 @@ def test_moved_data_and_encoder_are_found(copied_run, vgg_dir, tmp_path, monkeyp
     run = run_folder.load(str(copied_run))
     assert run.settings['data_dir'] == 'data' and run.settings['vgg_dir'] == 'data/vgg'
     assert run.settings['dataset_dir'] == str(tmp_path / 'there/data/road')
-    with pytest.raises(InputError, match='gone: the folder .* is not there; .* --dataset-dir'):
+    with pytest.raises(InputError, match='gone: no such folder; give .* as --dataset-dir'):
         run_folder.find_dataset(run, 'gone')
     assert run_folder.find_encoder(run, vgg_dir).folder == vgg_dir
     with pytest.raises(InputError, match=f'{vgg_dir}: is not the encoder of'):
@@ -104,7 +104,7 @@ def test_moved_data_and_encoder_are_found(copied_run, vgg_dir, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path / 'there')
     args = resumed(copied_run, '--data-dir', '../moved/data', '--vgg-dir', 'other')
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
-    with pytest.raises(InputError, match='gone: the folder .* is not there; .* --vgg-dir'):
+    with pytest.raises(InputError, match='gone: no such folder; give .* as --vgg-dir'):
         resumed(copied_run, '--vgg-dir', 'gone')  # another one is not downloaded
 
 

@@ -113,7 +113,7 @@ def used_bits(level):
 
 
 def _levels(image, path):
-    """uint8 [h, w, 3], or of 16 bits uint16, grey [h, w]."""
+    """uint8 [h, w, 3]; of 16 bits uint16, grey as [h, w]."""
     if image.mode.startswith('I;16'):  # convert() would clip at 255 instead of scaling
         return np.asarray(image, np.uint16)
     if image.mode == 'P':  # a palette with an alpha channel, converted to RGB directly, warns
@@ -122,20 +122,21 @@ def _levels(image, path):
     if not image.info['deep']:
         return levels
     deep = _deep_colours(path, image.info['turn'])
-    if deep.shape == levels.shape and np.array_equal(deep >> 8, levels):
+    if np.array_equal(deep >> 8, levels):
         return deep
+    if levels.max() < 64:  # 14 bits or fewer: too little is left
+        raise InputError(f'{path}: its 16-bit colours cannot be read in full; save it with 8 bits')
     return levels.astype(np.uint16) << 8  # FFmpeg reads tiles as black, and CMYK as RGB
 
 
 def _deep_colours(path, turn):
-    """uint16 [h, w, 3] of 16-bit colours, of which Pillow keeps the upper 8 bits alone."""
+    """16-bit colours, uint16 [h, w, 3], of which Pillow keeps 8 bits; empty if not readable."""
     try:
         import av  # here, because few images need it
         with av.open(f'file:{path}') as file:
             levels = next(file.decode(video=0)).to_ndarray(format='rgb48le')
-    except Exception as error:  # what is raised on damaged bytes is not documented
-        raise InputError(f'{path}: its 16-bit colours cannot be read ({error}); save it with 8 '
-                         'bits') from error
+    except Exception:  # PyAV may be missing; what it raises on other kinds is not documented
+        return np.empty((0, 0, 3), np.uint16)
     if turn is None:
         return levels
     planes = np.moveaxis(levels, -1, 0)

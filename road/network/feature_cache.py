@@ -6,9 +6,9 @@
 
 Every sample (a frame in one of its augmented copies) has a file, `<folder>/<key>/<sample>.bin`: the
 features one after the other, the label, and their CRC-32. The key stands for what all samples share
-(encoder, precision, label rule), the file's name for the bytes of image and label, the size and
-the augmentation, so a file is never out of date. float16 rounds values by at most 0.05 %, and ends
-at 65,504; pool3 reaches 20,000 on KITTI.
+(encoder, precision, label rule, how images are read), the file's name for the bytes of image and
+label, the size and the augmentation, so a file is never out of date. float16 rounds values by at
+most 0.05 %, and ends at 65,504; pool3 reaches 20,000 on KITTI.
 
 Any number of processes may fill one cache folder: each takes the samples in an order of its own and
 skips what has appeared meanwhile. The bytes are those of one process: on CPUs the features of an

@@ -141,8 +141,8 @@ def find_dataset(run, folder=None):
 def _find(run, setting, folder):
     folder = folder or run.settings[setting]
     if not os.path.isdir(folder):
-        raise InputError(f'{folder}: the folder that {run.folder} was trained with is not there; '
-                         f'name another with {settings.option_text(setting, folder)[0]}')
+        raise InputError(f'{folder}: no such folder; give the one that {run.folder} was trained '
+                         f'with as {settings.option_text(setting, folder)[0]}')
     return folder
 
 

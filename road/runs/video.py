@@ -3,10 +3,9 @@
     convert('drive.mov', 'out/drive.mp4', lambda frames, total: frames)  # H.264, AAC
     convert('drive.mov', 'out/drive.mkv', lambda frames, total: frames)  # FFV1, for masks: lossless
 
-Times, the colour matrix and, in .mp4, the aspect ratio of the pixels are the source's; HDR is tone
-mapped.
-Players of .mp4 need colour at half the size (yuv420p) and thus even sides: an odd side grows by one
-pixel, which repeats the edge. Of the sound, the first track is kept, as stereo.
+Times and colour matrix are the source's, and in .mp4 the aspect ratio of the pixels; HDR is tone
+mapped. Players of .mp4 need colour at half the size (yuv420p) and thus even sides: an odd side
+grows by one pixel, which repeats the edge. Of the sound, the first track is kept, as stereo.
 """
 
 from collections import Counter
