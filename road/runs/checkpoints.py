@@ -28,8 +28,10 @@ def save(folder, saver, sess, state):
 def tidy(folder):
     """Remove what `save` wrote and state.json does not name: an old or unfinished checkpoint."""
     epoch = files.read_json(f'{folder}/state.json').get('epoch')
+    # not all of epoch-N.*: a killed Saver leaves epoch-N.data-00000-of-00001.tempstate123
+    in_use = [f'epoch-{epoch}.index', f'epoch-{epoch}.data-00000-of-00001']
     for name in os.listdir(folder):
-        if name.startswith('epoch-') and not name.startswith(f'epoch-{epoch}.'):
+        if name.startswith('epoch-') and name not in in_use:
             with suppress(OSError):  # open on Windows, or not a file: it does no harm
                 os.remove(os.path.join(folder, name))
     files.remove_leftovers(folder)
