@@ -56,6 +56,7 @@ def test_only_a_gpu_with_a_driver_is_missed(monkeypatch, tmp_path, capsys, drive
     assert ('TF_CPP_MIN_LOG_LEVEL=0' in ''.join(warnings)) == warned
 
 
+@pytest.mark.slow
 def test_deterministic_training(scenes_dir, vgg_dir, tmp_path):
     """In a process of its own, which stays deterministic: random operations need a seed there."""
     words = ['--dataset-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(tmp_path),
