@@ -6,6 +6,7 @@ import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 import main as main_module
 from road.data import camvid, kitti
 from road.network import vgg_folder
-from road.runs import run_folder
+from road.runs import figures, run_folder
 from road.sample import scenes
 from tests.bad_server import serve
 from tools.train_sample_encoder import random_weights
@@ -69,27 +70,34 @@ def vgg_dir(tmp_path_factory):
 def train_run(scenes_dir, vgg_dir, tmp_path_factory):
     """Train a run by main.main: train_run(name, *options) => (exit code, its folder).
 
-    All runs are small, in float32, and share one cache. Only `figures` draws curves and so on.
+    All runs are small, in float32, and share one cache.
     """
     folder = tmp_path_factory.mktemp('place')
 
-    def train(name, *options, figures=False):
-        with pytest.MonkeyPatch.context() as patch:
-            if not figures:  # they take a second
-                patch.setattr(main_module.figures, 'draw', lambda *_: None)
-            code = main_module.main([
-                '--dataset-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder),
-                '--runs-dir', str(folder / 'runs'), '--name', name, '--image-size', '64x192',
-                '--val-frames', '1', '--batch-size', '2', '--precision', 'float32',
-                '--schedule', 'constant', '--augment', 'mirror', '--copies', '2', *options])
+    def train(name, *options):
+        code = main_module.main([
+            '--dataset-dir', scenes_dir, '--vgg-dir', vgg_dir, '--data-dir', str(folder),
+            '--runs-dir', str(folder / 'runs'), '--name', name, '--image-size', '64x192',
+            '--val-frames', '1', '--batch-size', '2', '--precision', 'float32',
+            '--schedule', 'constant', '--augment', 'mirror', '--copies', '2', *options])
         return code, str(folder / 'runs' / name)
     return train
+
+
+@pytest.fixture(scope='session', autouse=True)
+def no_figures():
+    """Curves and contact sheet take a second per run: trained_run alone has them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main_module, 'figures', Mock())
+        yield
 
 
 @pytest.fixture(scope='session')
 def trained_run(train_run):
     """The folder of a finished run of three epochs: read only."""
-    code, folder = train_run('trained', '--epochs', '3', figures=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(main_module, 'figures', figures)
+        code, folder = train_run('trained', '--epochs', '3')
     assert code == 0
     return folder
 

@@ -13,12 +13,15 @@ from road.runs.metrics import columns
 from tests.results import of_road
 
 
-def draw(folder, classes, images, shape, outputs=()):
-    """Draw the figures of a run of two epochs without scores, with so many painted test images."""
+def draw(folder, classes, images, shape, outputs):
+    """Draw the figures of a run of two epochs without scores, with so many painted test images.
+
+    The second image is turned.
+    """
     for i in range(images):
         image = folder / 'images' / ('city' if i % 2 else '') / f'{i}.png'
         image.parent.mkdir(parents=True, exist_ok=True)
-        painted = np.full((*shape, 3), 3 * i, np.uint8)
+        painted = np.full((*(shape[::-1] if i == 1 else shape), 3), 3 * i, np.uint8)
         iio.imwrite(image, painting.add_legend(painted, classes))
     rows = [dict.fromkeys(columns(len(classes)), math.nan) | {'epoch': epoch, 'l2': 0.5}
             for epoch in (1, 2)]
@@ -42,13 +45,15 @@ def test_contact_sheet_and_curves(tmp_path, capsys):
 
 def test_contact_sheet_of_classes_has_one_legend(tmp_path):
     """The legends of the test images are cut off before they become tiles."""
-    draw(tmp_path, camvid.CLASSES, 3, (60, 80))
+    iio.imwrite(tmp_path / 'image.png', np.zeros((60, 80, 3), np.uint8))
+    frame, sky = Frame('a', str(tmp_path / 'image.png')), np.eye(11, dtype=np.float32)[[[0]]]
+    draw(tmp_path, camvid.CLASSES, 3, (60, 80), [(frame, np.zeros((60, 80), np.uint8), sky)])
     sheet = iio.imread(tmp_path / 'contact_sheet.png')
     legend = painting.legend(camvid.CLASSES, sheet.shape[1], figures.TEXT_SIZE)
     assert len(sheet) == 6 + 300 + 24 + len(legend)
     np.testing.assert_array_equal(sheet[-len(legend):], legend)
-    assert (sheet[24:324, 6:406] == 0).all()
-    assert (sheet[24:324, 412:812] == 6).all()
+    assert (sheet[24:324, 412:812] == 0).all()
+    assert (sheet[24:324, 818:1218] == 6).all()
 
 
 def test_best_and_worst_frames_are_marked(tmp_path):

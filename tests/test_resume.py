@@ -15,7 +15,6 @@ from tests.results import results, variables
 @pytest.fixture
 def stop(monkeypatch):
     """stop(number): send signal `number` at the second call of Validation.scores from here on."""
-    monkeypatch.setattr(main.figures, 'draw', lambda *_: None)  # takes a second
     scores, calls = Validation.scores, []
 
     def stop(number):
@@ -67,8 +66,7 @@ def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
     assert losses == pytest.approx(expected, rel=1e-3)
 
 
-def test_resume_with_moved_data_and_smaller_steps(copied_run, copied_scenes, capsys, monkeypatch):
-    monkeypatch.setattr(main.figures, 'draw', lambda *_: None)
+def test_resume_with_moved_data_and_smaller_steps(copied_run, copied_scenes, capsys):
     folder = str(copied_run)
     assert main.main(['--resume', folder, '--dataset-dir', copied_scenes, '--epochs', '4',
                       '--batch-size', '1', '--learning-rate', '0.001']) == 0

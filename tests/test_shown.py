@@ -109,7 +109,6 @@ def test_metrics_have_these_columns_and_are_the_events(request, kind, header):
 
 
 def test_resumed_run_shows_each_epoch_once_and_paints_the_best(trained_run, tmp_path, monkeypatch):
-    monkeypatch.setattr(main.figures, 'draw', lambda *_: None)
     scores = Validation.scores
     monkeypatch.setattr(Validation, 'scores', lambda self: {**scores(self), 'val_MaxF': 0.0})
     folder = shutil.copytree(trained_run, tmp_path / 'run')
