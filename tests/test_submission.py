@@ -40,6 +40,7 @@ def test_map_that_holds_nothing_is_refused(scenes_dir, changes, complaint):
         submit.encode_map((frame._replace(**changes), image, of_road(np.zeros(image.shape[:2]))))
 
 
+@pytest.mark.usefixtures('opened_run')
 def test_run_on_other_data_cannot_be_submitted(classes_run, capsys):
     assert main.main(['submit', classes_run]) == 2
     assert capsys.readouterr().err.endswith(

@@ -8,29 +8,27 @@ from road.network.tf1 import tf
 from tools.train_sample_encoder import random_weights
 
 
-@pytest.mark.parametrize('train_encoder, shapes', [
-    ('none', [(2, 5, 9, 4), (2, 3, 5, 5), (2, 2, 3, 6)]),
-    ('conv5', [(2, 5, 9, 4), (2, 3, 5, 5)]),
-    ('conv4', [(2, 5, 9, 4)]),
-    ('conv3', [(2, 10, 18, 3)]),
-    ('all', [(2, 37, 70, 3)])])
 @pytest.mark.parametrize('fc_width', [None, 6])
-def test_frozen_features_decide_the_outputs(train_encoder, shapes, fc_width):
+def test_frozen_features_decide_the_outputs(fc_width):
     """Fed in place of the image they give the same layers; and no trained block is before them."""
     weights = random_weights((2, 3, 4, 5, 6), fc_width)
     image = np.random.default_rng(0).integers(256, size=(2, 37, 70, 3))
+    feed, layers = {'keep_prob:0': 1.0}, vgg16.TENSORS[2:]
+    pool3, pool4, pool5 = (2, 5, 9, 4), (2, 3, 5, 5), (2, 2, 3, 6)
     with tf.Graph().as_default() as graph, tf.Session() as sess:
         vgg16.build_graph(sess, weights)
-        features = surgery.frozen_features(graph, train_encoder)
-        feed = {'keep_prob:0': 1.0}
-        layers = vgg16.TENSORS[2:]
-        values, expected = sess.run([features, layers], {**feed, 'image_input:0': image})
-        assert [value.shape for value in values] == shapes
-        for got, wanted in zip(sess.run(layers, {**feed, features: values}), expected):
-            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
-        trained = surgery.freeze_below(train_encoder)
-        assert tf.trainable_variables() == trained
-        assert tf.gradients(features, trained) == [None] * len(trained)
+        expected = sess.run(layers, {**feed, 'image_input:0': image})
+        for train_encoder, shapes in (
+                ('all', [image.shape]), ('conv3', [(2, 10, 18, 3)]), ('conv4', [pool3]),
+                ('conv5', [pool3, pool4]), ('none', [pool3, pool4, pool5])):
+            features = surgery.frozen_features(graph, train_encoder)
+            values = sess.run(features, {**feed, 'image_input:0': image})
+            assert [value.shape for value in values] == shapes
+            for got, wanted in zip(sess.run(layers, {**feed, features: values}), expected):
+                np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+            trained = surgery.freeze_below(train_encoder)
+            assert tf.trainable_variables() == trained
+            assert tf.gradients(features, trained) == [None] * len(trained)
 
 
 @pytest.mark.parametrize('fc_width, count', [(None, 1), (16, 2)])
