@@ -1,24 +1,10 @@
-"""What two runs of the same settings must share; files of runs; probabilities of two classes."""
-
-import csv
-from pathlib import Path
+"""Variables of checkpoints; changed files; probabilities of two classes."""
 
 import numpy as np
 
 from road.files import read_json, write_json
 from road.network.tf1 import tf
 from road.runs import checkpoints
-from road.runs.metrics import TIMES
-
-
-def results(run):
-    """{file: content}: metrics without times, checkpoints, painted images."""
-    with open(f'{run}/metrics.csv', encoding='utf-8') as file:
-        rows = [{name: row[name] for name in row.keys() - TIMES} for row in csv.DictReader(file)]
-    paths = [*Path(run).glob('checkpoints/*/*.data-*'), *Path(run).glob('images/*')]
-    assert len(paths) > 2
-    return {'metrics.csv': rows,
-            **{str(path.relative_to(run)): path.read_bytes() for path in paths}}
 
 
 def variables(checkpoint):

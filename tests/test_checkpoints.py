@@ -49,18 +49,12 @@ def test_killed_save_leaves_a_complete_checkpoint(saved, monkeypatch, call, kept
 
 
 def test_unfinished_files_of_a_killed_save_of_the_same_epoch_go(saved):
-    folder, saver, sess = saved
-    for ending in ('data-00000-of-00001.tempstate6447', 'index.tempstate6447'):
-        Path(folder, f'epoch-2.{ending}').touch()
-    checkpoints.save(folder, saver, sess, {'epoch': 2})
-    assert sorted(os.listdir(folder)) == [
-        'epoch-2.data-00000-of-00001', 'epoch-2.index', 'state.json']
-
-
-def test_files_of_others_and_what_cannot_be_removed_stay(saved):
+    """Files of others stay, and what cannot be removed."""
     folder, saver, sess = saved
     for name in ('notes', 'epoch-0.index'):
         os.mkdir(os.path.join(folder, name))
+    for ending in ('data-00000-of-00001.tempstate6447', 'index.tempstate6447'):
+        Path(folder, f'epoch-2.{ending}').touch()
     checkpoints.save(folder, saver, sess, {'epoch': 2})
     assert sorted(os.listdir(folder)) == [
         'epoch-0.index', 'epoch-2.data-00000-of-00001', 'epoch-2.index', 'notes', 'state.json']

@@ -153,32 +153,29 @@ def test_colours_of_16_bits_are_turned_by_exif(tmp_path):
 
 def test_tiles_of_16_bits_are_read_unless_they_use_few_bits(tmp_path, monkeypatch):
     """FFmpeg takes them for black; it may be missing."""
-    levels = np.random.default_rng(0).integers(2**16, size=(16, 16, 3), dtype=np.uint16)
-    tags = ((256, 3, 1, 16), (257, 3, 1, 16), (258, 3, 3, 8 + levels.nbytes), (259, 3, 1, 1),
-            (262, 3, 1, 2), (277, 3, 1, 3), (284, 3, 1, 1), (322, 3, 1, 16), (323, 3, 1, 16),
-            (324, 4, 1, 8), (325, 4, 1, levels.nbytes))
-    entries = b''.join(struct.pack('<HHII', *tag) for tag in tags)
-    path = tmp_path / 'a.tif'
-
-    def write(levels):
-        data = levels.tobytes() + struct.pack('<3H', 16, 16, 16)
-        header = struct.pack('<4sI', b'II*\0', 8 + len(data))
-        path.write_bytes(header + data + struct.pack('<H', len(tags)) + entries + bytes(4))
-
+    path, levels = tmp_path / 'a.tif', np.random.default_rng(0).integers(
+        2**16, size=(16, 16, 3), dtype=np.uint16)
+    tags = {256: 16, 257: 16, 258: 16, 259: 1, 262: 2, 277: 3, 284: 1, 322: 16, 323: 16, 324: 8,
+            325: levels.nbytes}
     for _ in range(2):
-        write(levels)
+        path.write_bytes(tiff(levels.tobytes(), tags))
         np.testing.assert_array_equal(images.read_image(str(path)), levels >> 8)
-        write(levels >> 4)
+        path.write_bytes(tiff((levels >> 4).tobytes(), tags))
         with pytest.raises(InputError, match='a.tif: its 16-bit colours cannot be read in full'):
             images.read_image(str(path))
         monkeypatch.setitem(sys.modules, 'av', None)
 
 
-def tiff(kind, bits):
-    """A whole TIFF of one pixel, of a kind of number (1 unsigned, 2 signed, 3 float)."""
-    tags = (256, 1), (257, 1), (258, bits), (262, 1), (273, 8), (279, bits // 8), (339, kind)
-    entries = b''.join(struct.pack('<HHII', tag, 3, 1, value) for tag, value in tags)
-    return b'II*\0\x10\0\0\0' + b'\xff' * 8 + struct.pack('<H', len(tags)) + entries + bytes(4)
+def tiff(data, tags):
+    """A whole TIFF of these bytes, which begin at 8; {number of a tag: its value}."""
+    entries = b''.join(struct.pack('<HHII', tag, 3, 1, value) for tag, value in tags.items())
+    return (struct.pack('<4sI', b'II*\0', 8 + len(data)) + data + struct.pack('<H', len(tags))
+            + entries + bytes(4))
+
+
+def pixel(kind, bits):
+    """A TIFF of one pixel, of a kind of number (1 unsigned, 2 signed, 3 float)."""
+    return tiff(b'\xff' * 8, {256: 1, 257: 1, 258: bits, 262: 1, 273: 8, 279: bits // 8, 339: kind})
 
 
 @pytest.mark.parametrize('data, complaint, name', [(*case, 'a.png')[:3] for case in [
@@ -188,9 +185,9 @@ def tiff(kind, bits):
     (b'\0\0\0\x18ftypheic' + bytes(99), 'HEIC, .* convert it to JPEG'),
     (b'P6 99999 99999 255\n', '179 million pixels.*; make it smaller'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\n', 'run `git lfs pull`'),
-    (tiff(3, 64), 'TIFF with 64 bits; convert'), (tiff(3, 64)[:40], 'or cut short'),
-    (tiff(2, 16), 'negative or fractional levels'), (tiff(1, 32), 'more than 16 bits'),
-    (tiff(1, 8), 'raw photos .*; convert', 'a.DNG'), (b'Pf 1 1 -1\n' + bytes(4), 'fractional')]])
+    (pixel(3, 64), 'TIFF with 64 bits; convert'), (pixel(3, 64)[:40], 'or cut short'),
+    (pixel(2, 16), 'negative or fractional levels'), (pixel(1, 32), 'more than 16 bits'),
+    (pixel(1, 8), 'raw photos .*; convert', 'a.DNG'), (b'Pf 1 1 -1\n' + bytes(4), 'fractional')]])
 def test_unreadable_images_are_named(tmp_path, data, complaint, name):
     path = tmp_path / name
     if data is os.mkfifo:  # reading it would never end

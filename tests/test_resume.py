@@ -9,7 +9,8 @@ import main
 from road.files import read_json
 from road.runs import checkpoints
 from road.scoring.validation import Validation
-from tests.results import results, variables
+from tests.results import variables
+from tools.soak import results
 
 
 @pytest.fixture

@@ -63,8 +63,7 @@ def start(folder, words, function=main.main):
 def finish(process, folder, seconds=None):
     """Wait for a process of `start`, kill it after so many seconds.
 
-    Returns (exit code, fault as text or None, results); results are {file: content} of what two
-    runs of the same settings must share.
+    Returns (exit code, fault as text or None, results and evaluations of the run: {file: content}).
     """
     process.join(seconds)
     process.kill()
@@ -78,13 +77,19 @@ def finish(process, folder, seconds=None):
     elif leftovers and process.exitcode != -signal.SIGKILL:
         fault = f'left behind: {leftovers}'
     if process.exitcode == 0:
-        with open(f'{folder}/{RUN}/metrics.csv') as file:
-            files['metrics.csv'] = [{name: row[name] for name in row.keys() - TIMES}
-                                    for row in csv.DictReader(file)]
-        for pattern in ('checkpoints/*/*.data-*', 'images/*', 'evaluation-*.json'):
-            for path in Path(folder, RUN).glob(pattern):
-                files[str(path.relative_to(folder))] = path.read_bytes()
+        evaluations = Path(folder, RUN).glob('evaluation-*.json')
+        files = results(f'{folder}/{RUN}') | {path.name: path.read_bytes() for path in evaluations}
     return process.exitcode, fault, files
+
+
+def results(run):
+    """What two runs of the same settings must share: {file: content}, metrics without times."""
+    with open(f'{run}/metrics.csv', encoding='utf-8') as file:
+        rows = [{name: row[name] for name in row.keys() - TIMES} for row in csv.DictReader(file)]
+    paths = [*Path(run).glob('checkpoints/*/*.data-*'), *Path(run).glob('images/*')]
+    assert len(paths) > 2
+    return {'metrics.csv': rows,
+            **{str(path.relative_to(run)): path.read_bytes() for path in paths}}
 
 
 def start_run(folder):
