@@ -10,7 +10,7 @@ from road.data import camvid, kitti
 from road.data.dataset import Frame
 from road.runs import figures, painting
 from road.runs.metrics import columns
-from tests.results import of_road
+from tests.test_painting import of_road
 
 
 def draw(folder, classes, images, shape, outputs):

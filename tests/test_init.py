@@ -9,7 +9,7 @@ import main
 from road.files import read_json
 from road.network import vgg_folder
 from road.network.tf1 import tf
-from tests.results import variables
+from tests.test_resume import variables
 from tools.train_sample_encoder import random_weights
 
 

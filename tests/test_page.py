@@ -15,7 +15,7 @@ from road.data.dataset import Class, Frame
 from road.files import read_json
 from road.runs.page import Page
 from road.scoring import scores
-from tests.results import of_road
+from tests.test_painting import of_road
 
 # the worst, one without road, the best
 NAMES = ['z \'q\' "<b>" & </script><!--', 'train/é #1 %41\udce9', 'a&amp;#DATA']

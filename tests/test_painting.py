@@ -7,7 +7,12 @@ from PIL import Image
 from road.data import camvid, kitti
 from road.data.dataset import Class
 from road.runs import painting
-from tests.results import of_road
+
+
+def of_road(confidence):
+    """Probabilities float32 [..., 2] for the probability of road."""
+    return np.stack([np.subtract(1, confidence), confidence], axis=-1).astype(np.float32)
+
 
 IMAGE = np.full((5, 6, 3), 100, np.uint8)
 ROAD = of_road(np.pad(np.full((3, 3), 0.9), ((1, 1), (1, 2))))

@@ -21,8 +21,8 @@ from road.errors import InputError, describe
 from road.runs import run_folder
 from road.runs.painting import legend, paint, write_png
 from road.runs.video import convert
-from tests.results import of_road
 from tests.test_images import scene
+from tests.test_painting import of_road
 from tests.test_video import make_clip, read_video
 
 

@@ -7,10 +7,16 @@ import pytest
 
 import main
 from road.files import read_json
+from road.network.tf1 import tf
 from road.runs import checkpoints
 from road.scoring.validation import Validation
-from tests.results import variables
 from tools.soak import results
+
+
+def variables(checkpoint):
+    """{name: value} of all variables in a checkpoint, the optimizers' included."""
+    reader = tf.train.load_checkpoint(checkpoints.read(checkpoint)[0])
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 @pytest.fixture

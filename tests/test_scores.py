@@ -17,7 +17,7 @@ from road.scoring.birdseye import lookup
 from road.scoring.confusion import confusion, predicted
 from road.scoring.scorers import VIEWS, MulticlassScorer, TwoClassScorer
 from road.scoring.scores import LEVELS, PROBABILITIES, Scores, curve, scores, to_grey
-from tests.results import of_road
+from tests.test_painting import of_road
 
 
 def count_by_hand(images):

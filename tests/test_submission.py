@@ -14,7 +14,7 @@ from road.data import images, kitti
 from road.errors import InputError
 from road.scoring.birdseye import frame_calibration, to_birdseye
 from road.scoring.scores import to_grey
-from tests.results import of_road
+from tests.test_painting import of_road
 
 
 def test_submission_is_confidence_maps_from_above(copied_run, opened_run, scenes_dir, capsys):

@@ -24,7 +24,7 @@ from road.network.device import find_device
 from road.network.tf1 import tf
 from road.network.workers import Workers, find_workers, read_cluster, read_timeout
 from road.runs.run_folder import Run
-from tests.results import variables
+from tests.test_resume import variables
 from tools import launch
 from tools.soak import results
 
