@@ -133,12 +133,12 @@ def classes_run(camvid_dir, vgg_dir, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def encoder_run(train_run):
-    """(folder, options) of a finished and evaluated run that trains blocks of VGG16: read only."""
+    """(folder, options) of a finished run that trains blocks of VGG16: read only."""
     options = ['--image-size', '50x170', '--epochs', '2', '--train-encoder', 'conv5',
                '--encoder-learning-rate', '1e-3', '--schedule', 'cosine', '--augment', 'all',
                '--copies', '0', '--no-cache']
     code, folder = train_run('encoder', *options)
-    assert code == main_module.main(['evaluate', folder]) == 0
+    assert code == 0
     return folder, options
 
 

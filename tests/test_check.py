@@ -30,10 +30,6 @@ def open_data(folder, *words):
     return train_on(folder, '--val-frames', '1', *words)[1]
 
 
-def check_kitti(folder):
-    return check.check(formats.find_dataset('kitti', folder, 0))
-
-
 @pytest.mark.parametrize('name, break_it', [
     (LABEL, lambda p: resave(p, lambda i: i.quantize(4))), (CALIB, os.remove),
     (CALIB, lambda p: write(p, b'P2: 1 2 3\n')), ('testing', shutil.rmtree),
@@ -55,7 +51,7 @@ def test_check_notes_what_is_no_fault(copied_scenes):
     resave(folder / LABEL, lambda i: Image.new('RGB', i.size))
     resave(folder / TEST, lambda i: i.resize((500, 120)))
     shutil.copy(folder / IMAGE, folder / 'testing/image_2/um_000000.png')
-    report = check_kitti(copied_scenes)
+    report = check.check(formats.find_dataset('kitti', copied_scenes, 0))
     assert report.faults == []
     assert [note[len(copied_scenes) + 1:].split('; ')[0] for note in report.notes] == [
         'training/image_2/um_1.png: is left out, by its name or format (1 such files)',

@@ -49,7 +49,8 @@ def test_training_starts_with_the_trained_layers_of_a_run(
 def test_run_that_does_not_fit_is_refused(start, encoder_run, trained_run, tmp_path, monkeypatch,
                                           capsys, frozen, options, complaint):
     monkeypatch.chdir(tmp_path)
-    vgg_folder.save(random_weights(fc_width=16, seed=1), 'other')
+    if options:
+        vgg_folder.save(random_weights(fc_width=16, seed=1), 'other')
     run = encoder_run[0] if frozen else trained_run
     assert start('--init', run, *options) == (2, {})
     assert re.search(f'(?m)^Error: .*{complaint}.*\n\\Z', capsys.readouterr().err)
