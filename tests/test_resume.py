@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from road.files import read_json
 from road.network.tf1 import tf
 from road.runs import checkpoints
 from road.scoring.validation import Validation
+from tests.test_shown import check_events
 from tools.soak import results
 
 
@@ -73,8 +75,11 @@ def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
     assert losses == pytest.approx(expected, rel=1e-3)
 
 
-def test_resume_with_moved_data_and_smaller_steps(copied_run, copied_scenes, capsys):
-    folder = str(copied_run)
+def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_run, copied_scenes, capsys,
+                                                  monkeypatch):
+    """Events then show each epoch once; the third epoch stays the best and is painted."""
+    folder, scores = str(copied_run), Validation.scores
+    monkeypatch.setattr(Validation, 'scores', lambda self: {**scores(self), 'val_MaxF': 0.0})
     assert main.main(['--resume', folder, '--dataset-dir', copied_scenes, '--epochs', '4',
                       '--batch-size', '1', '--learning-rate', '0.001']) == 0
     printed = capsys.readouterr().out
@@ -82,3 +87,6 @@ def test_resume_with_moved_data_and_smaller_steps(copied_run, copied_scenes, cap
     assert 'learning_rate was 0.01 and is 0.001 from here on' in printed
     assert read_json(f'{folder}/config.json')['settings']['dataset_dir'] == copied_scenes
     assert checkpoints.read(f'{folder}/checkpoints/last')[1]['rows'][3]['learning_rate'] == 0.001
+    assert check_events(folder) == [1, 4]
+    for path in (copied_run / 'images').iterdir():
+        assert path.read_bytes() == Path(trained_run, 'images', path.name).read_bytes()

@@ -4,7 +4,6 @@ import csv
 import glob
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from road.data.images import read_frames, resize_confidence
 from road.files import read_json
 from road.network.tf1 import tf
 from road.runs import figures, run_folder
-from road.scoring.validation import Validation
 
 TAGS = {
     'cross_entropy': 'loss/cross_entropy', 'l2': 'loss/L2', 'train_MaxF': 'train/MaxF',
@@ -107,13 +105,3 @@ def test_metrics_have_these_columns_and_are_the_events(request, kind, header):
     assert names == f'epoch,cross_entropy,l2,{header},seconds,images_per_s,learning_rate'
     assert re.fullmatch(r'1(,\d\.\d{6}){2}(,\d+\.\d\d+)+,\d+\.\d,[\de.-]+', first)
     assert check_events(folder) == [1]
-
-
-def test_resumed_run_shows_each_epoch_once_and_paints_the_best(trained_run, tmp_path, monkeypatch):
-    scores = Validation.scores
-    monkeypatch.setattr(Validation, 'scores', lambda self: {**scores(self), 'val_MaxF': 0.0})
-    folder = shutil.copytree(trained_run, tmp_path / 'run')
-    assert main.main(['--resume', str(folder), '--epochs', '4']) == 0  # the third stays the best
-    assert check_events(folder) == [1, 4]
-    for path in (folder / 'images').iterdir():
-        assert path.read_bytes() == Path(trained_run, 'images', path.name).read_bytes()
