@@ -149,7 +149,7 @@ def test_wrong_paths_are_named(tmp_path, data_format, path, complaint):
 
 def test_bits_sizes_and_turns_are_noted(tmp_path, capsys):
     """The levels of the brightest image decide for all, and test images are read alike."""
-    folder, exif = write_camvid(tmp_path / 'camvid'), Image.Exif()
+    folder, exif = tmp_path / 'camvid', Image.Exif()
     exif[0x0112] = 3
     for path, level, height, width in (
             ('train/0', 500, 48, 36), ('train/1', 4095, 30, 90), ('val/2', 90, 48, 36),
