@@ -40,7 +40,7 @@ class Encoder:
     def __call__(self, images):
         time.sleep(self.seconds)
         n, h, w, _ = images.shape
-        self.images += len(np.unique(images, axis=0))  # a single image comes twice
+        self.images += len({image.tobytes() for image in images})  # a single image comes twice
         means = [images.reshape(n, h // s, s, w // s, s, 3).mean((2, 4, 5)) for s, _ in LAYERS]
         return tuple((mean[..., None] * self.factor * (1 + np.arange(c) / 7)).astype(np.float32)
                      for mean, (_, c) in zip(means, LAYERS))
