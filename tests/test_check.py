@@ -26,8 +26,8 @@ def write(path, content):
     Path(path).write_bytes(content)
 
 
-def open_data(folder, *words):
-    return train_on(folder, '--val-frames', '1', *words)[1]
+def open_data(folder):
+    return train_on(folder, '--val-frames', '1')[1]
 
 
 @pytest.mark.parametrize('name, break_it', [

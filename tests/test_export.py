@@ -57,10 +57,13 @@ def compare(first, second, threshold, probabilities, atol):
 
 
 @pytest.mark.usefixtures('opened_run')
-@pytest.mark.parametrize('kind, outputs, words', [
-    ('trained_run', ['confidence', 'mask'], ["classes {0: 'not road', 1: 'road'}", ', MaxF ']),
-    ('classes_run', ['probabilities', 'classes'], ["classes {0: 'sky', 1: ", ', mean IoU '])])
-def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kind, outputs, words):
+@pytest.mark.parametrize('kind, outputs, in_files, words', [
+    ('trained_run', ['confidence', 'mask'], ('confidence', 255),
+     ["classes {0: 'not road', 1: 'road'}", ', MaxF ']),
+    ('classes_run', ['probabilities', 'classes'], ('classes', 1),
+     ["classes {0: 'sky', 1: ", ', mean IoU '])])
+def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kind, outputs,
+                                         in_files, words):
     """As TensorFlow Serving finds its tensors."""
     run, folder = request.getfixturevalue(kind), str(tmp_path / 'out/model')
     assert main.main(['export', run, '--output', folder]) == 0
@@ -76,15 +79,11 @@ def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kin
             compare(*found, threshold, probabilities, 5e-3)
     readme = (tmp_path / 'out/model/README.txt').read_text()
     assert all(word in readme for word in [run, *words, 'resized to [', '--epochs '])
+    compare_files(folder, batches, *in_files)
 
 
-@pytest.mark.usefixtures('opened_run')
-@pytest.mark.parametrize('kind, output, levels', [('trained_run', 'confidence', 255),
-                                                  ('classes_run', 'classes', 1)])
-def test_files_of_several_sizes_in_one_request(request, batches, tmp_path, kind, output, levels):
-    """image_bytes, as TensorFlow Serving feeds it: JPEG or PNG in, PNG out."""
-    folder = str(tmp_path / 'model')
-    assert main.main(['export', request.getfixturevalue(kind), '--output', folder]) == 0
+def compare_files(folder, batches, output, levels):
+    """image_bytes, as TensorFlow Serving feeds it: JPEG and PNG of two sizes in, PNG out."""
     files = [io.BytesIO(), io.BytesIO()]
     Image.fromarray(batches[1][0]).save(files[0], 'JPEG')
     Image.fromarray(batches[2][0]).save(files[1], 'PNG')
