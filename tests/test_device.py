@@ -76,7 +76,6 @@ def test_environment_is_recorded_also_where_the_processor_is_unknown(monkeypatch
 
 
 def test_commit_is_of_the_program_and_not_of_a_repository_around_it(tmp_path, monkeypatch):
-    assert device.git_state()['commit']
     subprocess.run(['git', 'init', '-q', tmp_path], check=True)
     monkeypatch.setattr(device, '__file__', str(tmp_path / 'device.py'))
     (tmp_path / 'device.py').touch()
@@ -85,6 +84,7 @@ def test_commit_is_of_the_program_and_not_of_a_repository_around_it(tmp_path, mo
         subprocess.run(['git', '-c', 'user.name=a', '-c', 'user.email=a@b', *words], cwd=tmp_path,
                        check=True)
     (tmp_path / 'holiday.jpg').touch()  # is no part of the program
+    assert re.fullmatch('[0-9a-f]{40}', device.git_state()['commit'])
     assert device.git_state()['dirty'] is False
     (tmp_path / 'device.py').write_text('changed')
     assert device.git_state()['dirty'] is True
