@@ -27,15 +27,9 @@ def confusion(prediction, label, num_classes, num_values=None):
     """The confusion matrix, int64 [num_classes, num_values], without ignored pixels.
 
     Row i, column j: number of pixels labelled i, below num_classes (at most 254), and predicted as
-    j, below num_values (num_classes by default). Other labels are ignored. Both images are uint8
-    [h, w]. Raises ValueError if their shapes differ or a prediction is outside the matrix.
+    j, below num_values (num_classes by default). Other labels are ignored. Both: uint8 [h, w].
     """
     num_values = num_values or num_classes
-    if prediction.shape != label.shape:
-        raise ValueError(f'prediction {prediction.shape} and label {label.shape} must have one '
-                         'shape, (height, width)')
-    if prediction.max() >= num_values:
-        raise ValueError(f'predictions must be below {num_values}, got {prediction.max()}')
     # One code per pixel and one bincount: six times as fast as masks. In uint16, because most of
     # the time goes into bincount's widening to 64 bits. Ignored labels get the highest codes.
     code = prediction + np.uint16(num_values) * label
