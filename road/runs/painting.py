@@ -30,8 +30,9 @@ def paint(image, probabilities, overlay='both', classes=(), threshold=0.5):
     """
     found = predicted(probabilities, image.shape[:2], threshold)
     two = probabilities.shape[-1] == 2
+    colours = np.uint8([[0] * 3, [255] * 3] if two else [each.colour for each in classes])
     if overlay == 'mask':
-        return np.uint8([[0] * 3, [255] * 3])[found] if two else class_colours(found, classes)
+        return colours[found]
     painted = image.copy() if overlay == 'outline' else _tint(image, probabilities, classes)
     if overlay != 'tint':
         edge = _edge(found)
@@ -40,7 +41,7 @@ def paint(image, probabilities, overlay='both', classes=(), threshold=0.5):
         elif overlay == 'both':  # on their tint, the colours of classes could not be seen
             painted[edge] = 255 if image.mean() < 128 else 0
         else:
-            painted[edge] = class_colours(found[edge], classes)
+            painted[edge] = colours[found[edge]]
     return painted
 
 
@@ -72,11 +73,6 @@ def paint_errors(image, probabilities, label, threshold=0.5):
     for where, colour in ((right, RIGHT), (wrong & ~false, MISSED), (false, FALSE)):
         painted[where] = 0.4 * painted[where] + 0.6 * np.array(colour)
     return painted
-
-
-def class_colours(indices, classes):
-    """The colour of each class: uint8 [...] => uint8 [..., 3]."""
-    return np.uint8([each.colour for each in classes])[indices]
 
 
 def _edge(values):
