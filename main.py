@@ -25,7 +25,7 @@ from road.data.download import download_kitti
 from road.data.formats import fit_settings, open_dataset
 from road.files import atomic_folder
 from road.network import conv_gradient, surgery
-from road.network.device import enable_determinism, find_device
+from road.network.device import find_device
 from road.network.encoder import Encoder
 from road.network.feature_cache import GIB, FeatureCache
 from road.network.loss_scale import LossScale
@@ -295,8 +295,8 @@ def train(args):
         run = run_folder.begin(args, data, vgg, device, workers.is_chief)
         log.attach(run.folder)
         settings.show(args)
-        if args.deterministic:
-            enable_determinism()
+        if args.deterministic:  # random operations without a seed then raise
+            tf.compat.v2.config.experimental.enable_op_determinism()
 
         # The frozen part of VGG16 gives the same features in every epoch: compute them once.
         encoder = Encoder(load_vgg, vgg.folder, device.encoder_config, args.train_encoder)

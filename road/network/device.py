@@ -63,14 +63,6 @@ def find_device(precision='auto', train_encoder='none'):
     return Device(config, encoder_config, name, precision)
 
 
-def enable_determinism():
-    """From here on, run only operations that give the same bits again, in the whole process.
-
-    Random operations without a seed then raise, also when they are only added to a graph.
-    """
-    tf.compat.v2.config.experimental.enable_op_determinism()
-
-
 def cpu_has_bfloat16():
     """Whether the processor multiplies bfloat16 natively; False where that is not known."""
     return bool(re.search(r'\b(avx512_bf16|amx_bf16|bf16)\b', _cpuinfo()))
