@@ -23,8 +23,7 @@ SETTINGS = ('epochs', 'batch_size', 'learning_rate', 'augment', 'train_encoder',
 def run(args, open_run):
     """Write the model, metadata.json and README.txt to a new folder."""
     if os.path.lexists(args.output):
-        raise InputError(f'{args.output}: exists already; name another folder with --output, or '
-                         'move it away')
+        raise InputError(f'{args.output}: exists already; name another --output, or move it away')
     save = export.save if args.format == 'savedmodel' else export.save_tflite
     if args.format == 'onnx':
         try:  # before the long work

@@ -39,8 +39,7 @@ def find_device(precision='auto', train_encoder='none'):
     if precision == 'auto':
         precision = 'bfloat16' if not gpus and cpu_has_bfloat16() else 'float32'
     if precision == unsuitable:
-        print(f'Note: --precision {precision} is for {other}s alone; this {kind} computes in '
-              'float32')
+        print(f'Note: --precision {precision} is for {other}s; this {kind} computes in float32')
         precision = 'float32'
     config, encoder_config = tf.ConfigProto(), tf.ConfigProto()
     for each in (config, encoder_config):

@@ -11,8 +11,7 @@ from road.errors import InputError
 from road.network.tf1 import tf
 from road.network.vgg16 import CONVS, shapes
 
-KINDS = ("--vgg-weights takes Keras' VGG16 (.h5), the 13 convolutions (.npz), or the folder of a "
-         'SavedModel')
+KINDS = "--vgg-weights takes Keras' VGG16 (.h5), 13 convolutions (.npz) or a SavedModel's folder"
 
 # Of some filters of the published conv1_1: the sum of the nine blue weights minus that of the red.
 BLUE_MINUS_RED = {1: 2.9, 5: 2.8, 9: 1.8, 13: 1.8, 16: -2.2, 19: -2.3, 22: 3.0, 25: 2.5, 29: -3.1,

@@ -124,8 +124,7 @@ def write_dataset(folder, training=20, testing=6, seed=0, height=188, width=621)
     if marker.is_file() and marker.read_text() == made:
         return
     if folder.exists() and not marker.is_file():
-        raise InputError(f'{folder}: holds something other than drawn scenes (no drawn.txt); move '
-                         'it away')
+        raise InputError(f'{folder}: holds something other than drawn scenes; move it away')
     frames = [(split, category, number)
               for split, count in (('training', training), ('testing', testing))
               for category in CATEGORIES for number in range(count)]
