@@ -83,75 +83,67 @@ def plan_weather(rng):
     return weather
 
 
-class Planner:
-    """Collects the things of one scene; its methods draw from the scene's random stream."""
+def plant(rng, road, add, side, kind, sidewalk):
+    """What stands along one side (-1 left, 1 right): houses, hedges, trees, lamps, a sign."""
+    edge = sidewalk + abs(road.lines[0 if side < 0 else -1])
+    if kind == 'houses':
+        build(rng, add, side, edge)
+    if kind == 'avenue' or kind == 'houses' and rng.random() < .4:
+        colour, gap = rng.choice(LEAVES), rng.uniform(8, 15)
+        for z in np.arange(rng.uniform(5, 5 + gap), 120, gap):
+            add('tree', side * (edge + 1.5), z, rng.uniform([4, 0, 6.5], [6.2, 0, 9]), [colour])
+    # a wood close to the road, or single trees and bushes farther away
+    count, near, trees = {'wood': (38, 5, .9), 'houses': (5, 14, .5)}.get(kind, (14, 14, .5))
+    for z in rng.uniform(8, 118, count):
+        s = side * (edge + near + rng.gamma(2, 4))
+        if rng.random() < trees:
+            add('tree', s, z, rng.uniform([5, 0, 6], [9, 0, 12]), LEAVES)
+        else:
+            add('bush', s, z, rng.uniform([2, 0, 1.2], [5, 0, 3]), LEAVES)
+    if rng.random() < .65:
+        for z in np.arange(rng.uniform(8, 26), 110, rng.uniform(22, 34)):
+            add('lamp', side * (edge + .3), z, (-side * 1.6, 0, 7.), [(120, 124, 126)])
+    if rng.random() < .6:
+        colours = [(250, 250, 250), (30, 80, 180), (245, 205, 40)]
+        add('sign', side * (edge + .35), rng.uniform(9, 30), (.6, 0, 2.4), colours)
 
-    def __init__(self, rng, road):
-        self.rng, self.road, self.things = rng, road, []
 
-    def add(self, kind, s, z, size, colours, turn=0.):
-        """Add a Thing; size: its width, length and height; colours: it gets about one of them."""
-        x, heading = self.road.middle(z) + s, np.arctan(self.road.bend * z) + turn
-        colour = self.rng.choice(colours) + self.rng.normal(0, 6, 3)
-        self.things.append(Thing(kind, x, z, heading, *size, colour, self.rng.integers(1 << 30)))
+def build(rng, add, side, edge):
+    """Houses, and perhaps a hedge before them; edge: metres to the sidewalk's far side."""
+    yard, z = rng.uniform(1.5, 7), rng.uniform(2, 5)  # nearer ones are beside the picture
+    while z < 115:
+        size = 9., rng.uniform(9, 20), rng.choice([3.4, 6., 9.])
+        add('house', side * (edge + yard + 4.5), z + size[1] / 2, size, PLASTER)
+        z += size[1] + rng.choice([0., 4., 7., 18.])
+    if yard > 2.5 and rng.random() < .6:
+        for z in np.arange(3., 75, 1.3):
+            add('bush', side * (edge + .8), z, (2.1, 0, rng.uniform(1.1, 1.4)), LEAVES[:2])
 
-    def plant(self, side, kind, sidewalk):
-        """What stands along one side (-1 left, 1 right): houses, hedges, trees, lamps, a sign."""
-        rng, add = self.rng, self.add
-        edge = sidewalk + abs(self.road.lines[0 if side < 0 else -1])
-        if kind == 'houses':
-            self.build(side, edge)
-        if kind == 'avenue' or kind == 'houses' and rng.random() < .4:
-            colour, gap = rng.choice(LEAVES), rng.uniform(8, 15)
-            for z in np.arange(rng.uniform(5, 5 + gap), 120, gap):
-                add('tree', side * (edge + 1.5), z, rng.uniform([4, 0, 6.5], [6.2, 0, 9]), [colour])
-        # a wood close to the road, or single trees and bushes farther away
-        count, near, trees = {'wood': (38, 5, .9), 'houses': (5, 14, .5)}.get(kind, (14, 14, .5))
-        for z in rng.uniform(8, 118, count):
-            s = side * (edge + near + rng.gamma(2, 4))
-            if rng.random() < trees:
-                add('tree', s, z, rng.uniform([5, 0, 6], [9, 0, 12]), LEAVES)
-            else:
-                add('bush', s, z, rng.uniform([2, 0, 1.2], [5, 0, 3]), LEAVES)
-        if rng.random() < .65:
-            for z in np.arange(rng.uniform(8, 26), 110, rng.uniform(22, 34)):
-                add('lamp', side * (edge + .3), z, (-side * 1.6, 0, 7.), [(120, 124, 126)])
-        if rng.random() < .6:
-            colours = [(250, 250, 250), (30, 80, 180), (245, 205, 40)]
-            add('sign', side * (edge + .35), rng.uniform(9, 30), (.6, 0, 2.4), colours)
 
-    def build(self, side, edge):
-        """Houses, and perhaps a hedge before them; edge: metres to the sidewalk's far side."""
-        rng = self.rng
-        yard, z = rng.uniform(1.5, 7), rng.uniform(2, 5)  # nearer ones are beside the picture
-        while z < 115:
-            size = 9., rng.uniform(9, 20), rng.choice([3.4, 6., 9.])
-            self.add('house', side * (edge + yard + 4.5), z + size[1] / 2, size, PLASTER)
-            z += size[1] + rng.choice([0., 4., 7., 18.])
-        if yard > 2.5 and rng.random() < .6:
-            for z in np.arange(3., 75, 1.3):
-                size = 2.1, 0, rng.uniform(1.1, 1.4)
-                self.add('bush', side * (edge + .8), z, size, LEAVES[:2])
-
-    def drive(self):
-        """Cars in the middle of the lanes; those of the left half come towards the camera."""
-        rng, lines = self.rng, self.road.lines
-        if len(lines) == 2:  # without marks one drives in the halves
-            lines = lines[0], sum(lines) / 2, lines[1]
-        for number, (a, b) in enumerate(zip(lines, lines[1:])):
-            turn = np.pi if number < (len(lines) - 1) // 2 else 0.
-            z = rng.uniform(14, 60)
-            while z < 110 and rng.random() < .55:
-                s = (a + b) / 2 + rng.normal(0, .2)
-                self.add('car', s, z, (1.76, 4.3, 1.47), PAINT, turn)
-                z += rng.uniform(9, 50)
+def drive(rng, lines, add):
+    """Cars in the middle of the lanes; those of the left half come towards the camera."""
+    if len(lines) == 2:  # without marks one drives in the halves
+        lines = lines[0], sum(lines) / 2, lines[1]
+    for number, (a, b) in enumerate(zip(lines, lines[1:])):
+        turn = np.pi if number < (len(lines) - 1) // 2 else 0.
+        z = rng.uniform(14, 60)
+        while z < 110 and rng.random() < .55:
+            add('car', (a + b) / 2 + rng.normal(0, .2), z, (1.76, 4.3, 1.47), PAINT, turn)
+            z += rng.uniform(9, 50)
 
 
 def plan_things(rng, road):
     """Everything upright in the scene: a list of Thing, far ones first."""
-    planner = Planner(rng, road)
+    things = []
+
+    def add(kind, s, z, size, colours, turn=0.):
+        """Add a Thing; size: its width, length and height; colours: it gets about one of them."""
+        x, heading = road.middle(z) + s, np.arctan(road.bend * z) + turn
+        colour = rng.choice(colours) + rng.normal(0, 6, 3)
+        things.append(Thing(kind, x, z, heading, *size, colour, rng.integers(1 << 30)))
+
     for side, kind, sidewalk in zip((-1, 1), road.kinds, road.sidewalks):
-        planner.plant(side, kind, sidewalk)
-    planner.drive()
+        plant(rng, road, add, side, kind, sidewalk)
+    drive(rng, road.lines, add)
     # The far end of a house counts: what stands before its front is then drawn after it.
-    return sorted(planner.things, key=lambda thing: -thing.z - thing.length / 2)
+    return sorted(things, key=lambda thing: -thing.z - thing.length / 2)
