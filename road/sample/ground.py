@@ -43,62 +43,47 @@ def overlap(position, start, end, footprint):
     return np.clip((high - low) / footprint, 0, 1)
 
 
-class Ground:
-    """The plane points (x, z) of the pixels, float32 [n, m], with what all surfaces need of them.
+def draw_ground(rng, road, x, z, eye, focal, things, weather):
+    """Draw the plane => float32 [n, m, 3], 0 to 255; bool [n, m], True between the road's edges.
 
-    x, z and eye, the camera's height, are in metres, focal in pixels.
+    x and z, float32 [n, m], are the points of the pixels; they and eye, the camera's height, are in
+    metres, focal in pixels.
     """
+    s = x - road.middle(z)  # metres right of the camera's own line
+    deep = z ** 2 / (focal * eye) + .01  # metres that a pixel covers, in depth
+    wide = z / focal + np.abs(road.bend * z) * deep + .004  # and across the road
+    coarse = noise(z, x, .06)  # blotches of metres
+    grain = noise(x, z, .017) * np.minimum(1, 9 / z)  # a far pixel averages it away
+    grass = np.array([.92, 1.06, .52]) * rng.uniform(95, 118) * rng.normal(1, .04, 3)
+    dry = np.array([1.16, 1.05, .68]) * rng.uniform(100, 125)
+    mix = np.clip(.35 + .3 * coarse, 0, 1)[..., None]
+    blotches = (1 + .13 * grain + .05 * coarse)[..., None]
+    colour = (grass * (1 - mix) + dry * mix).astype(np.float32) * blotches
 
-    def __init__(self, rng, road, x, z, eye, focal):
-        self.rng, self.road, self.x, self.z = rng, road, x, z
-        self.s = x - road.middle(z)  # metres right of the camera's own line
-        self.deep = z ** 2 / (focal * eye) + .01  # metres that a pixel covers, in depth
-        self.wide = z / focal + np.abs(road.bend * z) * self.deep + .004  # and across the road
-        self.coarse = noise(z, x, .06)  # blotches of metres
-        self.grain = noise(x, z, .017) * np.minimum(1, 9 / z)  # a far pixel averages it away
-        grass = np.array([.92, 1.06, .52]) * rng.uniform(95, 118) * rng.normal(1, .04, 3)
-        dry = np.array([1.16, 1.05, .68]) * rng.uniform(100, 125)
-        mix = np.clip(.35 + .3 * self.coarse, 0, 1)[..., None]
-        blotches = (1 + .13 * self.grain + .05 * self.coarse)[..., None]
-        self.colour = (grass * (1 - mix) + dry * mix).astype(np.float32) * blotches
+    def paint(cover, tone):  # cover: the share of `tone` in each pixel
+        colour[:] += cover[..., None] * (tone - colour)
 
-    def paint(self, cover, tone):
-        """Mix `tone` into the colour; cover: its share in each pixel."""
-        self.colour += cover[..., None] * (tone - self.colour)
-
-    def paint_side(self, side, kind, sidewalk, bright):
-        """One side of the road (-1 left, 1 right): gravel yards, sidewalk, kerb and gutter."""
-        beyond = side * (self.s - self.road.lines[0 if side < 0 else -1])  # metres, of the edge
+    bright = rng.uniform(92, 132)
+    between = overlap(s, road.lines[0], road.lines[-1], wide)
+    paint(between, (bright * (1 + .055 * grain + .035 * coarse))[..., None])
+    for side, kind, sidewalk in zip((-1, 1), road.kinds, road.sidewalks):  # left, right
+        beyond = side * (s - road.lines[0 if side < 0 else -1])  # metres, of the edge
         if kind == 'houses':
             gravel = np.array([138, 130, 112], np.float32)
-            cover = overlap(beyond, 0, 100, self.wide)
-            self.paint(cover * np.clip(.5 + .7 * self.coarse, 0, 1), gravel)
+            paint(overlap(beyond, 0, 100, wide) * np.clip(.5 + .7 * coarse, 0, 1), gravel)
         if sidewalk:
-            light = bright * (1 + .04 * self.grain + .03 * self.coarse)
-            self.paint(overlap(beyond, 0, sidewalk, self.wide), light[..., None] * PAVING)
-            self.paint(overlap(beyond, 0, .22, self.wide), min(bright * 1.3, 190))
-            self.paint(overlap(beyond, -.14, 0, self.wide), bright * .72)
-
-    def paint_marks(self):
-        """Solid lines along the edges, dashes between the lanes."""
-        half, dash = self.rng.uniform(.06, .08), self.rng.choice([3., 4., 6.])
-        left, *between, right = self.road.lines
-        dashes = overlap((self.z + self.rng.uniform(0, 12)) % 12, 0, dash, self.deep)
-        stripes = [(left + .25, 1), *((s, dashes) for s in between), (right - .25, 1)]
-        marks = sum(drawn * overlap(self.s, s - half, s + half, self.wide) for s, drawn in stripes)
-        worn = self.rng.uniform(.6, .95) * np.clip(1 + .12 * self.coarse - .1 * self.grain, 0, 1)
-        self.paint(marks * worn, np.array([232, 232, 226], np.float32))
-
-    def draw(self, things, weather):
-        """Draw, once => float32 [n, m, 3], 0 to 255; bool [n, m], True between the road's edges."""
-        bright = self.rng.uniform(92, 132)
-        between = overlap(self.s, self.road.lines[0], self.road.lines[-1], self.wide)
-        asphalt = bright * (1 + .055 * self.grain + .035 * self.coarse)
-        self.paint(between, asphalt[..., None])
-        for side, kind, sidewalk in zip((-1, 1), self.road.kinds, self.road.sidewalks):
-            self.paint_side(side, kind, sidewalk, bright)
-        if len(self.road.lines) > 2:
-            self.paint_marks()
-        place = np.stack([self.z / MAP_CELL - .5, (self.x + MAP_X) / MAP_CELL - .5])
-        cast = ndimage.map_coordinates(shadow_map(things, weather), place, order=1)
-        return self.colour * (weather.shade + weather.sun * (1 - cast[..., None])), between > .5
+            light = bright * (1 + .04 * grain + .03 * coarse)
+            paint(overlap(beyond, 0, sidewalk, wide), light[..., None] * PAVING)
+            paint(overlap(beyond, 0, .22, wide), min(bright * 1.3, 190))  # kerb
+            paint(overlap(beyond, -.14, 0, wide), bright * .72)  # gutter
+    left, *middle, right = road.lines
+    if middle:  # solid lines along the edges, dashes between the lanes
+        half, dash = rng.uniform(.06, .08), rng.choice([3., 4., 6.])
+        dashes = overlap((z + rng.uniform(0, 12)) % 12, 0, dash, deep)
+        stripes = [(left + .25, 1), *((line, dashes) for line in middle), (right - .25, 1)]
+        marks = sum(drawn * overlap(s, at - half, at + half, wide) for at, drawn in stripes)
+        worn = rng.uniform(.6, .95) * np.clip(1 + .12 * coarse - .1 * grain, 0, 1)
+        paint(marks * worn, np.array([232, 232, 226], np.float32))
+    place = np.stack([z / MAP_CELL - .5, (x + MAP_X) / MAP_CELL - .5])
+    cast = ndimage.map_coordinates(shadow_map(things, weather), place, order=1)
+    return colour * (weather.shade + weather.sun * (1 - cast[..., None])), between > .5

@@ -19,7 +19,7 @@ from road.errors import InputError
 from road.files import atomic_folder
 from road.progress import tqdm
 from road.sample import planning
-from road.sample.ground import Ground
+from road.sample.ground import draw_ground
 from road.sample.props import DRAW, Canvas, hazed, noise_tile
 from road.scoring.birdseye import road_to_image
 
@@ -50,7 +50,7 @@ def draw_scene(rng, category, height=188, width=621):
     depth[~on_plane] = np.inf
     x, z = (x / depth).astype(np.float32), np.maximum(z / depth, .5).astype(np.float32)
 
-    ground, is_road = Ground(rng, road, x, z, eye, focal).draw(things, weather)
+    ground, is_road = draw_ground(rng, road, x, z, eye, focal, things, weather)
     frame = hazed(ground, z[..., None], weather)
     rows = int(horizon.max() + eye * focal / FAR) + 4  # the others do not see past the plane's end
     sky = draw_sky(rng, rows, width, horizon, focal, weather)
