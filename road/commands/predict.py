@@ -7,6 +7,7 @@ and a video or an animation an .mp4 (see road.runs.video). Inputs that fail are 
 import os
 import sys
 from contextlib import nullcontext, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -203,32 +204,27 @@ def paint_videos(jobs, args, opened, written, failures):
     """As paint_images, for videos and animations."""
     run, predictor = opened.run, opened.predictor
 
-    def paint_video(source, target, *maps):
-        from road.runs.video import convert  # PyAV may be missing or broken
+    def painted(source, maps, frames, total):
+        with atomic_folder(maps[0]) if maps else nullcontext() as folder:
+            def work(item):
+                number, (key, image, confidence) = item
+                if folder:
+                    write_map(os.path.join(folder, f'{number:06}.png'), confidence,
+                              image.shape[:2], run.classes, run.label_values)
+                return key, paint(image, confidence, args.overlay, run.classes, predictor.threshold)
 
-        def painted(frames, total):
-            with atomic_folder(maps[0]) if maps else nullcontext() as folder:
-                def work(item):
-                    number, (key, image, confidence) = item
-                    if folder:
-                        write_map(os.path.join(folder, f'{number:06}.png'), confidence,
-                                  image.shape[:2], run.classes, run.label_values)
-                    return key, paint(image, confidence, args.overlay, run.classes,
-                                      predictor.threshold)
-
-                outputs = enumerate(predictor.predict(frames, args.full_size), 1)
-                outputs = prefetch(work, outputs, depth=8, size=lambda item: output_bytes(item[1]))
-                yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
-            for path in maps:  # now: the video takes a while to finish, and may be stopped
-                written.add(path)
-
-        convert(source, target, painted, not args.no_sound)
+            outputs = enumerate(predictor.predict(frames, args.full_size), 1)
+            outputs = prefetch(work, outputs, depth=8, size=lambda item: output_bytes(item[1]))
+            yield from tqdm(outputs, total=total, unit='frame', desc=os.path.basename(source))
+        for path in maps:  # now: the video takes a while to finish, and may be stopped
+            written.add(path)
 
     for source, target, *maps in jobs:
         if target.endswith('.png'):
             continue
         try:
-            paint_video(source, target, *maps)
+            from road.runs.video import convert  # PyAV may be missing or broken
+            convert(source, target, partial(painted, source, maps), not args.no_sound)
             written.add(target)
         except ImportError as error:
             failures.append(f'{source}: PyAV, which reads videos, cannot be imported '
