@@ -56,19 +56,16 @@ class Predictor:
             shape = image.shape[:2] if full_size else fit_shape(image.shape[:2], self.image_shape)
             return shape, full_size or image.nbytes > MEMORY / BATCH
 
-        def batches():
-            for (shape, is_large), group in groupby(pairs, kind):
-                for batch in batched(group, 1 if is_large else BATCH):
-                    yield shape, batch
-
         def encode(item):
             shape, batch = item
             values = np.stack([resize_image(image, shape, light=self.light) for _, image in batch])
             return shape, batch, self.encode(values) if self.encode else values
 
+        batches = ((shape, batch) for (shape, is_large), group in groupby(pairs, kind)
+                   for batch in batched(group, 1 if is_large else BATCH))
         # The next batch is encoded while this one is decoded, unless both may be too large.
         for shape, batch, inputs in prefetch(
-                encode, batches(), depth=0 if full_size else 1, threads=1,
+                encode, batches, depth=0 if full_size else 1, threads=1,
                 size=lambda item: sum(image.nbytes for _, image in item[1])):
             for (key, image), confidence in zip(batch, self.confidences(inputs, shape)):
                 yield key, image, confidence

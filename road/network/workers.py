@@ -39,9 +39,9 @@ def read_cluster(environ=os.environ):
     return (addresses, rank) if len(addresses) > 1 else ([], 0)
 
 
-def read_timeout(environ=os.environ, default=1800):
+def read_timeout(environ=os.environ):
     """Seconds to wait for other processes: longer than process 0's validation takes."""
-    text = environ.get('ROAD_TIMEOUT', str(default))
+    text = environ.get('ROAD_TIMEOUT', '1800')
     if not text.isdigit() or not int(text):
         raise InputError(f'ROAD_TIMEOUT={text}: is not a whole number of seconds; correct it')
     return int(text)
