@@ -188,8 +188,7 @@ def _add_training(parser):
     add('--class-weights', choices=('none', 'balanced'), default='none',
         help='weights of the classes in the loss; balanced: larger for rare classes')
     add('--init', type=folder, metavar='RUN',
-        help='start from the weights of a trained run: its encoder, and its decoder if the classes '
-        'are the same')
+        help='start from a trained run: its encoder, and its decoder if the classes are the same')
     add = parser.add_argument_group('speed').add_argument
     add('--precision', choices=PRECISIONS, default='auto',
         help='precision of the encoder; auto: bfloat16 if the processor has it, else float32; '
@@ -213,8 +212,7 @@ def _add_dataset(add, default):
     add('--dataset-dir', metavar='DIR', default=default,
         help='folder of the data set (default: <data-dir>/data_road, KITTI Road)')
     add('--dataset', choices=DATASETS, default=default,
-        help='format of the data set (default: detected); folder: images/, masks/ and perhaps '
-        'classes.txt')
+        help='its format (default: detected); folder: images/, masks/ and perhaps classes.txt')
     add('--target', type=names, default='', metavar='NAME[,NAME]',
         help='find these classes against all others')
 
@@ -323,8 +321,7 @@ def _add_other(parser, name):
         add('--skip-done', action='store_true',
             help='skip inputs that are painted already by the same run and options')
         add('--share', type=share, metavar='I/N',
-            help='paint every N-th input file only, from the I-th on, to divide the work among '
-            'N processes')
+            help='paint every N-th file, from the I-th on, to divide the work among N processes')
         add('--no-sound', action='store_true', help='leave the sound out of videos')
     if name == 'export':
         add('--format', choices=EXPORTS, default='savedmodel',
