@@ -191,8 +191,7 @@ def resumed_settings(args, is_chief=True):
 
     args is a Namespace of settings.parse_training; with resume, of the given settings alone.
     Without is_chief the run folder may exist: another process makes it. Raises InputError if the
-    name is taken, args.resume is no run, or a setting may not differ: paths, cache and --clip-norm
-    may be others, --epochs larger, learning rates and --batch-size smaller.
+    name is taken, args.resume is no run, or a setting differs that may not: see --resume's help.
     """
     if not args.resume:
         if is_chief and args.name:
