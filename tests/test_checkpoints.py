@@ -188,4 +188,6 @@ def test_epochs_without_a_score(tmp_path, capsys, classes, name, missing, best):
         resumed.epoch(epoch, score)
     assert resumed.best() == (3, 3, 3)
     resumed.metrics.finish()
+    seconds = sum(row['seconds'] for row in resumed.metrics.rows)
+    assert read_json(tmp_path / 'metrics.json')['seconds'] == seconds
     assert f'Best on validation: epoch 3, {best}' in capsys.readouterr().out

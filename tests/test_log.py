@@ -126,6 +126,7 @@ def test_a_file_gets_few_lines_and_no_carriage_return(monkeypatch):
             bar.update(1)
             if i % 100 == 0:
                 progress.tqdm.write(f'row {i}', file=screen)
+    assert bar.mininterval == bar.maxinterval == 10  # seconds
     lines = screen.getvalue().split('\n')
     assert '\r' not in screen.getvalue() and sum(line.startswith('work') for line in lines) < 4
     assert sum(line.startswith('row') for line in lines) == 10

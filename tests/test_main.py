@@ -74,6 +74,7 @@ def test_ignored_pixels_change_nothing(kind):
     """Their gradient is exactly zero, and the loss is the weighted mean over the others."""
     weighted = LABEL * [0.5, 3]
     with tf.Graph().as_default(), tf.Session() as sess:
+        tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, tf.constant(7.0))  # VGG16's own
         _, _, loss = main.optimize(tf.Variable(LOGITS), tf.constant(LABEL.astype(kind)), 0.1, 2,
                                    class_weights=[0.5, 3])
         sess.run(tf.global_variables_initializer())
@@ -125,7 +126,7 @@ def frames_named(names):
     return [SimpleNamespace(name=name, shape=(32, 32)) for name in names]
 
 
-def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
+def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means(capsys):
     """A smaller last batch counts as many images as it has."""
     batches = Batches(frames_named('abcde'), (32, 32),
                       lambda samples: ([0], np.zeros([len(samples), 1], np.uint8)))
@@ -134,6 +135,7 @@ def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means():
         3, batches, lambda image, label, keep_prob, rate: [rate, keep_prob],
         learning_rate_at=lambda progress: 1 + progress, keep_prob_value=0.75))
     assert epochs == (2, 3)
+    assert '15/15' in capsys.readouterr().err  # the bar goes on too
     assert min(speeds) > 0
     starts = np.array([[1, 1.8], [2, 2.8]]) / 3  # shares of the training that are done
     means = np.average(1 + starts, axis=1, weights=(4, 1))

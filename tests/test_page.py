@@ -26,7 +26,7 @@ BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
 
 
 @pytest.fixture
-def page(tmp_path, count):
+def page(tmp_path, count, monkeypatch):
     """The page of three frames in `count` classes, of 2x3 blocks of 20x20 pixels."""
     image, figure, outputs = str(tmp_path / 'image.png'), str(tmp_path / 'figure.png'), []
     for path in (image, figure):
@@ -36,6 +36,7 @@ def page(tmp_path, count):
         blocks = [np.kron(array, np.ones((20, 20), array.dtype))
                   for array in (label, *np.moveaxis(probabilities, -1, 0))]
         outputs.append((Frame(name, image), blocks[0], np.stack(blocks[1:], axis=-1)))
+    monkeypatch.setattr('road.runs.page.LARGEST_SIDE', 30)  # pictures of half the size
     written = Page(str(tmp_path), CLASSES[:count])
     assert list(written.draw(outputs)) == outputs
     written.write(figure, title='runs/<i>: 3', target='<i>', scores='1 < 2', threshold=0.5)
@@ -55,10 +56,12 @@ def test_page_knows_names_and_counts_and_needs_no_network(page, shape):
     assert np.sum(found['total']) == (5 + 6 + 5) * 400
     assert 'http' not in page.read_text('utf-8')
     counts = np.array(found['frames'][0]['counts'])
+    planes = np.asarray(Image.open(page.parent / '0.png'))
+    assert {*planes[..., 1].flat} == {0, 1, 255}  # no mixtures
     if shape == (3, 3):  # of two classes, the browser says what is right
-        state = np.asarray(Image.open(page.parent / '0.png'))[..., 2]
+        state = planes[..., 2]
         wrong = counts.sum() - counts.trace()
-        assert [(state == i).sum() for i in (1, 2)] == [counts.trace(), wrong]
+        assert [4 * (state == i).sum() for i in (1, 2)] == [counts.trace(), wrong]
 
 
 @pytest.mark.usefixtures('opened_run')
@@ -87,7 +90,7 @@ LOOK = """<script>onload = async () => {
 @pytest.mark.slow
 @pytest.mark.skipif(not BROWSER, reason='needs chromium or google-chrome')
 @pytest.mark.parametrize('count, script, text, order, errors', [
-    (2, '', 'precision 83.3 %, recall 83.3 %, IoU 71.4 %', (0, 2, 1), 'rmf  r'),
+    (2, '', '0.5\nprecision 83.3 %, recall 83.3 %, IoU 71.4 %', (0, 2, 1), 'rmf  r'),
     (2, 'slider.value = levelOf(0.7); slider.oninput()',
      'precision 80.0 %, recall 66.7 %, IoU 57.1 %', (0, 2, 1), 'rmf  m'),
     (2, "$('select').value = 'name'; $('select').onchange()", '', (2, 1, 0), 'rr   r'),

@@ -69,6 +69,15 @@ def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
     assert (maps['small', 'large.png'] != maps['full', 'large.png']).any()
 
 
+@pytest.mark.usefixtures('opened_run')
+def test_a_training_paints_as_predict_does(trained_run, scenes_dir, tmp_path):
+    inputs = f'{scenes_dir}/testing/image_2'
+    assert main.main(['predict', trained_run, inputs, '--output', str(tmp_path)]) == 0
+    for name in os.listdir(f'{trained_run}/images'):
+        np.testing.assert_array_equal(iio.imread(f'{trained_run}/images/{name}'),
+                                      iio.imread(tmp_path / name))
+
+
 @pytest.mark.parametrize('overlay', settings.OVERLAYS)
 def test_classes_are_painted_with_a_legend_and_written_as_values_of_the_masks(tmp_path, overlay):
     """Masks have no legend, and videos keep their size."""

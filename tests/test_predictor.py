@@ -18,7 +18,7 @@ def test_images_of_any_shape_give_their_own_softmax_in_order(classes, full_size)
     with tf.Graph().as_default(), tf.Session() as sess:
         image = tf.placeholder(tf.float32, [None, None, None, 3])
         keep_prob = tf.placeholder(tf.float32, [])
-        logits = tf.reshape(image[..., :classes] * keep_prob / 32, [-1, classes])
+        logits = tf.reshape(image[..., :classes] * keep_prob / 2, [-1, classes])
         predictor = Predictor(sess, logits, keep_prob, image, (64, 96), light=0.26)
         confidences = predictor.confidences
         predictor.confidences = lambda values, shape: (
@@ -29,7 +29,7 @@ def test_images_of_any_shape_give_their_own_softmax_in_order(classes, full_size)
     for (_, image), (_, same, confidence) in zip(pairs, outputs):
         assert same is image
         shape = image.shape[:2] if full_size else images.fit_shape(image.shape[:2], (64, 96))
-        exponentials = np.exp(images.brighten(image, 0.26)[0, 0, :classes] / 32)
+        exponentials = np.exp(images.brighten(image, 0.26)[0, 0, :classes] / 2)
         expected = exponentials / exponentials.sum()
         assert confidence.dtype == np.float32
         assert confidence.shape == (*images.network_shape(shape), classes)

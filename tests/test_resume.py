@@ -81,10 +81,12 @@ def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_run, copie
     folder, scores = str(copied_run), Validation.scores
     monkeypatch.setattr(Validation, 'scores', lambda self: {**scores(self), 'val_MaxF': 0.0})
     assert main.main(['--resume', folder, '--dataset-dir', copied_scenes, '--epochs', '4',
-                      '--batch-size', '1', '--learning-rate', '0.001']) == 0
+                      '--batch-size', '1', '--learning-rate', '0.001', '--clip-norm', '1',
+                      '--vgg-weights', 'gone.npz']) == 0
     printed = capsys.readouterr().out
     assert 'batch_size was 2 and is 1 from here on; the results are no longer' in printed
     assert 'learning_rate was 0.01 and is 0.001 from here on' in printed
+    assert 'clip_norm was 0.0 and is 1.0 from here on' in printed
     assert read_json(f'{folder}/config.json')['settings']['dataset_dir'] == copied_scenes
     assert checkpoints.read(f'{folder}/checkpoints/last')[1]['rows'][3]['learning_rate'] == 0.001
     assert check_events(folder) == [1, 4]

@@ -84,6 +84,7 @@ def test_settings_come_from_the_run(trained_run):
     args = resumed(f'{trained_run}/', '--epochs', 7, '--l2', 1e-4, '--batch-size', 1, '--debug')
     assert (args.epochs, args.copies, args.image_size, args.batch_size) == (7, 2, (64, 192), 1)
     assert os.path.join(args.runs_dir, args.name) == trained_run
+    assert resumed(trained_run, '--epochs', 3, '--batch-size', 2).epochs == 3  # typed again
     args.init = 'gone'  # what it began with is needed no more
     assert run_folder.initial_weights(args, None, None) == {}
 
@@ -108,6 +109,10 @@ def test_moved_data_and_encoder_are_found(copied_run, vgg_dir, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path / 'there')
     args = resumed(copied_run, '--data-dir', '../moved/data', '--vgg-dir', 'other')
     assert args.dataset_dir == '../moved/data/road' and args.vgg_dir == 'other'
+    os.makedirs(tmp_path / 'moved/other')
+    edit(copied_run / 'config.json', settings={**config['settings'], **paths, 'vgg_dir': 'other'})
+    args = resumed(copied_run, '--data-dir', '../moved/data')
+    assert args.vgg_dir == 'other'  # not ../moved/data/../other: it was not in the data folder
     with pytest.raises(InputError, match='gone: no such folder; give .* as --vgg-dir'):
         resumed(copied_run, '--vgg-dir', 'gone')  # another one is not downloaded
 

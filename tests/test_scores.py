@@ -128,7 +128,7 @@ def test_kitti_scores_of_each_view_and_category(frames):
             precision, recall = curve(levels[view][name])
             np.testing.assert_array_equal(line.get_data(), (recall, precision))
             assert line.get_label() == f'{name}: MaxF {row["MaxF"]:.2%}, AP {row["AP"]:.2%}'
-    scorer.add([(frame._replace(calib=None), label, outputs[-1][-1])])
+    scorer.add([(frame._replace(calib=None), label, outputs[-1][-1]), outputs[-1]])
     assert list(scorer.as_json()) == ['perspective']
     assert re.search("No scores in bird's eye view: .* has no calibration", scorer.format_scores())
 

@@ -41,7 +41,8 @@ JOB = {'SLURM_JOB_ID': '20077', 'SLURM_NTASKS': '5', 'SLURM_PROCID': '0'}
 
 @pytest.mark.parametrize('environment, expected', [
     (config(1, 'a:1', 'b:2'), (['a:1', 'b:2'], 1)), ({}, ([], 0)), (config(0, 'a:1'), ([], 0)),
-    ({'TF_CONFIG': '{}'}, ([], 0)), (JOB, ([], 0))])  # in a job of Slurm, but not started by srun
+    ({'TF_CONFIG': '{}'}, ([], 0)), ({'SLURM_STEP_NUM_TASKS': ''}, ([], 0)),
+    (JOB, ([], 0))])  # in a job of Slurm, but not started by srun
 def test_cluster_from_tf_config(environment, expected):
     assert read_cluster(environment) == expected
 
@@ -66,27 +67,30 @@ def test_bad_tf_config_is_one_line(text):
 
 
 def test_processes_must_agree_on_all_but_paths():
-    def checksum(precision='float32', frames=('a', 'b'), **settings):
+    def checksum(precision='float32', frames=('a', 'b'), encoder='x', **settings):
         settings = {'schedule': 'cosine', 'l2': 0.1, 'data_dir': 'x'} | settings
-        run = Run('folder', settings, 'encoder', *frames, kitti.CLASSES, {}, 0.2)
+        run = Run('folder', settings, encoder, *frames, kitti.CLASSES, {}, 0.2)
         return workers.settings_checksum(run, precision)
 
     assert 0 < checksum() == checksum(data_dir='y') < 2**24  # sent as float32
-    assert len({checksum(), checksum('bfloat16'), checksum(frames='ac'), checksum(l2=0.2)}) == 4
+    assert len({checksum(), checksum('bfloat16'), checksum(frames='ac'), checksum(encoder='y'),
+                checksum(l2=0.2)}) == 5
 
 
-def test_mean_of_equal_processes_is_that_of_one(monkeypatch):
-    monkeypatch.setattr(tf.raw_ops, 'CollectiveReduceV2', lambda input, **_: 2 * input)
+@pytest.mark.parametrize('count, others, expected', [
+    (7.0, [7, 21, 7, 14], [3, [[1, 2]]]), (0.0, [4, 20, 8, 12], [5, [[2, 3]]])])
+def test_mean_is_over_the_pixels_of_all_processes(monkeypatch, count, others, expected):
+    monkeypatch.setattr(tf.raw_ops, 'CollectiveReduceV2', lambda input, **_: input + others)
     with tf.Graph().as_default(), tf.Session() as sess:
         loss, (matrix, none) = Workers(['a:1', 'b:2'], 0).all_reduce_mean(
-            tf.constant(3.0), [tf.constant([[1.0, 2.0]]), None], tf.constant(7.0))
-        assert [value.tolist() for value in sess.run([loss, matrix])] == [3, [[1, 2]]]
+            tf.constant(3.0), [tf.constant([[1.0, 2.0]]), None], tf.constant(count))
+        assert [value.tolist() for value in sess.run([loss, matrix])] == expected
     assert none is None
 
 
 def test_time_limit_is_a_number_of_seconds():
     assert (read_timeout({}), read_timeout({'ROAD_TIMEOUT': '7'})) == (1800, 7)
-    for text in ('soon', '0', '-3', ''):
+    for text in ('soon', '0', '-3', '', '²'):
         with pytest.raises(InputError, match=f'ROAD_TIMEOUT={text}: is not a whole number'):
             read_timeout({'ROAD_TIMEOUT': text})
 

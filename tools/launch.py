@@ -102,7 +102,7 @@ def wait(processes, received, together=False):
 def run(argv=None):
     """Run the command line; returns the exit code."""
     number, *words = (sys.argv[1:] if argv is None else argv) or ['']
-    if not number.isdigit() or not 1 <= int(number) <= 1000:
+    if not number.isdecimal() or not 1 <= int(number) <= 1000:
         print(__doc__)
         return 0 if number in ('-h', '--help') else 2
     command, _ = settings.parse(words)  # a mistake ends here, once

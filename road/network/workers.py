@@ -29,7 +29,7 @@ def read_cluster(environ=os.environ):
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise InputError('TF_CONFIG: expected {"cluster": {"worker": ["HOST:PORT", ...]}, '
                              '"task": {"index": N}}; correct it or unset it') from error
-    elif int(environ.get('SLURM_STEP_NUM_TASKS', 1)) > 1:  # srun sets it, sbatch does not
+    elif int(environ.get('SLURM_STEP_NUM_TASKS') or 1) > 1:  # srun sets it, sbatch does not
         port = 12000 + int(environ['SLURM_JOB_ID']) % 20000  # jobs may share a machine
         addresses = tf.distribute.cluster_resolver.SlurmClusterResolver(
             None, port, 1000, 1, auto_set_gpu=False).cluster_spec().as_dict()['worker']
@@ -42,7 +42,7 @@ def read_cluster(environ=os.environ):
 def read_timeout(environ=os.environ):
     """Seconds to wait for other processes: longer than process 0's validation takes."""
     text = environ.get('ROAD_TIMEOUT', '1800')
-    if not text.isdigit() or not int(text):
+    if not text.isdecimal() or not int(text):
         raise InputError(f'ROAD_TIMEOUT={text}: is not a whole number of seconds; correct it')
     return int(text)
 

@@ -209,7 +209,7 @@ def resumed_settings(args, is_chief=True):
             with suppress(ValueError):  # another drive on Windows
                 inside = os.path.relpath(recorded[name], recorded['data_dir'])
                 moved = os.path.join(args.data_dir, inside)
-                if os.path.exists(moved):
+                if os.path.exists(moved) and not inside.startswith(os.pardir):
                     recorded[name] = moved
     for name, value in given.items():
         before = recorded[name]
