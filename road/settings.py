@@ -251,9 +251,9 @@ def _refuse_unused(parser, args, given):
              f'--sample has its own settings; leave out --preset {args.preset}'),
             (not args.augment and copies != 1,
              f'--copies {copies} needs --augment: without it all copies are the same'),
-            (given.get('augment') and given.get('copies') == 1,
+            (args.augment and given.get('copies') == 1,
              '--copies 1 with --augment: the first copy of an image is the image itself, so '
-             'nothing would change; give 0, 2 or more copies'),
+             'nothing would change; give 0, 2 or more copies, or --augment none'),
             ('encoder_learning_rate' in given and args.train_encoder == 'none',
              '--encoder-learning-rate needs --train-encoder: a frozen encoder learns nothing'),
             ('cache_limit' in given and not args.cache,

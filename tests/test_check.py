@@ -89,16 +89,17 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
                  f'Note: {copied_scenes}: training needs another split: ',
                  'Classes by share of the training pixels: not road '):
         assert text in printed
-    for name in (IMAGE, TEST, LABEL, CALIB):
+    broken_files = IMAGE, TEST, LABEL, CALIB, 'testing/calib/um_000000.txt'
+    for name in broken_files:
         write(os.path.join(copied_scenes, name), b'P2: 1 2 3\n')
     broken = tmp_path / 'vgg'
     broken.mkdir()
     assert main.main([*words, '--vgg-dir', str(broken)]) == 2
     shown = capsys.readouterr()
-    for name in (IMAGE, TEST, LABEL, CALIB):
+    for name in broken_files:
         assert f'Fault: {os.path.join(copied_scenes, name)}: ' in shown.out
     assert f'Fault: {broken}: cannot be read as VGG16 weights' in shown.out
-    assert 'faults found: 5;' in shown.err
+    assert 'faults found: 6;' in shown.err
     assert main.main(['check', '--data-dir', str(tmp_path / 'none')]) == 2
     assert 'KITTI Road is not there' in capsys.readouterr().out
 
@@ -123,6 +124,9 @@ def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch)
     assert read == [image]
     check.check(formats.find_dataset('kitti', copied_scenes, 0), str(checked))
     assert len(read) == 1 + 21  # the command reads all
+    monkeypatch.setattr(check, 'VERSION', 0)
+    open_data(copied_scenes)
+    assert len(read) == 1 + 2 * 21
 
 
 @pytest.mark.parametrize('exchange', [

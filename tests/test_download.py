@@ -55,11 +55,15 @@ def test_failed_download_is_explained_in_one_line(served, tmp_path, monkeypatch,
                                                   tries):
     if 'the disk' in happened:
         monkeypatch.setattr(download, 'SPARE', 1 << 60)
+    waits = []
+    monkeypatch.setattr(download.time, 'sleep', waits.append)
+    monkeypatch.setattr(download, 'WAIT', 1)
     with pytest.raises(InputError, match=f'^[^\n]*{happened}[^\n]*By hand: save[^\n]*$') as raised:
         get(urljoin(f'{served}/', url), tmp_path)
     left = ['file.bin.part'] if 'are kept' in str(raised.value) else []
     assert os.listdir(tmp_path / 'data') == left
     assert len(bad_server.serve.seen) == tries
+    assert waits in ([], [1, 2, 4])
 
 
 @pytest.mark.parametrize('left', [0, 300_000, 700_001, 800_000])
@@ -81,6 +85,12 @@ def test_file_with_another_digest_is_never_used(served, tmp_path, name, complain
     with pytest.raises(InputError, match=f'whose MD5 is .*; {complaint}'):
         download.fetch(f'{served}/file.bin', str(tmp_path / 'data'), lambda path: 1 / 0, md5=MD5)
     assert os.listdir(tmp_path / 'data') == [name] * (name == 'file.bin')
+
+
+def test_file_put_there_by_hand_is_used_and_kept(served, tmp_path):
+    (tmp_path / 'data' / 'file.bin').write_bytes(DATA)
+    download.fetch(f'{served}/file.bin', str(tmp_path / 'data'), lambda path: None, md5=MD5)
+    assert os.listdir(tmp_path / 'data') == ['file.bin'] and not bad_server.serve.seen
 
 
 def test_kitti_download(served, scenes_dir, tmp_path, monkeypatch, capsys):

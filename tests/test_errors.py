@@ -20,6 +20,9 @@ CUT = 'SaveV2 failed:\n  /a/.road-1/x.index; {}\n  more'
 @pytest.mark.parametrize('error, settings, line', [
     (OSError(errno.EACCES, os.strerror(errno.EACCES), 'a'), {},
      'a: Permission denied; give permission, or name another folder'),
+    (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), 'a'), {},
+     'a: Disk quota exceeded; make room on the disk'),
+    (errors.InputError('a\x1b[1m\nb'), {}, 'a?[1m?b'),
     (OSError(errno.EIO, 'Input/output error', 'a'), {}, 'a: Input/output error'),
     (OSError('no such host'), {}, 'no such host'),
     (EXHAUSTED(None, None, CUT.format('No space left on device')), {},

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,8 @@ def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, spli
     assert ('Features of' in printed) == (split != 'test')  # which are not in the cache
     assert os.path.getsize(f'{folder}/evaluation-{split}.png') > 5000
     written = read_json(f'{folder}/evaluation-{split}.json')
+    page = Path(folder, f'evaluation-{split}/index.html').read_text('utf-8')
+    assert f'"threshold": {written["threshold"]},' in page
     assert (written['run'], written['split'], len(written['frames'])) == (folder, split, frames)
     if kind == 'classes_run':
         score, name = written['mean_IoU'], 'mean_IoU'

@@ -102,6 +102,8 @@ def test_splits():
     ('prefetch', {'MEMORY': 128e6, 'STOP_SECONDS': 10}),
     ('network.vgg_folder', {
         'VGG_URL': 'https://s3-us-west-1.amazonaws.com/udacity-selfdrivingcar/vgg.zip'}),
+    ('runs.painting', {'OUTLINE_COLOUR': (255, 255, 0), 'MISSED': (255, 50, 40),  # red
+                       'FALSE': (40, 110, 255)}),
     ('runs.figures', {'SHEET_IMAGES': 24})])
 def test_constants(module, expected):
     found = vars(importlib.import_module(f'road.{module}'))

@@ -14,9 +14,12 @@ import pytest
 from PIL import Image
 
 import main
-from road.data.images import fit_shape, resize_confidence
+from road.commands import export
+from road.data.images import fit_shape, read_frames, resize_confidence
+from road.files import read_json
 from road.network import onnx_graph
 from road.network.tf1 import tf
+from road.runs.metrics import format_scores
 from tests.test_readme import blocks
 
 
@@ -69,14 +72,17 @@ def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kin
     assert main.main(['export', run, '--output', folder]) == 0
     assert main.main(['export', run, '--output', folder]) == 2
     assert 'exists already; name another' in capsys.readouterr().err
-    threshold = json.loads((tmp_path / 'out/model/metadata.json').read_text())['threshold']
+    metadata = json.loads((tmp_path / 'out/model/metadata.json').read_text())
+    assert metadata['scores'] == format_scores(read_json(f'{run}/metrics.json')['best'])
+    assert metadata['settings'].split()[::2] == [
+        '--epochs', '--batch-size', '--learning-rate', '--augment', '--train-encoder', '--seed']
     with tf.Graph().as_default(), tf.Session() as sess:
         served = tf.saved_model.loader.load(sess, ['serve'], folder)
         signature = served.signature_def['serving_default']
         fetched = [signature.outputs[name].name for name in outputs]
         for batch, probabilities in zip(batches, predictions(run, batches)):
             found = sess.run(fetched, {signature.inputs['images'].name: batch})
-            compare(*found, threshold, probabilities, 5e-3)
+            compare(*found, metadata['threshold'], probabilities, 5e-3)
     readme = (tmp_path / 'out/model/README.txt').read_text()
     assert all(word in readme for word in [run, *words, 'resized to [', '--epochs '])
     compare_files(folder, batches, *in_files)
@@ -160,13 +166,17 @@ def test_fit_shape_of_onnx_is_that_of_the_other_commands(image_shape):
         assert tuple(found) == fit_shape(size.tolist(), image_shape), size
 
 
-def test_int8_onnx_differs_little(opened_run, scenes_dir, tmp_path):
+def test_int8_onnx_differs_little(opened_run, scenes_dir, tmp_path, monkeypatch):
+    read = []  # frames that calibrate it
+    monkeypatch.setattr(export, 'read_frames',
+                        lambda frames: read.extend(frames) or read_frames(frames))
     image = np.asarray(Image.open(f'{scenes_dir}/testing/image_2/um_000000.png'))[np.newaxis]
     files = [export_onnx(opened_run.run.folder, tmp_path / f'model{i}', *options)
              for i, options in enumerate(((), ('--int8',)))]
     float32, int8 = (onnxruntime.InferenceSession(file).run(None, {'images': image})[0]
                      for file in files)
     assert 0 < np.abs(float32 - int8).mean() < 5e-3
+    assert [frame.name for frame in read] == opened_run.run.validation
     model = onnx.load(files[1])
     quantized = {node.output[0] for node in model.graph.node if node.op_type == 'DequantizeLinear'}
     for node in model.graph.node:

@@ -59,7 +59,7 @@ def test_temporary_names_differ_per_call_and_fit_long_names(tmp_path):
     assert os.listdir(tmp_path) == [os.path.basename(path)]
 
 
-def test_what_killed_processes_left_is_removed(tmp_path):
+def test_what_killed_processes_left_is_removed(tmp_path, monkeypatch):
     """Of processes of this machine that have ended; of other machines after a day."""
     ended = subprocess.Popen([sys.executable, '-c', ''])
     ended.wait()
@@ -69,13 +69,18 @@ def test_what_killed_processes_left_is_removed(tmp_path):
             (f'.road-{files.HOST}-{ended.pid}-0123abcd-set/', 0, False),
             (f'.road-{files.HOST}-{os.getppid()}-0123abcd-a.txt', day, True),
             ('.road-00000000-1-0123abcd-a.txt', 0, True),
-            ('.road-00000000-2-0123abcd-a.txt', day, False)):
+            ('.road-00000000-2-0123abcd-a.txt', day, False),
+            ('.road-00000000-3-0123abcd-a.txt', day - 7200, True)):
         path = tmp_path / name
         path.mkdir() if name.endswith('/') else path.touch()
         os.utime(path, (time.time() - age,) * 2)
         files.remove_leftovers(str(tmp_path))
         assert path.exists() == left, name
     files.remove_leftovers(str(tmp_path / 'none'))
+    monkeypatch.setattr(os, 'kill', mock.Mock(side_effect=PermissionError))  # of another user
+    (tmp_path / f'.road-{files.HOST}-1-0123abcd-a.txt').touch()
+    files.remove_leftovers(str(tmp_path))
+    assert len(os.listdir(tmp_path)) == 5
 
 
 def test_damaged_json_is_empty(tmp_path):

@@ -202,9 +202,9 @@ def smooth(road):
     return BINARY(road[::4, ::4]).resize(road.shape[::-1], Image.Resampling.BILINEAR)
 
 
-def jpeg(road):
+def jpeg(road, kind='JPEG'):
     file = io.BytesIO()
-    BINARY(road).save(file, 'JPEG')
+    BINARY(road).save(file, kind)
     return file
 
 
@@ -223,6 +223,7 @@ REFUSED = {
     'places in another order': ((swapped,), '0 background\n1 road', 'a.png: black is 1, and not '
                                 'background; .* list colours in classes.txt'),
     'JPEG': ((jpeg,), None, r'masks/a.png: is a JPEG .*in 7 of 7 labels .*; export labels as PNG$'),
+    'WebP': ((lambda road: jpeg(road, 'WEBP'),), None, 'masks/a.png: is a WEBP image, which cha'),
     'JPEG of known values': ((GREY, lambda road: jpeg(road & False)), IDS,
                              r'b c.png: is a JPEG image, .* at edges; .* in 3 of 7 labels'),
     'resized smoothly': ((BINARY, smooth) + (BINARY,) * 5, None,

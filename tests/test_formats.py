@@ -79,6 +79,8 @@ def test_frames_classes_and_labels(drawn, data_format, unused, classes, meanings
     values = np.asarray(Image.open(label)).ravel().tolist()
     assert dict(zip(values, data.read_label(label).ravel().tolist())) == meanings
     assert {bool(frame.label) for frame in data.testing} == {data_format == 'camvid'}
+    if data.testing[0].label:  # one class in all test labels is no fault
+        Image.new('L', (64, 48), 3).save(data.testing[0].label)
     assert faults_of(folder, None) == []
     for part in ('testannot', 'test', 'leftImg8bit/test', 'testing'):  # these are optional
         shutil.rmtree(folder / part, ignore_errors=True)
@@ -103,6 +105,14 @@ def test_a_fault_of_a_format(drawn, path, change, complaint):
     change(drawn / path)
     folder = drawn / path.split('/')[0]
     assert re.match(f'{folder}/{complaint}', faults_of(folder, None)[0])
+
+
+def test_the_fault_of_most_pixels_comes_first(drawn):
+    label = np.full((48, 64), 12, np.uint8)
+    label[0] = 13
+    save(drawn / 'camvid/trainannot/train_1.png', Image.fromarray(label))
+    found = [re.search(r'the value (\d+)', fault)[1] for fault in faults_of(drawn / 'camvid', None)]
+    assert found == ['12', '13']
 
 
 TRAIN_IDS = [0, 8, 13], [*range(19), 255], [7, 8, 255]  # the last: 255 is no id
@@ -164,6 +174,8 @@ def test_bits_sizes_and_turns_are_noted(tmp_path, capsys):
                  'images of 16 bits use 12 of them, so grey levels are divided by 16',
                  'train/0.png: is turned by its EXIF data; labels must be of'):
         assert text in printed
+    swapped = data._replace(training=data.validation, validation=data.training)
+    assert check.check(swapped).bits == 12
     read = [image[0, 0, 0] for _, image in images.read_frames(
         data.training + data.validation + data.testing)]
     assert read == [500 >> 4, 255, 90 >> 4, 255]

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from road.data import images
 from road.data.augmentation import PLAIN
@@ -59,6 +59,16 @@ def test_a_quarter_of_the_frames_is_darker_than_low_light(tmp_path, count):
     for level in levels:
         Image.fromarray(np.full((2, 2, 3), level, np.uint8)).save(tmp_path / f'{level}.png')
     assert images.low_light(frames) == pytest.approx(0.25 if count > 1 else 0.002, abs=0.004)
+
+
+@pytest.mark.parametrize('turn', range(1, 9))
+def test_every_turn_is_that_of_viewers(tmp_path, turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    RGB.save(tmp_path / 'a.png', exif=exif)
+    with Image.open(tmp_path / 'a.png') as file:
+        np.testing.assert_array_equal(images.read_image(file.filename),
+                                      ImageOps.exif_transpose(file))
 
 
 def test_confidence_stays_in_range_and_keeps_its_size():

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -235,8 +236,19 @@ def test_what_is_done_already_is_skipped_on_request(tmp_path, capsys):
     with open(out / '.predict.jsonl', 'a') as record:
         record.write('\n["cut sh')
     assert [painted('--confidence'), painted('--confidence')] == [3, 0]
-    assert [painted('--threshold', '0.7'), painted('--threshold', '0.8')] == [3, 3]
+    assert (out / 'confidence/README.txt').read_text() == (
+        'Grey level / 65535 = probability of road\n')
+    assert [painted(*words) for words in (
+        ['--no-sound'], ['--threshold', '0.7'], ['--threshold', '0.8'])] == [3, 3, 3]
     assert [painted(weights='others'), painted('--overlay', 'tint', weights='others')] == [3, 3]
+
+
+def test_part_of_a_damaged_video_is_not_done(tmp_path):
+    clip = Path(make_clip(tmp_path / 'a.mkv', seconds=6))
+    clip.write_bytes(clip.read_bytes()[:clip.stat().st_size // 2])
+    for _ in range(2):
+        with pytest.raises(InputError, match='cut off or damaged'):
+            run(clip, output=tmp_path / 'out', options=['--skip-done'])
 
 
 def test_a_run_that_is_none_is_named_and_leaves_no_folder(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """README.md and docs/: commands parse; options, files and links exist."""
 
+import csv
 import glob
 import io
 import os
@@ -13,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from road import settings
+from road.data import augmentation
+from road.scoring.scores import GREY_TEMPERATURE
+from tools import figures
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGES = ['README.md', *sorted(glob.glob('docs/*.md', root_dir=ROOT))]
@@ -86,6 +90,26 @@ def test_presets_have_the_values_of_the_training_page():
             expected = row[column].replace('all but mirror', no_mirror)
             _, found = settings.option_text(name, values[name])
             assert found == expected or float(found) == float(expected), (preset, name)
+
+
+def test_scores_of_the_presets_are_those_on_record():
+    page = read('README.md')
+    rows = [row for row in csv.DictReader(io.StringIO(read('docs/experiments.csv')))
+            if row['topic'] == 'presets' and row['verdict'] == 'kept']
+    assert len(rows) == 4
+    for row in rows:
+        _, *cells, memory = re.search(rf'\n\|`?{row["setting"]}`?\|(.*)\|', page)[1].split('|')
+        assert cells[:3] == [f'{float(row[name]):.1f}' for name in ('MaxF', 'AP', 'IoU')]
+        assert (cells[3].split()[-1], memory) == (row['minutes'], f'{row["GiB"]} GB')
+        short = f'{row["minutes"]}  {float(row["MaxF"]):.1f}  '
+        assert len(re.findall(rf'[ <]{short}', read('road/help.txt'))) == 1
+    assert figures.PRESETS == tuple(
+        (float(row['minutes']), float(row['MaxF']), row['setting']) for row in rows)
+    for line in (f'up to {augmentation.BRIGHTNESS:g} grey', f'up to {augmentation.CONTRAST:.0%}',
+                 f'to {100 * augmentation.SCALE:g} to 100', f'up to {augmentation.COLOUR:.0%} more',
+                 f'up to {augmentation.ROTATION:g} degrees'):
+        assert line.replace('%', ' %') in read('docs/training.md')
+    assert f'logit(p) / {GREY_TEMPERATURE:g})' in read('docs/use.md')
 
 
 @pytest.mark.parametrize('page', PAGES)

@@ -194,6 +194,7 @@ def listed(tmp_path, capsys):
             state = read_json(folder / 'checkpoints/last/state.json')
             for row in state['rows']:
                 row['val_mean_IoU' if 'val_mean_IoU' in row else 'val_MaxF'] = score
+                row['seconds'] = 100
             write_json(folder / 'checkpoints/last/state.json', state)
         assert main.main(['runs', '--runs-dir', str(tmp_path)]) == 0
         return capsys.readouterr().out.rstrip('\n').split('\n')
@@ -205,6 +206,8 @@ def test_runs_are_listed_best_first(trained_run, tmp_path, listed):
     settings = read_json(tmp_path / 'begun/config.json')['settings']
     edit(tmp_path / 'begun/config.json', settings={**settings, 'l2': 0.5})
     shutil.copytree(trained_run, tmp_path / 'small', ignore=lambda *_: ['last'])
+    edit(tmp_path / 'begun/environment.json', commit='0123456789', dirty=True)
+    edit(tmp_path / 'small/environment.json', commit='9876543210', dirty=False)
     (tmp_path / 'broken').mkdir()
     (tmp_path / '.hidden').mkdir()
     long = 'a' * 100
@@ -218,8 +221,9 @@ def test_runs_are_listed_best_first(trained_run, tmp_path, listed):
     assert [line.split()[0] for line in (head, *rows)] == names
     assert 'mean IoU' not in head
     typed = '--val-frames 1 --image-size 64x192 --batch-size 2 --schedule constant --augment mirror'
-    for line, words in ((rows[0], (' 90.00 ', ' 3/3 ', typed)), (rows[1], (' 3/3 ', ' 3 ', typed)),
-                        (rows[4], (' 0/3 ', '--l2 0.5'))):
+    for line, words in ((rows[0], (' 90.00 ', ' 3/3 ', ' 300.0 ', typed)),
+                        (rows[1], (' 3/3 ', ' 3 ', typed)), (rows[1], (' 9876543  ',)),
+                        (rows[4], (' 0/3 ', ' 0123456+ ', '--l2 0.5'))):
         for word in words:
             assert word in line
     assert '--l2' not in rows[0] and '--dataset-dir' not in text

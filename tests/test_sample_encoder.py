@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import main
+from road.data.images import resize_image
 from road.errors import InputError
 from road.files import read_json
 from road.network import vgg16, vgg_folder
 from road.network.tf1 import tf
 from road.network.vgg_weights import read_weights
-from road.sample import prepare
+from road.sample import prepare, scenes
 from tools import train_sample_encoder as training
 
 
@@ -25,6 +26,8 @@ def test_weights_are_complete_small_and_suit_the_decoder(tmp_path, monkeypatch, 
     assert all(np.abs(value).max() < 10_000 for value in weights.values())  # NaN is not less
     assert os.path.getsize(prepare.WEIGHTS) <= 150_000
     images, _ = training.draw(4)
+    own, *_ = scenes.draw_scene(np.random.default_rng([0] * 4), 'um')  # of the sample
+    assert (images[0] != resize_image(own, training.SHAPE)).any()
     with tf.Graph().as_default(), tf.Session() as sess:
         vgg16.build_graph(sess, weights)
         pools = sess.run(['layer3_out:0', 'layer4_out:0', 'layer7_out:0'],

@@ -13,12 +13,14 @@ from road import settings
     (['--image-size', '160x0'], "'160x0' is not HxW"), (['--name', '..'], "'..' is not a name"),
     (['--epochs', 'x'], "'x' is not a whole number from 1"), (['--name', '../x'], 'is not a name'),
     (['--learning-rate', 'nan'], "'nan' is not a number from 1e-09 to 1"),
-    (['--sample', '--vgg-dir', 'x'], 'leave out --vgg-dir'),
+    *((['--sample', option, 'x'], f'leave out {option}') for option in (
+        '--dataset-dir', '--target', '--vgg-dir', '--vgg-weights')),
     (['--augment', 'mirror,blur'], "'blur' is none of mirror, brightness"),
     *((['predict', 'r', 'x', '--share', share], f'{share!r} is not I/N with I from 1 to N')
       for share in ('0/2', '3/2', '1', '1/0')),
     (['--copies', '3'], '--copies 3 needs --augment'), (['evaluate'], 'RUN'),
-    (['--copies', '1', '--augment', 'all'], 'the first copy of an image is the image itself'),
+    *(([*words, '--copies', '1'], 'the first copy of an image is the image itself')
+      for words in (['--augment', 'all'], ['--preset', 'quick'])),
     (['--encoder-learning-rate', '1e-4'], 'needs --train-encoder'),
     (['--no-cache', '--cache-limit', '2'], 'does nothing with --no-cache'),
     (['--download-kitti', '--dataset', 'camvid'], 'downloads KITTI Road, not camvid'),
@@ -89,11 +91,15 @@ def test_settings_are_shown_as_they_were_typed(capsys, typed):
     assert sorted(first.split()) == sorted(f'Settings of a: {typed or "the defaults"}'.split())
     longer = 'the encoder stays frozen; --preset quick takes two minutes more on KITTI Road and'
     assert (longer in str(notes)) == ('--sample' not in typed and '--preset' not in typed)
+    args.resume = 'runs/a'
+    settings.show(args)
+    assert longer not in capsys.readouterr().out
 
 
 def test_settings_of_other_versions_are_shown():
     values = vars(settings.parse_training([])) | {'preset': 'former', 'former': 3}
     assert settings.changed(values) == '--preset former --former 3'
+    assert settings.changed(vars(settings.parse_training(['--vgg-weights', 'a.h5']))) == ''
 
 
 def test_short_help_is_true(capsys):

@@ -71,6 +71,7 @@ def test_curves_show_the_metrics(trained_run):
         assert axes.get_xlabel() == 'epoch'
         for line, name in zip(lines, names, strict=True):
             assert line.get_xydata().tolist() == [[row['epoch'], row[name]] for row in rows]
+            assert (line.get_linestyle() == '--') == name.startswith('train')
             assert line.get_label() == f'{name}, last {rows[-1][name]:.4g}'
 
 

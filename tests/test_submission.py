@@ -17,9 +17,13 @@ from road.scoring.scores import to_grey
 from tests.test_painting import of_road
 
 
-def test_submission_is_confidence_maps_from_above(copied_run, opened_run, scenes_dir, capsys):
+def test_submission_is_confidence_maps_from_above(
+        copied_run, opened_run, scenes_dir, monkeypatch, capsys):
     assert main.main(['submit', str(copied_run)]) == 0
     assert 'maps\nWarning: the benchmark\'s server expects 290\n' in capsys.readouterr().out
+    monkeypatch.setitem(kitti.FULL, 'test images', 3)
+    assert main.main(['submit', str(copied_run)]) == 0
+    assert 'Warning' not in capsys.readouterr().out
     frames = kitti.testing_frames(os.path.join(scenes_dir, 'testing'))
     outputs = opened_run.predictor.predict(images.read_frames(frames))
     with zipfile.ZipFile(copied_run / 'submission.zip') as archive:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from road.errors import InputError
+from road.files import write_json
 from tools import benchmark, experiments, figures, fuzz
 
 
@@ -65,6 +66,12 @@ def test_list_that_makes_no_sense_is_refused(tmp_path, content, complaint):
 
 def test_list_in_the_repository_parses():
     assert 'mirror' in experiments.read_list('tools/experiments.txt', ['--val-frames', '10'])
+
+
+def test_scores_of_a_setting_are_of_the_last_epoch(tmp_path):
+    write_json(tmp_path / 'metrics.json',
+               {'best': {'val_MaxF': 90}, 'last': {'val_MaxF': 80}, 'seconds': 3})
+    assert experiments.results(tmp_path)[:2] == ('80.0000', 'nan')
 
 
 @pytest.mark.slow

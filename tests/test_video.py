@@ -96,20 +96,22 @@ def test_picture_is_upright_in_its_colours(tmp_path, upright, turned, size, numb
     assert output.aspect == (Fraction(3, 4) if 90 in turned else Fraction(4, 3))
 
 
-@pytest.mark.parametrize('width, matrix', [(1280, 'bt709'), (640, 'bt601')])
-def test_untagged_picture_has_the_matrix_that_players_assume(tmp_path, width, matrix):
+@pytest.mark.parametrize('size, matrix', [
+    ((1280, 64), 'bt709'), ((640, 64), 'bt601'), ((64, 576), 'bt601'), ((64, 578), 'bt709')])
+def test_untagged_picture_has_the_matrix_that_players_assume(tmp_path, size, matrix):
     red = f'drawbox=c=0xc01010:t=fill,scale=out_color_matrix={matrix},format=yuv420p'
-    source, read = make_clip(tmp_path / 'a.mp4', seconds=0.1, size=(width, 64), filters=red), []
+    source, read = make_clip(tmp_path / 'a.mp4', seconds=0.1, size=size, filters=red), []
     frame, = convert(source, paint=lambda frames, _: read.extend(frames) or read).frames
     shown = frame.to_ndarray(format='rgb24', src_colorspace=matrix.replace('bt', 'itu'))
     for image in (read[0][1], shown):
         assert np.abs(image - np.float32([192, 16, 16])).max() < 6
 
 
-def test_hdr_is_tone_mapped(tmp_path):
-    tags = {'colorspace': 9, 'color_primaries': 9, 'color_trc': 16}  # PQ, where 58 % is SDR white
-    frame, = convert(make_clip(tmp_path / 'a.mp4', seconds=0.1, filters='drawbox=c=0x949494:t=fill',
-                               **tags)).frames
+@pytest.mark.parametrize('number, grey', [(16, '949494'), (18, 'bfbfbf')])  # PQ, HLG
+def test_hdr_is_tone_mapped(tmp_path, number, grey):
+    tags = {'colorspace': 9, 'color_primaries': 9, 'color_trc': number}
+    frame, = convert(make_clip(tmp_path / 'a.mp4', seconds=0.1,
+                               filters=f'drawbox=c=0x{grey}:t=fill', **tags)).frames
     assert frame.to_ndarray(format='rgb24').mean() > 240
     assert {tag: getattr(frame, tag) for tag in tags} == dict.fromkeys(tags, 1)
 
@@ -136,6 +138,7 @@ def test_damaged_animation_is_refused(tmp_path):
     ('a.gif', [99] * 3, 'both', '.mp4'), ('a.webp', [99] * 3, 'mask', '.mkv'),
     ('a.png', [99] * 3, 'tint', '.mp4'), ('a.gif', [99], 'mask', '.png'),
     ('a.tif', [99] * 3, 'both', '.png'), ('A.MOV', [], 'mask', '.mkv'),
+    ('a.webm', [], 'both', '.mp4'),
     ('empty.gif', [], 'both', '.png')])
 def test_ending_tells_animations_and_masks(tmp_path, capsys, name, lengths, overlay, ending):
     (tmp_path / name).touch()
@@ -150,6 +153,8 @@ def test_tracks_that_are_left_out_are_named(tmp_path, capsys):
     source = make_clip(tmp_path / 'a.mp4', sound=[1, 2])
     assert convert(source).sound == pytest.approx(1, abs=0.1)
     assert f'Note: {source}: tracks that are left out: audio\n' in capsys.readouterr().out
+    written = (tmp_path / 'out.mp4').read_bytes()
+    assert written.index(b'moov') < written.index(b'mdat')  # browsers play it while it loads
 
 
 @pytest.mark.parametrize('name, codec, seconds', [
