@@ -134,6 +134,8 @@ def test_best_checkpoint_after_a_kill(tmp_path, monkeypatch, former, files_writt
         training.epoch(20, 60)
     resumed = Training(tmp_path)
     assert resumed.metrics.epoch == len(former) + (files_written > 0)
+    lines = (tmp_path / 'metrics.csv').read_text().split('\n')
+    assert len(lines) == resumed.metrics.epoch + 2
     if again:
         resumed.epoch(21, again)
     assert resumed.best() == expected
@@ -189,5 +191,6 @@ def test_epochs_without_a_score(tmp_path, capsys, classes, name, missing, best):
     assert resumed.best() == (3, 3, 3)
     resumed.metrics.finish()
     seconds = sum(row['seconds'] for row in resumed.metrics.rows)
-    assert read_json(tmp_path / 'metrics.json')['seconds'] == seconds
+    found = read_json(tmp_path / 'metrics.json')
+    assert (found['epochs'], found['last']['epoch'], found['seconds']) == (4, 4, seconds)
     assert f'Best on validation: epoch 3, {best}' in capsys.readouterr().out

@@ -24,7 +24,7 @@ from tests.test_folder import save
     ('trained_run', 'validation', 3), ('trained_run', 'train', 6), ('classes_run', 'validation', 2),
     ('classes_run', 'test', 1)])
 def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, split, frames):
-    folder = str(shutil.copytree(request.getfixturevalue(kind), tmp_path / 'cost $1 or $x^$'))
+    folder = str(shutil.copytree(request.getfixturevalue(kind), tmp_path / 'cost $x^$'))
     assert main.main(['evaluate', folder, '--split', split]) == 0
     printed = capsys.readouterr().out
     assert f'{folder}: {frames} {split} frames' in printed
@@ -57,7 +57,7 @@ def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, spli
 
 
 @pytest.mark.usefixtures('opened_run')
-def test_evaluation_is_of_its_weights_and_labels(copied_run, copied_scenes):
+def test_evaluation_is_of_its_weights_and_labels(copied_run, copied_scenes, capsys):
     folder = str(copied_run)
     run = run_folder.load(folder)
     frame, other, *_ = run_folder.find_dataset(run, copied_scenes).training
@@ -67,6 +67,9 @@ def test_evaluation_is_of_its_weights_and_labels(copied_run, copied_scenes):
         assert main.main(['evaluate', folder, *options]) == 0
         written = read_json(f'{folder}/evaluation-validation.json')
         assert written.items() >= run.best().items() and (written['labels'] == labels) == own
+    os.remove(frame.label)
+    assert main.main(['evaluate', folder, '--dataset-dir', copied_scenes]) == 2
+    assert f'{frame.image}: has no label' in capsys.readouterr().err
 
 
 def test_label_of_another_size_than_its_image_is_refused(opened_run, tmp_path):
@@ -98,10 +101,11 @@ def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, kin
 @pytest.mark.parametrize('options', [[], ['--no-cache'], ['--train-encoder', 'all']])
 def test_pictures_of_several_proportions_score_in_training_as_in_evaluation(
         vgg_dir, tmp_path, options):
+    """They use 10 of 16 bits; those that validate are the darkest."""
     for i in range(10):
         mask = np.zeros((60, 100) if i % 2 else (120, 50), np.uint8)
         mask[len(mask) // 2:, :30 + 2 * i] = 255
-        for folder, pixels in ('images', mask // 2), ('masks', mask):
+        for folder, pixels in ('images', mask * np.uint16(3) // (1 + i)), ('masks', mask):
             save(tmp_path / folder / f'{i}.png', Image.fromarray(pixels))
     places = ['--vgg-dir', vgg_dir, '--data-dir', str(tmp_path / 'data'), '--precision', 'float32',
               '--runs-dir', str(tmp_path), '--name', 'run']
@@ -109,10 +113,15 @@ def test_pictures_of_several_proportions_score_in_training_as_in_evaluation(
     assert main.main(['evaluate', str(tmp_path / 'run')]) == 0
     best = read_json(tmp_path / 'run/metrics.json')['best']
     found = read_json(tmp_path / 'run/evaluation-validation.json')['perspective']['all']
-    assert (100 * found['MaxF'], 100 * found['IoU']) == pytest.approx(
-        (best['val_MaxF'], best['val_IoU']), abs=1e-9)
+    assert (100 * found['MaxF'], 100 * found['IoU'], found['threshold']) == pytest.approx(
+        (best['val_MaxF'], best['val_IoU'], best['threshold']), abs=1e-9)
+    assert run_folder.find_dataset(run_folder.load(str(tmp_path / 'run'))).bits == 10
 
 
 def test_test_labels_of_kitti_are_not_public(opened_run):
     with pytest.raises(InputError, match="cannot score its test images: KITTI Road's test labels"):
         evaluate.find_frames(opened_run.run, run_folder.find_dataset(opened_run.run), 'test')
+    data = run_folder.find_dataset(opened_run.run)._replace(format='camvid')
+    data.testing.append(data.training[0])
+    with pytest.raises(InputError, match='the test images have no labels'):
+        evaluate.find_frames(opened_run.run, data, 'test')

@@ -62,9 +62,9 @@ def compare(first, second, threshold, probabilities, atol):
 @pytest.mark.usefixtures('opened_run')
 @pytest.mark.parametrize('kind, outputs, in_files, words', [
     ('trained_run', ['confidence', 'mask'], ('confidence', 255),
-     ["classes {0: 'not road', 1: 'road'}", ', MaxF ']),
+     ["classes {0: 'not road', 1: 'road'}", ', MaxF ', ', 6 frames\n', ' 3 validation frames']),
     ('classes_run', ['probabilities', 'classes'], ('classes', 1),
-     ["classes {0: 'sky', 1: ", ', mean IoU '])])
+     ["classes {0: 'sky', 1: ", ', mean IoU ', ', 4 frames\n', ' 2 validation frames'])])
 def test_export_gives_what_predict_gives(request, batches, tmp_path, capsys, kind, outputs,
                                          in_files, words):
     """As TensorFlow Serving finds its tensors."""

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
+from PIL import Image
 
 from road.data import camvid, kitti
 from road.data.dataset import Frame
@@ -39,6 +40,8 @@ def test_contact_sheet_and_curves(tmp_path, capsys):
     sheet = iio.imread(folder / 'contact_sheet.png')
     # tiles of 400x225, as the images are 16:9
     assert sheet.shape == (6 + (225 + 24) * 7, 6 + 406 * 4, 3)
+    assert (sheet[-231:-6, -406:-6] == 27).all()  # city/9, the last of all
+    assert sheet[26, 820, 0] > 200  # an outline, though the threshold of 0.5 finds no road there
     assert (folder / 'curves.png').exists()
     assert capsys.readouterr().out == f'70 validation images are in {folder}/images\n'
 
@@ -82,3 +85,10 @@ def test_best_and_worst_frames_are_marked(tmp_path):
         'best, IoU 62.5%: validation most', 'best, IoU 100.0%: validation all']
     expected = painting.paint(image, outputs[1][2], classes=camvid.CLASSES)
     np.testing.assert_array_equal(marked[3][1], expected)
+    Image.fromarray(np.full((1, 8), 800, np.uint16)).save(tmp_path / 'image.png')
+    alone, road = outputs[0][0]._replace(bits=10), of_road(0.3 * (label == 1))
+    label[label == 2] = 0
+    (text, painted), = figures.best_and_worst([(alone, label, road)], kitti.CLASSES, 0.25)
+    assert text.startswith('worst, IoU 100.0%: validation half')
+    expected = painting.paint_errors(image + 200, road, label, 0.25)
+    np.testing.assert_array_equal(painted, expected)

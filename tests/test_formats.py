@@ -163,7 +163,7 @@ def test_bits_sizes_and_turns_are_noted(tmp_path, capsys):
     exif[0x0112] = 3
     for path, level, height, width in (
             ('train/0', 500, 48, 36), ('train/1', 4095, 30, 90), ('val/2', 90, 48, 36),
-            ('test/3', 65535, 48, 36)):
+            ('test/3', 20000, 48, 36)):
         label = np.uint8(np.arange(height * width).reshape(height, width) % 12)
         save(folder / f'{path}.png', Image.fromarray(np.full(label.shape, level, np.uint16)),
              exif=exif if level == 500 else None)

@@ -125,6 +125,7 @@ def edit(name, old=None, new=None):
     (edit('masks/16.png'), 1, LABELS), (edit('images/01.png'), 2, IMAGES),
     (edit('classes.txt', '7 road', '5 x\n7 road'), ALL, CLASSES),
     (edit('classes.txt', '7 road', '7 ignore'), ALL, CLASSES),
+    (edit('classes.txt', '#ff00ff', '#ff00ff\n8 road'), ALL, CLASSES),
     (edit('classes.txt', '7 road', '7 street'), 0, CLASSES),
     (edit('classes.txt', '#ff00ff', '#ff00fe'), 0, CLASSES),
     (lambda folder: (folder / 'own/val.txt').write_text('14\n13\n16\n'), 1, 'the training images'),

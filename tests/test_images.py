@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from road.data import images
 from road.data.augmentation import PLAIN
+from road.data.batches import read_images, sample_of
 from road.data.dataset import Frame
 from road.errors import InputError
 from road.network.tf1 import tf
@@ -143,6 +144,15 @@ def test_levels_of_few_bits_in_16_fill_the_range(tmp_path, mode, bits):
         np.testing.assert_array_equal(image, expected, strict=True)
 
 
+def test_samples_are_read_by_the_bits_of_all_at_the_light_of_all(tmp_path):
+    path = str(tmp_path / 'a.png')
+    Image.fromarray(np.asarray(GREY).astype(np.uint16) << 2).save(path)
+    sample = sample_of(Frame('a', path, bits=12), (64, 96), PLAIN._replace(mirror=True), light=0.2)
+    found, _ = read_images([sample], lambda label: np.zeros((60, 90), np.uint8))
+    expected = images.resize_image(np.dstack([np.asarray(GREY) >> 2] * 3), *sample[1:])
+    np.testing.assert_array_equal(found, [expected])
+
+
 def test_bits_are_those_that_cameras_store():
     bits = [images.used_bits(level) for level in (1, 255, 256, 1023, 1024, 5000, 20000, 65535)]
     assert bits == [8, 8, 10, 10, 12, 14, 16, 16]
@@ -170,7 +180,7 @@ def test_tiles_of_16_bits_are_read_unless_they_use_few_bits(tmp_path, monkeypatc
     for _ in range(2):
         path.write_bytes(tiff(levels.tobytes(), tags))
         np.testing.assert_array_equal(images.read_image(str(path)), levels >> 8)
-        path.write_bytes(tiff((levels >> 4).tobytes(), tags))
+        path.write_bytes(tiff((levels >> 2).tobytes(), tags))
         with pytest.raises(InputError, match='a.tif: its 16-bit colours cannot be read in full'):
             images.read_image(str(path))
         monkeypatch.setitem(sys.modules, 'av', None)

@@ -35,6 +35,8 @@ def test_transparent_places_of_a_palette_are_black(tmp_path):
     for rule in LabelRule(True, {0: 0, 0x008000: 1}, ''), LabelRule(False, {1: 0, 2: 1}, ''):
         assert read_classes(path, rule).tolist() == [[0, 1, 1]]
     assert count_values(path) == ((1, 3), 'PNG P', [[2, 0x008000, 2], [1, 0, 1]])
+    Image.fromarray(np.uint8([[(0, 128, 0, 1), (0, 128, 0, 0)]])).save(path)
+    assert count_values(path)[2] == [[0, 0, 1], [-1, 0x008000, 1]]  # hardly seen is seen
 
 
 @pytest.mark.parametrize('name, size, pages', [

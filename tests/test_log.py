@@ -59,11 +59,13 @@ def test_signals_stop_as_ctrl_c_does_but_not_after_nohup(tmp_path, name):
 @pytest.mark.parametrize('screen', [io.TextIOWrapper(io.BytesIO(), 'cp1252'), None])
 def test_screen_that_cannot_show_the_text(tmp_path, monkeypatch, screen):
     monkeypatch.setattr(sys, 'stdout', screen)
+    monkeypatch.setattr(sys, 'argv', ['main.py', '\udcff'])
     with log.stoppable(), Log() as kept:
         print('straße 道路', flush=True)
         kept.attach(str(tmp_path))
         print('\udcff', flush=True)  # how Python shows a byte of a file name that is not UTF-8
     assert text_of(tmp_path) == 'straße 道路\n?\n'
+    assert (tmp_path / 'command.txt').read_bytes() == b"python main.py '\xff'\n"
     assert not screen or screen.buffer.getvalue() == b'stra\xdfe ??\n?\n'
 
 
@@ -105,6 +107,15 @@ def test_full_disk_below_the_screen_is_one_line(monkeypatch, capsys):
         monkeypatch.setattr(sys, 'stdout', full)
         assert main.main([]) == 2
     assert capsys.readouterr().err == 'Error: No space left on device; make room on the disk\n'
+
+
+def test_a_closed_terminal_ends_the_printing_alone(monkeypatch):
+    terminal, end = os.openpty()
+    os.close(terminal)
+    with open(end, 'w') as screen:
+        monkeypatch.setattr(sys, 'stdout', screen)
+        with log.stoppable():
+            print('lost', flush=True)
 
 
 def test_commands_run_in_a_thread_that_cannot_set_signal_handlers(tmp_path):

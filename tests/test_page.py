@@ -30,12 +30,12 @@ def page(tmp_path, count, monkeypatch):
     """The page of three frames in `count` classes, of 2x3 blocks of 20x20 pixels."""
     image, figure, outputs = str(tmp_path / 'image.png'), str(tmp_path / 'figure.png'), []
     for path in (image, figure):
-        Image.new('RGB', (60, 40), (128, 128, 128)).save(path)
+        Image.fromarray(np.full((40, 60), 512, np.uint16)).save(path)
     for name, label, road in zip(NAMES, (LABEL, 0 * LABEL, LABEL), (ROAD, 0 * ROAD, LABEL == 1)):
         probabilities = np.pad(of_road(road), ((0, 0), (0, 0), (0, count - 2)))
         blocks = [np.kron(array, np.ones((20, 20), array.dtype))
                   for array in (label, *np.moveaxis(probabilities, -1, 0))]
-        outputs.append((Frame(name, image), blocks[0], np.stack(blocks[1:], axis=-1)))
+        outputs.append((Frame(name, image, bits=10), blocks[0], np.stack(blocks[1:], axis=-1)))
     monkeypatch.setattr('road.runs.page.LARGEST_SIDE', 30)  # pictures of half the size
     written = Page(str(tmp_path), CLASSES[:count])
     assert list(written.draw(outputs)) == outputs
@@ -58,6 +58,8 @@ def test_page_knows_names_and_counts_and_needs_no_network(page, shape):
     counts = np.array(found['frames'][0]['counts'])
     planes = np.asarray(Image.open(page.parent / '0.png'))
     assert {*planes[..., 1].flat} == {0, 1, 255}  # no mixtures
+    with Image.open(page.parent / '0.jpg') as picture:
+        assert np.mean(picture) == pytest.approx(128, abs=1)  # of 10 bits in 16
     if shape == (3, 3):  # of two classes, the browser says what is right
         state = planes[..., 2]
         wrong = counts.sum() - counts.trace()

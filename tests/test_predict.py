@@ -107,7 +107,7 @@ def test_classes_are_painted_with_a_legend_and_written_as_values_of_the_masks(tm
 
 
 @pytest.mark.usefixtures('opened_run')
-def test_trained_run_paints_video(trained_run, tmp_path):
+def test_trained_run_paints_video(trained_run, tmp_path, capsys):
     out = tmp_path / 'out'
     source = make_clip(tmp_path / 'a.mkv', seconds=1, sound=1, sound_codec='mp3')
     for name, options, sounds in (
@@ -116,13 +116,15 @@ def test_trained_run_paints_video(trained_run, tmp_path):
         assert len(read_video(out / name)) == 10
         with av.open(str(out / name)) as written:
             assert len(written.streams.audio) == sounds
+    assert '10/10' in capsys.readouterr().err  # the bar knows how many frames there are
     masks = np.stack(read_video(out / 'a.mkv'))
     maps = [iio.imread(path) for path in sorted((out / 'confidence/a').iterdir())]
     assert set(np.unique(masks)) <= {0, 255}  # lossless
     assert_mask_begins_at(run_folder.load(trained_run).threshold, masks, np.stack(maps))
 
 
-@pytest.mark.parametrize('options, lowest', [([], 64), (['--threshold', '0.8'], 204)])
+@pytest.mark.parametrize('options, lowest', [([], 64), (['--threshold', '0.8'], 204),
+                                             (['--threshold', '0'], 0)])
 def test_masks_begin_at_the_threshold(tmp_path, options, lowest):
     write_png(str(tmp_path / 'a.png'), scene())
     run(tmp_path / 'a.png', output=tmp_path / 'out', options=['--overlay', 'mask', *options])
@@ -142,6 +144,30 @@ def test_stopping_while_a_video_is_finished_leaves_nothing_in_the_way(tmp_path, 
         run(clip, output=tmp_path / 'out', options=['--confidence'])
     run(clip, output=tmp_path / 'out', options=['--confidence'])
     assert (tmp_path / 'out/a.mp4').exists()
+
+
+def test_a_part_of_a_video_is_not_done_and_one_that_cannot_be_read_not_painted(tmp_path, capsys):
+    clip = Path(make_clip(tmp_path / 'a.mp4', seconds=6))
+    clip.write_bytes(clip.read_bytes()[:clip.stat().st_size // 2])
+    for options in ([], ['--skip-done']):
+        with pytest.raises(InputError, match='a.mp4: cut off'):
+            run(clip, output=tmp_path / 'out', options=options)
+    clip.write_text('text')
+    with pytest.raises(InputError, match='a.mp4: not a readable video'):
+        run(clip, output=tmp_path / 'out', options=[])
+    assert capsys.readouterr().out.endswith(f'0 of 1 files are painted, in {tmp_path}/out\n')
+
+
+def test_full_size_is_of_images_and_videos(tmp_path):
+    def record(pairs, full_size=False):
+        found.append(full_size)
+        return network(pairs)
+
+    found = []
+    write_png(str(tmp_path / 'a.png'), scene())
+    run(tmp_path / 'a.png', make_clip(tmp_path / 'b.mp4', seconds=0.1), output=tmp_path / 'out',
+        options=['--full-size'], network=record)
+    assert found == [True, True]
 
 
 def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
@@ -183,15 +209,17 @@ def test_images_are_painted_without_the_library_of_videos(tmp_path, monkeypatch)
 def test_names_do_not_collide_and_inputs_are_never_overwritten(tmp_path):
     """Folders in a folder are kept; hidden ones and the output are left out."""
     for name in ('x/a.png', 'y/A.png', 'y/a.jpg', 'y/a.mp4', 'y/a.nef', 'y/a.pcd', 'y/b/a.png',
-                 'y/b/c/d.png', 'y/.b/a.png', 'y/out/a.png', 'y/confidence/e.png', 'y/e.png'):
+                 'y/b/c/d.png', 'y/.b/a.png', 'y/out/a.png', 'y/confidence/e.png', 'y/e.png',
+                 'y/f.heic', 'y/f.mov'):  # a live photo of a phone
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_bytes(b'')
     out = str(tmp_path / 'y/out')
     jobs, failures = predict.plan([str(tmp_path / 'x'), str(tmp_path / 'y')], out)
     names = [os.path.relpath(target, out) for _, target in jobs]
     assert names == ['a.png', 'A-2.png', 'a-3.png', 'a.mp4', 'b/a.png', 'b/c/d.png',
-                     'confidence/e.png', 'e-2.png']
+                     'confidence/e.png', 'e-2.png', 'f.png', 'f.mp4']
     assert not failures
+    assert predict.plan([out], out)[0] == [(f'{out}/a.png', f'{out}/a.png')]  # named itself
 
 
 def test_only_own_results_of_the_same_input_are_overwritten(tmp_path):
@@ -243,14 +271,6 @@ def test_what_is_done_already_is_skipped_on_request(tmp_path, capsys):
     assert [painted(weights='others'), painted('--overlay', 'tint', weights='others')] == [3, 3]
 
 
-def test_part_of_a_damaged_video_is_not_done(tmp_path):
-    clip = Path(make_clip(tmp_path / 'a.mkv', seconds=6))
-    clip.write_bytes(clip.read_bytes()[:clip.stat().st_size // 2])
-    for _ in range(2):
-        with pytest.raises(InputError, match='cut off or damaged'):
-            run(clip, output=tmp_path / 'out', options=['--skip-done'])
-
-
 def test_a_run_that_is_none_is_named_and_leaves_no_folder(tmp_path, capsys):
     write_png(str(tmp_path / 'a.png'), scene())
     assert main.main(['predict', str(tmp_path / 'smple'), str(tmp_path / 'a.png')]) == 2
@@ -259,8 +279,8 @@ def test_a_run_that_is_none_is_named_and_leaves_no_folder(tmp_path, capsys):
 
 
 def test_images_of_few_bits_in_16_are_read_by_the_range_of_the_run_or_their_own(tmp_path):
-    Image.fromarray(np.full((4, 4), 3000, np.uint16)).save(tmp_path / 'a.png')
-    for bits, road in ((12, 255), (14, 0), (16, 255)):  # 16: of 8-bit images
+    Image.fromarray(np.full((4, 4), 2100, np.uint16)).save(tmp_path / 'a.png')
+    for bits, road in ((10, 255), (12, 255), (14, 0), (16, 255)):  # 16: of 8-bit images
         run(tmp_path / 'a.png', output=tmp_path / 'out', bits=bits)
         assert (iio.imread(tmp_path / 'out/a.png') == road).all()
 

@@ -15,7 +15,7 @@ from road.errors import InputError
 from road.files import read_json, write_json
 from road.runs import run_folder
 from road.runs.log import Log
-from tests.test_folder import write_folder
+from tests.test_folder import grey, write_folder
 
 IN_FIRST_EPOCH = shutil.ignore_patterns('checkpoints', 'metrics.csv')
 
@@ -115,13 +115,17 @@ def test_moved_data_and_encoder_are_found(copied_run, vgg_dir, tmp_path, monkeyp
     assert args.vgg_dir == 'other'  # not ../moved/data/../other: it was not in the data folder
     with pytest.raises(InputError, match='gone: no such folder; give .* as --vgg-dir'):
         resumed(copied_run, '--vgg-dir', 'gone')  # another one is not downloaded
+    edit(copied_run / 'config.json', settings={**config['settings'], 'sample': True})
+    assert resumed(copied_run, '--vgg-dir', 'gone').vgg_dir == 'gone'  # it is made again
 
 
 def test_data_folder_of_another_machine_is_not_made(trained_run, tmp_path):
-    write_folder(tmp_path)
+    write_folder(tmp_path, grey(0, 2), classes='0 sky\n1 car\n2 road\n')
     run = run_folder.load(trained_run)
-    run.settings.update(dataset='folder', data_dir=str(tmp_path / 'alice' / 'data'))
-    run_folder.find_dataset(run, str(tmp_path))
+    run.settings.update(dataset='folder', data_dir=str(tmp_path / 'alice' / 'data'),
+                        target=['road'])
+    data = run_folder.find_dataset(run, str(tmp_path))
+    assert [each.name for each in data.classes] == ['not road', 'road']
     assert not (tmp_path / 'alice').exists()
 
 
@@ -132,7 +136,8 @@ LONGER = 'a longer training with higher scores'
     (['--dataset-dir', 'my data', '--target', 'car'],
      ['--dataset-dir', 'my data', '--target', 'car', '--preset', 'quick'],
      'takes two minutes more on KITTI Road and scores three points more'),
-    (['--preset', 'quick', '--init', 'a'], ['--init', 'a', '--preset', 'laptop'], LONGER),
+    (['--preset', 'quick', '--init', 'a', '--val-frames', '5'],
+     ['--val-frames', '5', '--init', 'a', '--preset', 'laptop'], LONGER),
     (['--preset', 'laptop'], ['--preset', 'best'], LONGER), (['--preset', 'best'], None, 'videos'),
     (['--dataset', 'camvid'], ['--dataset', 'camvid', '--preset', 'quick'], 'points more'),
     (['--sample'], ['--download-kitti', '--preset', 'quick'], 'real images')])
@@ -178,7 +183,11 @@ def test_a_setting_that_could_not_be_typed_is_refused(copied_run, name, value):
 
 @pytest.mark.parametrize('begun', [True, False])
 def test_a_run_that_lost_its_checkpoints_does_not_begin_anew(copied_run, begun):
+    os.truncate(copied_run / 'checkpoints/last/epoch-3.index', 40)
+    with pytest.raises(InputError, match='epoch-3: missing, cut short or changed since'):
+        resumed(copied_run)
     shutil.rmtree(copied_run / 'checkpoints')
+    os.truncate(copied_run / 'metrics.csv', 160)  # the first epoch
     with pytest.raises(InputError, match='best: missing; copy the run again, or train a new run'):
         run_folder.load(str(copied_run)) if begun else resumed(copied_run)
     args = settings.parse_training(['--resume', str(copied_run)])

@@ -40,8 +40,10 @@ def test_submission_is_confidence_maps_from_above(
                                                 ({}, 'its map is black throughout')])
 def test_map_that_holds_nothing_is_refused(scenes_dir, changes, complaint):
     frame, image = next(images.read_frames(kitti.testing_frames(f'{scenes_dir}/testing')))
+    road = np.zeros(image.shape[:2])
+    road[0] = 1  # in the sky
     with pytest.raises(InputError, match=complaint):
-        submit.encode_map((frame._replace(**changes), image, of_road(np.zeros(image.shape[:2]))))
+        submit.encode_map((frame._replace(**changes), image, of_road(road)))
 
 
 @pytest.mark.usefixtures('opened_run')

@@ -57,6 +57,8 @@ def convert(path, target, paint, sound=True):
             tqdm.write(f'Note: {path}: tracks that are left out: {", ".join(left_out)}')
         start = (source.start_time or 0) / av.time_base
         duration = (source.duration or 0) / av.time_base
+        if source.format.name == 'matroska,webm':  # its duration counts from 0, not from the start
+            duration = max(duration - start, 0)
         rate = picture.average_rate or Fraction(25)
         if source.format.name == 'avi':  # its duration is estimated from the size of the file
             duration = max(duration, float(picture.frames / rate))
