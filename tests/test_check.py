@@ -12,7 +12,7 @@ from PIL import Image
 import main
 from road.data import check, formats, images, labels
 from road.errors import InputError
-from tests.test_folder import grey, train_on, write_folder
+from tests.test_folder import train_on
 
 IMAGE, TEST = 'training/image_2/um_000001.png', 'testing/image_2/uu_000000.png'
 LABEL, CALIB = 'training/gt_image_2/umm_road_000002.png', 'training/calib/uu_000000.txt'
@@ -102,13 +102,6 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
     assert 'faults found: 6;' in shown.err
     assert main.main(['check', '--data-dir', str(tmp_path / 'none')]) == 2
     assert 'KITTI Road is not there' in capsys.readouterr().out
-
-
-def test_check_tells_the_target_though_no_split_is_possible(tmp_path, capsys):
-    write_folder(tmp_path / 'mine', grey(0, 2), names=['a'], classes='0 sky\n1 car\n2 road\n')
-    assert main.main(['check', '--dataset-dir', str(tmp_path / 'mine'), '--data-dir',
-                      str(tmp_path), '--target', 'road']) == 0
-    assert '\nTarget: road (2 in the masks)\nNote: ' in capsys.readouterr().out
 
 
 def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch):

@@ -19,8 +19,8 @@ from road.network.tf1 import tf
     ('auto', True, True, 'float32'), ('bfloat16', True, True, 'float32'),
     ('float16', True, False, 'float16'), ('float16', False, True, 'float32')])
 def test_session_has_the_precision(monkeypatch, capsys, asked, gpu, has_bfloat16, expected):
-    gpus = [SimpleNamespace(name='gpu')] * gpu
-    experimental = SimpleNamespace(get_device_details=lambda gpu: {'device_name': 'NVIDIA X'})
+    gpus = [SimpleNamespace(name=f'NVIDIA {name}') for name in 'XY' * gpu]
+    experimental = SimpleNamespace(get_device_details=lambda gpu: {'device_name': gpu.name})
     monkeypatch.setattr(tf, 'config', SimpleNamespace(
         list_physical_devices=lambda kind: gpus, experimental=experimental))
     monkeypatch.setattr(device, 'cpu_has_bfloat16', lambda: has_bfloat16)
@@ -44,7 +44,7 @@ def half_precisions(config):
 
 
 @pytest.mark.parametrize('driver, visible, warned', [
-    ('', '0', True), ('none', '0', False), ('', '-1', False)])
+    ('', '0', True), ('none', '0', False), ('', '-1', False), ('', '', False)])
 def test_only_a_gpu_with_a_driver_is_missed(monkeypatch, tmp_path, capsys, driver, visible, warned):
     """Not one that is hidden on purpose."""
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
@@ -64,6 +64,13 @@ def test_deterministic_training(scenes_dir, vgg_dir, tmp_path):
              '1', '--train-encoder', 'conv5', '--deterministic', '--name', 'run']
     subprocess.run([sys.executable, 'main.py', *words], check=True)
     assert read_json(f'{tmp_path}/run/metrics.json')
+
+
+@pytest.mark.parametrize('line, found', [
+    ('flags: avx512f avx512_bf16', True), ('Features: i8mm bf16', True), ('flags: avx512f', False)])
+def test_bfloat16_of_other_processors(monkeypatch, line, found):
+    monkeypatch.setattr(device, '_cpuinfo', lambda: line)
+    assert device.cpu_has_bfloat16() == found
 
 
 def test_environment_is_recorded_also_where_the_processor_is_unknown(monkeypatch):

@@ -24,7 +24,7 @@ CUT = 'SaveV2 failed:\n  /a/.road-1/x.index; {}\n  more'
      'a: Disk quota exceeded; make room on the disk'),
     (errors.InputError('a\x1b[1m\nb'), {}, 'a?[1m?b'),
     (OSError(errno.EIO, 'Input/output error', 'a'), {}, 'a: Input/output error'),
-    (OSError('no such host'), {}, 'no such host'),
+    (OSError('no such host'), {}, 'no such host'), (TimeoutError(), {}, 'TimeoutError'),
     (EXHAUSTED(None, None, CUT.format('No space left on device')), {},
      'No space left on device; make room on the disk'),
     (EXHAUSTED(None, None, CUT.format('Too many open files')), {'batch_size': 1},

@@ -25,12 +25,13 @@ from tests.test_readme import blocks
 
 @pytest.fixture
 def batches(scenes_dir):
-    """Batches of several sizes; the second image of a batch is dark."""
+    """Batches of several sizes, of which one is 1.25 times as wide as usual; dark images too."""
     picture = Image.open(f'{scenes_dir}/testing/image_2/um_000000.png')
     images = [np.asarray(picture.resize(size))
-              for size in ((192, 64), (310, 94), (94, 310), (1, 1), (3000, 2), (200, 4000))]
+              for size in ((192, 64), (310, 94), (94, 310), (1, 1), (3000, 2), (200, 4000),
+                           (375, 100))]
     return [np.stack([image, image // 4, image[::-1], 255 - image][:count])
-            for image, count in zip(images, (2, 4, 2, 1, 1, 1))]
+            for image, count in zip(images, (2, 4, 2, 1, 1, 1, 1))]
 
 
 def predictions(run, batches):
@@ -178,6 +179,8 @@ def test_int8_onnx_differs_little(opened_run, scenes_dir, tmp_path, monkeypatch)
     assert 0 < np.abs(float32 - int8).mean() < 5e-3
     assert [frame.name for frame in read] == opened_run.run.validation
     model = onnx.load(files[1])
+    scales = [each for each in model.graph.initializer if each.name.endswith('_scale')]
+    assert any(np.prod(each.dims) > 1 for each in scales)  # one per channel
     quantized = {node.output[0] for node in model.graph.node if node.op_type == 'DequantizeLinear'}
     for node in model.graph.node:
         if node.op_type in ('Conv', 'MatMul'):

@@ -74,10 +74,14 @@ def test_reads_what_was_computed(samples, make):
     assert encoder.images == 11  # read from disk
 
 
-def test_a_second_fill_computes_only_what_is_missing(samples, make):
+def test_a_second_fill_computes_only_what_is_missing(samples, make, capsys):
     first, encoder = make(Encoder(), samples=samples[:3]), Encoder()
+    leftover = Path(first.folder, '.road-00000000-1-0123abcd-a.bin')
+    leftover.touch()
+    os.utime(leftover, (0, 0))
     make(encoder, samples=samples + samples)
-    assert encoder.images == len(samples) - 3
+    assert encoder.images == len(samples) - 3 and not leftover.exists()
+    assert 'Features: 6 samples, ' in capsys.readouterr().out
     encoder = Encoder()
     make(encoder, samples=[each._replace(frame=each.frame._replace(bits=12)) for each in samples])
     assert encoder.images == len(samples)  # 16-bit images would be read otherwise
@@ -171,6 +175,8 @@ def test_without_room_nothing_is_cached(samples, make, capsys, monkeypatch, limi
     printed = capsys.readouterr().out
     assert complaint in printed and ('not cached' in printed) == (limit + free < 0)
     assert len(cache.read(samples)[1]) == 6
+    make(Encoder(), limit=size + limit)  # which is there and takes no more room
+    assert ('not cached' in capsys.readouterr().out) == (limit < 0)
 
 
 def test_images_are_not_cached_where_all_of_the_encoder_is_trained(make, tmp_path):

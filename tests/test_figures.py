@@ -59,15 +59,6 @@ def test_contact_sheet_of_classes_has_one_legend(tmp_path):
     assert (sheet[24:324, 818:1218] == 6).all()
 
 
-def test_frames_are_painted_from_the_threshold_on(tmp_path):
-    image, label, found = np.zeros((1, 2, 3), np.uint8), np.uint8([[0, 1]]), of_road([[0.1, 0.3]])
-    iio.imwrite(tmp_path / 'image.png', image)
-    outputs = [(Frame('a', str(tmp_path / 'image.png')), label, found)] * 2
-    (_, worst), (_, best) = figures.best_and_worst(outputs, kitti.CLASSES, 0.25)
-    np.testing.assert_array_equal(worst, painting.paint_errors(image, found, label, 0.25))
-    np.testing.assert_array_equal(best, painting.paint(image, found, threshold=0.25))
-
-
 def test_best_and_worst_frames_are_marked(tmp_path):
     """By the mean IoU of the frame, over the classes that are in it."""
     label, image = np.uint8([[0, 0, 1, 1, 2, 2, 255, 255]]), np.zeros((1, 8, 3), np.uint8)

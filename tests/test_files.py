@@ -65,7 +65,7 @@ def test_what_killed_processes_left_is_removed(tmp_path, monkeypatch):
     ended.wait()
     day = 25 * 3600
     for name, age, left in (
-            ('.lock', day, True), (f'.road-{files.HOST}-{ended.pid}-0123abcd-a.txt', 0, False),
+            ('.lock', day, True), (f'.road-{files.HOST}-{ended.pid}-0123abcd-a\n.txt', 0, False),
             (f'.road-{files.HOST}-{ended.pid}-0123abcd-set/', 0, False),
             (f'.road-{files.HOST}-{os.getppid()}-0123abcd-a.txt', day, True),
             ('.road-00000000-1-0123abcd-a.txt', 0, True),

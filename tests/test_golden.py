@@ -132,6 +132,7 @@ def edit(name, old=None, new=None):
     (lambda folder: vgg_folder.save(random_weights(fc_width=16, seed=1), f'{folder}/vgg'),
      ALL, 'is not the encoder of'),
     ('--seed 3', 0, None), ('--target road', ALL, None), ('--precision bfloat16', ALL, None),
+    ('--precision float16', 0, None),  # float32 on a CPU
     ('--image-size 64x96', ALL, None), ('--train-scale 0.5', 14, None),
     ('--augment crop --copies 2', 14, None), ('--train-encoder conv5', ALL, None)])
 def test_a_change_is_seen(own_run, tmp_path, monkeypatch, capsys, change, computed, complaint):

@@ -48,7 +48,7 @@ def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path):
         np.testing.assert_array_equal(painted, iio.imread(os.path.join(folder, name)))
 
 
-def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path):
+def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path, capsys):
     probabilities = np.random.default_rng(0).random((40, 60, 11), np.float32)
     image = np.random.default_rng(1).integers(256, size=(40, 60, 3), dtype=np.uint8)
     names = ['a', 'city/c.d']
@@ -59,6 +59,7 @@ def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path):
     predictor = SimpleNamespace(
         threshold=0.5, predict=lambda pairs: ((*pair, probabilities) for pair in pairs))
     helper.write_test_images(predictor, frames, str(tmp_path / 'out'), camvid.CLASSES)
+    assert f'painting: 100%|##########| {len(names)}/' in capsys.readouterr().err
     expected = [paint(image, probabilities, classes=camvid.CLASSES), legend(camvid.CLASSES, 60)]
     for name in names:
         written = iio.imread((tmp_path / 'out' / f'{name}.png').read_bytes())

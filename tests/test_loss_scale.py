@@ -1,5 +1,7 @@
 """Gradients in float16: a loss scale keeps small ones, and skips steps whose gradients overflow."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,15 @@ def test_gradients_too_small_for_float16_survive_with_a_scale_alone():
     (_, plain), _ = steps(feeds, half=True)
     assert not plain['y/Adam'].any()
     np.testing.assert_allclose(scaled['y/Adam'], exact['y/Adam'], rtol=1e-2)
+
+
+def test_processes_exchange_gradients_before_a_step_is_skipped():
+    """What a step leaves out would never be sent, and the others would wait for it."""
+    def all_reduce_mean(loss, gradients, _):
+        assert 'Switch' not in {gradient.op.type for gradient in gradients}
+        return loss, gradients
+
+    steps([], scale_loss=True, workers=SimpleNamespace(all_reduce_mean=all_reduce_mean))
 
 
 @pytest.mark.parametrize('bad', [np.inf, np.nan, 1e9])

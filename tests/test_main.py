@@ -131,6 +131,7 @@ def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means(capsys):
     batches = Batches(frames_named('abcde'), (32, 32),
                       lambda samples: ([0], np.zeros([len(samples), 1], np.uint8)))
     batches.epoch = 1  # resumed after the first epoch
+    batches.processes = 2  # which share each batch: half of a label is here
     epochs, losses, speeds, rates = zip(*run_train_nn(
         3, batches, lambda image, label, keep_prob, rate: [rate, keep_prob],
         learning_rate_at=lambda progress: 1 + progress, keep_prob_value=0.75))
@@ -166,8 +167,9 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
     batches.epoch = 2
     with pytest.raises(InputError) as raised:
         run_train_nn(3, batches, lambda image, *_: tf.where(image[0] < 4, np.nan, 1.0),
-                     learning_rate_at=lambda progress: 0.5)
-    assert str(raised.value).startswith('epoch 3, step 2: the loss is nan at learning rate 0.5')
+                     learning_rate_at=lambda progress: progress / 1e6)
+    assert str(raised.value).startswith(
+        'epoch 3, step 2: the loss is nan at learning rate 8.88889e-07 on')
     assert f'on the frames {names[2]}; resume with a smaller --learning-rate' in str(raised.value)
     with pytest.raises(InputError, match='epoch 1, step 1: .* on the frames unknown; resume'):
         run_train_nn(1, lambda batch_size: [([0], [0])], lambda *_: tf.constant(np.inf))

@@ -25,7 +25,7 @@ def test_results_come_in_order_and_an_error_where_its_result_would_stand():
 def test_an_error_is_raised_at_once_though_much_is_waiting():
     start = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        list(prefetch(lambda n: 1 // n, [0] * 50, depth=40, threads=1))
+        list(prefetch(lambda n: time.sleep(n) or 1 // n, [0] + [0.2] * 50, depth=40, threads=1))
     assert time.monotonic() - start < STOP_SECONDS / 2
 
 
@@ -36,22 +36,25 @@ def test_depth_is_done_ahead():
         assert len(begun) == min(done + 4, 50)
 
 
-@pytest.mark.parametrize('size, most', [(MEMORY / 5, 5), (0.6 * MEMORY, 1), (3 * MEMORY, 1)])
-def test_items_worked_on_fit_into_the_memory(size, most):
+@pytest.mark.parametrize('sizes, most', [
+    ([0.2] * 12, 5), ([0.6] * 12, 1), ([3] * 12, 1), ([0.1] * 8 + [0.9, 0.1], 8)])
+def test_items_worked_on_fit_into_the_memory(sizes, most):
     at_work, lock = set(), threading.Lock()
 
     def work(item):
         with lock:
             at_work.add(item)
             seen.append(len(at_work))
-        time.sleep(0.005)
+            assert len(at_work) == 1 or sum(sizes[i] for i in at_work) < 1.01
+        time.sleep(0.005 * (1 + item))
         with lock:
             at_work.remove(item)
         return item
 
     seen = []
-    found = prefetch(work, range(12), depth=9, threads=9, size=lambda item: size)
-    assert list(found) == [*range(12)]
+    found = prefetch(work, range(len(sizes)), depth=9, threads=9,
+                     size=lambda item: sizes[item] * MEMORY)
+    assert list(found) == [*range(len(sizes))]
     assert max(seen) <= most
 
 

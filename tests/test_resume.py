@@ -78,12 +78,16 @@ def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
 def test_resume_with_moved_data_and_smaller_steps(trained_run, copied_run, copied_scenes, capsys,
                                                   monkeypatch):
     """Events then show each epoch once; the third epoch stays the best and is painted."""
-    folder, scores = str(copied_run), Validation.scores
+    folder, scores, finished = str(copied_run), Validation.scores, []
     monkeypatch.setattr(Validation, 'scores', lambda self: {**scores(self), 'val_MaxF': 0.0})
+    monkeypatch.setattr(main.figures, 'draw', lambda run, *_: finished.append(
+        os.path.exists(f'{run.folder}/metrics.json')))
     assert main.main(['--resume', folder, '--dataset-dir', copied_scenes, '--epochs', '4',
                       '--batch-size', '1', '--learning-rate', '0.001', '--clip-norm', '1',
                       '--vgg-weights', 'gone.npz']) == 0
-    printed = capsys.readouterr().out
+    printed, bars = capsys.readouterr()
+    assert finished == [False]  # a run stopped here is resumed, and drawn
+    assert 'encoder, once' not in bars  # all is cached
     assert 'batch_size was 2 and is 1 from here on; the results are no longer' in printed
     assert 'learning_rate was 0.01 and is 0.001 from here on' in printed
     assert 'clip_norm was 0.0 and is 1.0 from here on' in printed

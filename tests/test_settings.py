@@ -50,8 +50,8 @@ def test_run_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'runs' / 'mine').mkdir(parents=True)
     assert settings.parse(['evaluate', 'mine'])[1].run == os.path.join('runs', 'mine')
-    for option in ('resume', 'init'):
-        args = settings.parse_training([f'--{option}', 'mine', '--runs-dir', 'runs'])
+    for option, runs_dir in (('resume', 'runs'), ('init', 'elsewhere')):
+        args = settings.parse_training([f'--{option}', 'mine', '--runs-dir', runs_dir])
         assert vars(args)[option] == os.path.join('runs', 'mine')
     (tmp_path / 'mine').mkdir()
     assert settings.parse(['evaluate', 'mine'])[1].run == 'mine'
@@ -86,6 +86,7 @@ def test_derived_defaults():
 def test_settings_are_shown_as_they_were_typed(capsys, typed):
     args = settings.parse_training([*typed.split(), '--name', 'a'])
     args.dataset = 'kitti'  # as it is detected
+    assert settings.retype(vars(args)) == vars(args)
     settings.show(args)
     first, *notes = capsys.readouterr().out.splitlines()
     assert sorted(first.split()) == sorted(f'Settings of a: {typed or "the defaults"}'.split())

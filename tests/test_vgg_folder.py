@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -67,6 +68,11 @@ def test_second_source_if_the_first_fails(server, vgg_dir, tmp_path, monkeypatch
     assert os.listdir(tmp_path / 'data') == ['vgg']
     printed = capsys.readouterr().out
     assert 'whose MD5 is d39a3f5a' in printed and 'with fc6 and fc7' in printed
+    shutil.rmtree(tmp_path / 'data/vgg')
+    (tmp_path / 'served/weights.npz').unlink()
+    (tmp_path / 'data/weights.npz.part').write_bytes(b'PK')  # broke off
+    assert find_vgg(str(tmp_path / 'data/vgg')) == graph
+    assert os.listdir(tmp_path / 'data') == ['vgg']
 
 
 def test_failed_downloads_leave_nothing(tmp_path):
@@ -108,6 +114,13 @@ def test_classic_graph_is_converted_and_never_run(tmp_path, monkeypatch):
         find_vgg(str(folder))
     for kept in ('vgg', 'vgg.original'):
         assert (tmp_path / kept / GRAPH).read_bytes() == foreign
+
+
+def test_graph_that_another_process_makes_meanwhile_is_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(vgg_folder, 'lock', lambda folder: nullcontext(
+        vgg_folder.save(random_weights(seed=4), folder)))
+    assert find_vgg(str(tmp_path / 'vgg')).fingerprint == fingerprint(random_weights(seed=4))
+    assert not os.path.exists(tmp_path / 'vgg.original')
 
 
 def test_empty_folder_is_filled_and_a_file_is_left_alone(tmp_path):
