@@ -41,12 +41,14 @@ def test_every_camera_and_size_against_projection_by_steps(size, shift, turned):
     np.testing.assert_array_equal(from_above[..., 0].ravel()[sure], pixel[sure])
 
 
-def test_calibration_must_fit_the_image(tmp_path):
+@pytest.mark.parametrize('text', [CALIB, CALIB.replace('\n', '\r\n').replace(': ', ':\t')])
+def test_calibration_is_read_and_must_fit_the_image(tmp_path, text):
     path = tmp_path / 'um_000001.txt'
-    path.write_text(CALIB)
+    path.write_bytes(text.encode())
     frame = Frame('um_000001', 'um_000001.png', None, str(path))
     for shape in ((200, 640), (216, 660)):
-        np.testing.assert_array_equal(frame_calibration(frame, shape).P2, PLAIN.P2)
+        for found, expected in zip(frame_calibration(frame, shape), PLAIN, strict=True):
+            np.testing.assert_array_equal(found, expected)
     for shape in ((100, 320), (400, 1280), (200, 500), (280, 640)):
         with pytest.raises(InputError, match=f'^{path}: does not fit um_000001.png .*640x200;'):
             frame_calibration(frame, shape)

@@ -76,17 +76,17 @@ def test_next_call_resumes(served, tmp_path, left):
     ('file.bin.part', 'it was removed, and the same command downloads it again. By hand: save'),
     ('file.bin', 'move .*file.bin away to download it again')])
 def test_file_with_another_digest_is_never_used(served, tmp_path, name, complaint):
-    """One that was put there by hand is kept."""
-    (tmp_path / 'data' / name).write_bytes(b'of another file')
+    """One that was put there by hand is kept, and used if it is the right one."""
+    data = tmp_path / 'data'
+    (data / name).write_bytes(b'of another file')
     with pytest.raises(InputError, match=f'whose MD5 is .*; {complaint}'):
-        download.fetch(f'{served}/file.bin', str(tmp_path / 'data'), lambda path: 1 / 0, md5=MD5)
-    assert os.listdir(tmp_path / 'data') == [name] * (name == 'file.bin')
-
-
-def test_file_put_there_by_hand_is_used_and_kept(served, tmp_path):
-    (tmp_path / 'data' / 'file.bin').write_bytes(DATA)
-    download.fetch(f'{served}/file.bin', str(tmp_path / 'data'), lambda path: None, md5=MD5)
-    assert os.listdir(tmp_path / 'data') == ['file.bin'] and not bad_server.serve.seen
+        download.fetch(f'{served}/file.bin', str(data), lambda path: 1 / 0, md5=MD5)
+    assert os.listdir(data) == [name] * (name == 'file.bin')
+    (data / 'file.bin').write_bytes(DATA)
+    asked = len(bad_server.serve.seen)
+    download.fetch(f'{served}/file.bin', str(data), lambda path: None, md5=MD5)
+    assert os.listdir(data) == ['file.bin']
+    assert len(bad_server.serve.seen) == asked
 
 
 def test_kitti_download(served, scenes_dir, tmp_path, monkeypatch, capsys):

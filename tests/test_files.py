@@ -36,18 +36,12 @@ def test_folder_is_replaced_or_as_it_was(tmp_path):
             os.mkdir(f'{temporary}/{name}')
         assert os.listdir(folder) == [name]
         assert os.listdir(folder.parent) == ['set']
-
-
-@pytest.mark.parametrize('replace', [True, False])
-def test_folder_is_kept_if_the_new_one_cannot_take_its_place(tmp_path, replace):
-    """Because it is gone, or because the old one may not be replaced."""
-    folder = tmp_path / 'run'
-    (folder / 'first').mkdir(parents=True)
-    with pytest.raises(OSError), files.atomic_folder(str(folder), replace) as temporary:
-        if replace:
-            os.rmdir(temporary)
-    assert os.listdir(folder) == ['first']
-    assert os.listdir(tmp_path) == ['run']
+    for replace in (True, False):  # the new one is gone, or the old one may not be replaced
+        with pytest.raises(OSError), files.atomic_folder(str(folder), replace) as temporary:
+            if replace:
+                os.rmdir(temporary)
+        assert os.listdir(folder) == ['second']
+        assert os.listdir(folder.parent) == ['set']
 
 
 def test_temporary_names_differ_per_call_and_fit_long_names(tmp_path):

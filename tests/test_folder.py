@@ -1,12 +1,12 @@
 """Own pictures: masks of every kind, classes.txt, splits, and a folder with one fault each."""
 
-import errno
 import io
 import os
 import re
 import shutil
 import subprocess
 import unicodedata
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -155,13 +155,9 @@ def test_masks_of_black_alone_may_be_of_another_mode(tmp_path, empty, other):
 
 
 def test_a_folder_that_cannot_be_read_is_no_missing_data(mine, monkeypatch):
-    def scandir(path):
-        if str(path).endswith('sub'):
-            raise PermissionError(errno.EACCES, 'Permission denied', path)
-        return original(path)
-
-    original = os.scandir
-    monkeypatch.setattr(os, 'scandir', scandir)
+    scandir, refused = os.scandir, Mock(side_effect=PermissionError)
+    monkeypatch.setattr(
+        os, 'scandir', lambda path: (refused if str(path).endswith('sub') else scandir)(path))
     with pytest.raises(PermissionError):
         find(mine)
 
@@ -285,13 +281,18 @@ def names_of(data):
             for part in (data.training, data.validation, data.testing)]
 
 
-def test_without_a_split_the_last_names_validate(mine):
+def test_the_last_names_validate_or_those_of_a_list(mine):
     ordered = sorted(NAMES)
     assert names_of(find(mine)) == [ordered[:-1], ordered[-1:], []]  # 15 % of 7
     assert names_of(find(mine, 3)) == [ordered[:-3], ordered[-3:], []]
     assert names_of(find(mine, 0)) == [ordered, [], []]
     with pytest.raises(InputError, match='--val-frames 7: .*: only 7 labelled images, so '):
         find(mine, 7)
+    (mine / 'val.txt').write_text(
+        unicodedata.normalize('NFD', '# those of March\n\nb c\né.PNG\nsub/d.1\nb c\n'), 'utf-8')
+    data = find(mine)
+    assert names_of(data) == [['a', 'g', 'h', 'sub/f'], ['b c', 'sub/d.1', 'sub/é'], []]
+    assert data.faults == () == find(mine, 0).faults
 
 
 @pytest.mark.parametrize('folders', [
@@ -422,14 +423,6 @@ def test_files_of_systems_and_cameras_beside_images_are_skipped(mine, name):
     touch(mine / 'images' / name, 'x')
     assert faults_of(mine) == []
     assert len(find(mine, 0).training) == 8
-
-
-def test_validation_list(mine):
-    (mine / 'val.txt').write_text(
-        unicodedata.normalize('NFD', '# those of March\n\nb c\né.PNG\nsub/d.1\nb c\n'), 'utf-8')
-    data = find(mine)
-    assert names_of(data) == [['a', 'g', 'h', 'sub/f'], ['b c', 'sub/d.1', 'sub/é'], []]
-    assert data.faults == () == find(mine, 0).faults
 
 
 def touch(path, text=''):

@@ -64,15 +64,6 @@ def test_names_that_do_not_fit_are_refused(copied_scenes, tmp_path, break_it, co
         kitti.training_frames(os.path.join(copied_scenes, 'training'))
 
 
-@pytest.mark.parametrize('text', [CALIB, CALIB.replace('\n', '\r\n').replace(': ', ':\t')])
-def test_read_calibration(tmp_path, text):
-    (tmp_path / 'calib.txt').write_bytes(text.encode())
-    P2, R0_rect, Tr_cam_to_road = read_calibration(tmp_path / 'calib.txt')
-    np.testing.assert_array_equal(P2, [[500, 0, 320, 0], [0, 500, 100, 0], [0, 0, 1, 0]])
-    np.testing.assert_array_equal(R0_rect, np.eye(3))
-    np.testing.assert_array_equal(Tr_cam_to_road, [[1, 0, 0, 0], [0, 1, 0, -1.5], [0, 0, 1, 0]])
-
-
 @pytest.mark.parametrize('old, new, complaint', [
     ('P2:', '\udc89PNG', 'expected a line P2 of 3x4 numbers'),
     ('P2:', 'P9:', 'expected a line P2 of 3x4 numbers'),

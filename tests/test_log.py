@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -93,15 +93,12 @@ with stoppable():
 
 
 @pytest.mark.skipif(not os.path.exists('/dev/full'), reason='Linux has this full disk')
-def test_full_disk_is_named_with_the_log(tmp_path):
+def test_full_disk_is_named_with_the_log_and_is_one_line_below_the_screen(
+        tmp_path, monkeypatch, capsys):
     (tmp_path / 'log.txt').symlink_to('/dev/full')
     with pytest.raises(OSError, match='No space left on device: .*log.txt'), Log() as kept:
         kept.attach(str(tmp_path))
         print('text')
-
-
-@pytest.mark.skipif(not os.path.exists('/dev/full'), reason='Linux has this full disk')
-def test_full_disk_below_the_screen_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(main, 'train', lambda args: print('text'))
     with open('/dev/full', 'w') as full:
         monkeypatch.setattr(sys, 'stdout', full)
@@ -120,12 +117,8 @@ def test_a_closed_terminal_ends_the_printing_alone(monkeypatch):
 
 def test_commands_run_in_a_thread_that_cannot_set_signal_handlers(tmp_path):
     """As Gradio, Streamlit and Flask call them."""
-    codes = []
-    thread = threading.Thread(target=lambda: codes.append(
-        main.main(['runs', '--runs-dir', str(tmp_path)])))
-    thread.start()
-    thread.join()
-    assert codes == [0]
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(main.main, ['runs', '--runs-dir', str(tmp_path)]).result() == 0
 
 
 def test_a_file_gets_few_lines_and_no_carriage_return(monkeypatch):

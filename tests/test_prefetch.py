@@ -60,9 +60,8 @@ def test_items_worked_on_fit_into_the_memory(sizes, most):
 
 def test_a_stop_ends_the_process_although_a_thread_waits(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
-    code = '''import signal; from road import prefetch; from road.runs.log import end
+    code = '''from road import prefetch; from road.runs.log import end
 prefetch.STOP_SECONDS = 0.1
-signal.signal(signal.SIGINT, signal.default_int_handler)
 print(flush=True)
 try:
     list(prefetch.prefetch(open, ["pipe"]))

@@ -71,6 +71,9 @@ def test_grey_levels_tell_apart_how_sure_a_network_is():
     np.testing.assert_array_equal(grey, np.rint(255 / (1 + np.exp(-np.float32(logits) / 8))))
     assert {*range(228, 255)} <= {*grey.tolist()}
     assert to_grey(of_road([0, 0.49999, 0.5, 1, 1 + 1e-7])).tolist() == [0, 127, 128, 255, 255]
+    for value in (-0.01, 255., math.nan):
+        with pytest.raises(ValueError, match=r'\[0, 1\]'):
+            to_grey(of_road([[0.5, value]]))
 
 
 @pytest.mark.parametrize('shift', [-20.0, -3.0, 0.0, 8.0])
@@ -85,12 +88,6 @@ def test_a_mask_at_the_threshold_has_the_largest_f_measure(shift):
     hits = (mask & label).sum()
     assert found.MaxF == 2 * hits / (mask.sum() + label.sum())
     assert found.mask_IoU == hits / (mask | label).sum()
-
-
-@pytest.mark.parametrize('value', [-0.01, 255., math.nan])
-def test_what_is_no_probability_is_refused(value):
-    with pytest.raises(ValueError, match=r'\[0, 1\]'):
-        to_grey(of_road([[0.5, value]]))
 
 
 @pytest.mark.parametrize('shape', [(16, 24), (40, 50), (9, 11)])

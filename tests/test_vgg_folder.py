@@ -49,7 +49,7 @@ def write_classic(folder, weights):
         builder.save()
 
 
-def test_first_download_is_kept_as_a_graph(server, tmp_path, capsys):
+def test_a_download_is_kept_as_a_graph_and_a_failed_one_leaves_nothing(server, tmp_path, capsys):
     folder = str(tmp_path / 'data' / 'vgg')
     graph = find_vgg(folder)
     assert graph.fingerprint == fingerprint(random_weights(seed=1))
@@ -58,6 +58,10 @@ def test_first_download_is_kept_as_a_graph(server, tmp_path, capsys):
     assert os.listdir(tmp_path / 'data') == ['vgg']
     shutil.rmtree(tmp_path / 'served')
     assert find_vgg(folder) == graph  # it is there, so nothing is requested
+    shutil.rmtree(folder)
+    with pytest.raises(InputError, match='from either source. By hand: download'):
+        find_vgg(folder)
+    assert os.listdir(tmp_path / 'data') == []
 
 
 def test_second_source_if_the_first_fails(server, vgg_dir, tmp_path, monkeypatch, capsys):
@@ -75,17 +79,13 @@ def test_second_source_if_the_first_fails(server, vgg_dir, tmp_path, monkeypatch
     assert os.listdir(tmp_path / 'data') == ['vgg']
 
 
-def test_failed_downloads_leave_nothing(tmp_path):
-    shutil.rmtree(tmp_path / 'served')
-    with pytest.raises(InputError, match='from either source. By hand: download'):
-        find_vgg(str(tmp_path / 'data/vgg'))
-    assert os.listdir(tmp_path / 'data') == []
-
-
 def test_weights_are_compared_by_their_bytes_and_not_by_the_name_of_their_file(tmp_path):
     folder = str(tmp_path / 'vgg')
     path, renamed, other = (str(tmp_path / name) for name in ('a.npz', 'renamed.npz', 'other.npz'))
     written = write_weights(path, seed=0)
+    with pytest.raises(InputError, match='a.npz: is a file; give it as --vgg-weights'):
+        find_vgg(path)
+    os.mkdir(folder)  # an empty one is filled
     graph = find_vgg(folder, path)
     assert (graph.source, graph.fingerprint) == ('a.npz', written)
     os.rename(path, renamed)
@@ -101,6 +101,11 @@ def test_weights_are_compared_by_their_bytes_and_not_by_the_name_of_their_file(t
 
 def test_classic_graph_is_converted_and_never_run(tmp_path, monkeypatch):
     folder, weights = tmp_path / 'vgg', random_weights(fc_width=16, seed=3)
+    write_classic(folder, {name: weights[name] for name in weights if name != 'conv5_3/biases'})
+    with pytest.raises(InputError, match='VGG16 weights .*conv5_3/biases.*move the folder away'):
+        find_vgg(str(folder))
+    assert not os.path.exists(f'{folder}.original')
+    shutil.rmtree(folder)
     write_classic(folder, weights)
     foreign = (folder / GRAPH).read_bytes()
     monkeypatch.setattr(tf.saved_model.loader, 'load', None)
@@ -123,24 +128,6 @@ def test_graph_that_another_process_makes_meanwhile_is_taken(tmp_path, monkeypat
     assert not os.path.exists(tmp_path / 'vgg.original')
 
 
-def test_empty_folder_is_filled_and_a_file_is_left_alone(tmp_path):
-    (tmp_path / 'vgg').mkdir()
-    write_weights(tmp_path / 'vgg.npz', seed=1)
-    find_vgg(str(tmp_path / 'vgg'), str(tmp_path / 'vgg.npz'))
-    with pytest.raises(InputError, match='vgg.npz: is a file; give it as --vgg-weights'):
-        find_vgg(str(tmp_path / 'vgg.npz'))
-    assert (tmp_path / 'vgg.npz').is_file()
-
-
-def test_weights_of_another_model_are_named(tmp_path):
-    weights = random_weights(fc_width=16)
-    del weights['conv5_3/biases']
-    write_classic(tmp_path / 'vgg', weights)
-    with pytest.raises(InputError, match='VGG16 weights .*conv5_3/biases.*move the folder away'):
-        find_vgg(str(tmp_path / 'vgg'))
-    assert not os.path.exists(tmp_path / 'vgg.original')
-
-
 @pytest.mark.parametrize('name, change, complaint', [
     (VALUES, lambda data: data[:5000] + b'x' + data[5001:], 'cannot be read as VGG16 weights'),
     ('source.json', lambda data: data.replace(b'"fingerprint": "', b'"fingerprint": "0'),
@@ -154,11 +141,9 @@ def test_damaged_folder_is_named_and_left_alone(vgg_dir, tmp_path, name, change,
     assert path.read_bytes() == changed
 
 
-def test_fingerprint_is_of_the_weights_alone(tmp_path):
+def test_fingerprint_is_of_the_weights_alone(vgg_dir, tmp_path):
     """Not of the graph, whose file holds TensorFlow's version."""
-    folder, weights = str(tmp_path / 'vgg'), random_weights()
-    vgg_folder.save(weights, folder)
-    path = tmp_path / 'vgg' / GRAPH
+    path = shutil.copytree(vgg_dir, tmp_path / 'vgg') / GRAPH
     path.write_bytes(path.read_bytes().replace(b'processing', b'PROCESSING'))
-    assert vgg_folder.check(folder).fingerprint == fingerprint(weights)
-    assert not vgg_folder.is_own(folder)
+    assert vgg_folder.check(path.parent).fingerprint == vgg_folder.check(vgg_dir).fingerprint
+    assert not vgg_folder.is_own(path.parent)
