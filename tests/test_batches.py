@@ -53,12 +53,6 @@ def test_an_epoch_chooses_among_copies_or_draws_anew(frames):
     assert fresh.all_samples() == []
 
 
-def test_labels_are_one_hot_and_zero_where_they_are_ignored(frames):
-    classes = np.array([[[0, 3], [255, 1]]], np.uint8)
-    _, labels = next(Batches(frames[:1], SHAPE, lambda samples: (samples, classes), 4)(1))
-    assert labels.tolist() == [[[[1, 0, 0, 0], [0, 0, 0, 1]], [[0] * 4, [0, 1, 0, 0]]]]
-
-
 def test_parts_of_a_batch_make_the_whole_batch():
     """Images, labels and noise; a process without an image gets one whose pixels are ignored."""
     def parts(rank, processes):

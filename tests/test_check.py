@@ -12,7 +12,7 @@ from PIL import Image
 import main
 from road.data import check, formats, images, labels
 from road.errors import InputError
-from tests.test_folder import train_on
+from tests.test_folder import train_on, write_folder
 
 IMAGE, TEST = 'training/image_2/um_000001.png', 'testing/image_2/uu_000000.png'
 LABEL, CALIB = 'training/gt_image_2/umm_road_000002.png', 'training/calib/uu_000000.txt'
@@ -23,17 +23,13 @@ def resave(path, change=lambda image: image, **options):
     os.utime(path, (1e9, 1e9))
 
 
-def write(path, content):
-    Path(path).write_bytes(content)
-
-
 def open_data(folder):
     return train_on(folder, '--val-frames', '1')[1]
 
 
 @pytest.mark.parametrize('name, break_it', [
     (LABEL, lambda p: resave(p, lambda i: i.quantize(4))), (CALIB, os.remove),
-    (CALIB, lambda p: write(p, b'P2: 1 2 3\n')), ('testing', shutil.rmtree),
+    (CALIB, lambda p: Path(p).write_bytes(b'P2: 1 2 3\n')), ('testing', shutil.rmtree),
     (TEST, lambda p: resave(p, lambda i: i.resize((700, 300)), format='JPEG'))])
 def test_training_takes_what_it_can_read(copied_scenes, name, break_it):
     """Another mode, another camera, no test images, calibration it does not need."""
@@ -47,7 +43,7 @@ def test_training_takes_what_it_can_read(copied_scenes, name, break_it):
 
 def test_check_notes_what_is_no_fault(copied_scenes):
     folder = Path(copied_scenes)
-    write(folder / 'training/image_2/um_1.png', b'x')
+    (folder / 'training/image_2/um_1.png').write_bytes(b'x')
     os.remove(folder / CALIB)
     resave(folder / LABEL, lambda i: Image.new('RGB', i.size))
     resave(folder / TEST, lambda i: i.resize((500, 120)))
@@ -92,7 +88,7 @@ def test_check_command(copied_scenes, vgg_dir, tmp_path, capsys):
         assert text in printed
     broken_files = IMAGE, TEST, LABEL, CALIB, 'testing/calib/um_000000.txt'
     for name in broken_files:
-        write(os.path.join(copied_scenes, name), b'P2: 1 2 3\n')
+        Path(copied_scenes, name).write_bytes(b'P2: 1 2 3\n')
     broken = tmp_path / 'vgg'
     broken.mkdir()
     assert main.main([*words, '--vgg-dir', str(broken)]) == 2
@@ -111,8 +107,12 @@ def test_only_changed_files_are_read_again(copied_scenes, tmp_path, monkeypatch)
         monkeypatch.setattr(module, 'open_image', lambda path: read.append(path) or original(path))
     first = open_data(copied_scenes)
     assert len(read) == 21 and len(first.digests) == 21
+    other = write_folder(tmp_path / 'mine')  # where the values of masks tell the classes
+    mine = train_on(other)
     read.clear()
-    assert open_data(copied_scenes) == first and read == []
+    assert open_data(copied_scenes) == first
+    assert train_on(other) == mine
+    assert read == []
     checked, image = tmp_path / 'data/checked.json', os.path.join(copied_scenes, IMAGE)
     good = json.loads(checked.read_text())
     for damage in (dict.fromkeys(good, [None, 7]), dict.fromkeys(good), [], None):

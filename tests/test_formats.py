@@ -11,7 +11,7 @@ from PIL import Image
 from road import settings
 from road.data import check, formats, images
 from road.errors import InputError
-from tests.test_folder import faults_of, grey, names_of, photo, save, train_on, write_folder
+from tests.test_folder import faults_of, names_of, photo, save, train_on
 
 MARKERS = {
     'kitti': 'training/gt_image_2', 'kitti-semantics': 'training/semantic',
@@ -224,14 +224,3 @@ def test_default_image_size_fits_the_data_and_a_given_one_stays(tmp_path, copied
         printed = capsys.readouterr().out
         assert ('Images are resized' in printed) == (size[1] in (416, 480))
         assert ('320x96 is taller than wide' in printed) == (size == (320, 96))
-
-
-def test_masks_are_read_once_for_several_starts(tmp_path, monkeypatch):
-    """Also where their values tell the classes, and another data set was opened between."""
-    folder = write_folder(tmp_path / 'mine', grey(0, 1))
-    other = write_camvid(tmp_path / 'camvid')
-    first = train_on(folder)
-    train_on(other)
-    monkeypatch.delattr('road.data.labels.open_image')
-    monkeypatch.delattr('road.data.images.open_image')
-    assert train_on(folder)[1] == first[1]
