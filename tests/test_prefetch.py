@@ -37,7 +37,7 @@ def test_depth_is_done_ahead():
 
 
 @pytest.mark.parametrize('sizes, most', [
-    ([0.2] * 12, 5), ([0.6] * 12, 1), ([3] * 12, 1), ([0.1] * 8 + [0.9, 0.1], 8)])
+    ([0.2] * 12, 5), ([0.6] * 6, 1), ([3] * 6, 1), ([0.1] * 8 + [0.9, 0.1], 8)])
 def test_items_worked_on_fit_into_the_memory(sizes, most):
     at_work, lock = set(), threading.Lock()
 
