@@ -72,12 +72,14 @@ def test_evaluation_is_of_its_weights_and_labels(copied_run, copied_scenes, caps
     assert f'{frame.image}: has no label' in capsys.readouterr().err
 
 
-def test_label_of_another_size_than_its_image_is_refused(opened_run, tmp_path):
+def test_labels_of_another_size_and_those_that_are_not_public_are_refused(opened_run, tmp_path):
     data = run_folder.find_dataset(opened_run.run)
     Image.new('RGB', (300, 90)).save(tmp_path / 'label.png')
     frame = data.training[0]._replace(label=str(tmp_path / 'label.png'))
     with pytest.raises(InputError, match='90x300 pixels, but its image is .*; a label must'):
         list(evaluate.predict(opened_run, data, [frame]))
+    with pytest.raises(InputError, match="cannot score its test images: KITTI Road's test labels"):
+        evaluate.find_frames(opened_run.run, data, 'test')
 
 
 @pytest.mark.usefixtures('opened_run')
@@ -116,8 +118,3 @@ def test_pictures_of_several_proportions_score_in_training_as_in_evaluation(
     assert (100 * found['MaxF'], 100 * found['IoU'], found['threshold']) == pytest.approx(
         (best['val_MaxF'], best['val_IoU'], best['threshold']), abs=1e-9)
     assert run_folder.find_dataset(run_folder.load(str(tmp_path / 'run'))).bits == 10
-
-
-def test_test_labels_of_kitti_are_not_public(opened_run):
-    with pytest.raises(InputError, match="cannot score its test images: KITTI Road's test labels"):
-        evaluate.find_frames(opened_run.run, run_folder.find_dataset(opened_run.run), 'test')
