@@ -51,19 +51,12 @@ def test_training_shows_process_0_and_errors_of_the_others(program, capfd):
     assert 'Process 1: to stderr 1\n' in shown.err and 'image/s] 1' not in shown.err
 
 
-def test_others_are_ended_after_a_failure(program, monkeypatch):
-    monkeypatch.setattr(launch, 'GRACE', 1)
-    program("os.kill(os.getpid(), 9) if rank else time.sleep(1000)")
-    assert launch.run(['2']) == 137
-
-
-@pytest.mark.parametrize('number, code', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_are_passed_on(program, number, code):
-    program(f"""
-if rank:
-    os.kill(os.getppid(), {number})
-time.sleep(60)
-""")
+@pytest.mark.parametrize('process, number, code', [
+    ('pid', signal.SIGKILL, 137), ('ppid', signal.SIGINT, 130), ('ppid', signal.SIGTERM, 143)])
+def test_others_are_ended_after_a_failure_and_signals_passed_on(
+        program, monkeypatch, process, number, code):
+    monkeypatch.setattr(launch, 'GRACE', 0.2 if process == 'pid' else 60)
+    program(f'if rank:\n    os.kill(os.get{process}(), {number})\ntime.sleep(60)')
     assert launch.run(['2']) == code
 
 

@@ -176,7 +176,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():
 
 
 def test_out_of_memory_names_what_to_lower(capsys, monkeypatch, train_run):
-    monkeypatch.setattr(main, 'train_nn', Mock(side_effect=MemoryError))
+    monkeypatch.setattr(main, 'FeatureCache', Mock(side_effect=MemoryError))
     code, folder = train_run('small')
     line = capsys.readouterr().err.splitlines()[-1]
     assert code == 2 and line == (

@@ -58,7 +58,7 @@ def known():
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_commands_parse(page, known):
+def test_commands_parse_and_named_options_exist(page, known):
     text = ''.join(blocks(page, 'sh')).replace('\\\n', ' ').replace('.venv/bin/p', 'p')
     for command in filter(None, map(str.strip, re.split('\n|&&', text))):
         if command.startswith(OTHER_PROGRAMS):
@@ -69,10 +69,6 @@ def test_commands_parse(page, known):
             settings.parse(words)
         elif script != 'project_tests.py':
             assert options(command) <= known[script]
-
-
-@pytest.mark.parametrize('page', PAGES)
-def test_named_options_exist(page, known):
     assert options(read(page)) <= OTHER_OPTIONS.union(*known.values())
 
 
