@@ -84,15 +84,17 @@ def test_classes_are_painted_with_a_legend_and_written_as_values_of_the_masks(tm
     """Masks have no legend, and videos keep their size."""
     classes = (Class('red', (255, 0, 0)), Class('green', (0, 255, 0)), Class('blue', (0, 0, 255)))
 
-    def brightest_channel(pairs, full_size=False):
+    def brightest_channel(pairs, full_size):
+        sizes.append(full_size)
         for key, image in pairs:
             yield key, image, image / np.float32(765)
 
     write_png(str(tmp_path / 'a.png'), scene())
-    clip, out = make_clip(tmp_path / 'b.mp4', seconds=0.5, size=(80, 48)), tmp_path / 'out'
-    run(tmp_path / 'a.png', clip, output=out, options=['--overlay', overlay, '--confidence'],
-        network=brightest_channel, classes=classes,
-        label_values={'0': 'red', '7': 'green', '255': 'blue'})
+    clip, out, sizes = make_clip(tmp_path / 'b.mp4', seconds=0.5), tmp_path / 'out', []
+    options = ['--overlay', overlay, '--confidence', '--full-size']
+    run(tmp_path / 'a.png', clip, output=out, options=options, network=brightest_channel,
+        classes=classes, label_values={'0': 'red', '7': 'green', '255': 'blue'})
+    assert sizes == [True, True]  # full, of the image and of the video
     assert sorted(os.listdir(out / 'confidence')) == ['README.txt', 'a.png', 'b']
     with Image.open(out / 'confidence/a.png') as map_:
         np.testing.assert_array_equal(map_, np.uint8([0, 7, 255])[scene().argmax(axis=2)])
@@ -156,18 +158,6 @@ def test_a_part_of_a_video_is_not_done_and_one_that_cannot_be_read_not_painted(t
     with pytest.raises(InputError, match='a.mp4: not a readable video'):
         run(clip, output=tmp_path / 'out', options=[])
     assert capsys.readouterr().out.endswith(f'0 of 1 files are painted, in {tmp_path}/out\n')
-
-
-def test_full_size_is_of_images_and_videos(tmp_path):
-    def record(pairs, full_size=False):
-        found.append(full_size)
-        return network(pairs)
-
-    found = []
-    write_png(str(tmp_path / 'a.png'), scene())
-    run(tmp_path / 'a.png', make_clip(tmp_path / 'b.mp4', seconds=0.1), output=tmp_path / 'out',
-        options=['--full-size'], network=record)
-    assert found == [True, True]
 
 
 def test_others_are_done_and_failures_listed_at_the_end(tmp_path, capsys):
