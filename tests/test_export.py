@@ -141,18 +141,6 @@ def test_onnx_gives_what_predict_gives(request, batches, tmp_path, kind):
         compare(*session.run(None, {'images': batch}), threshold, probabilities, 1e-3)
 
 
-def test_onnx_file_is_of_2023_and_says_what_it_holds(opened_run, tmp_path):
-    model = onnx.load(export_onnx(opened_run.run.folder, tmp_path / 'model'))
-    onnx.checker.check_model(model, full_check=True)
-    assert (model.opset_import[0].version, model.ir_version) == (17, 8)
-    assert 'Resize' not in {node.op_type for node in model.graph.node}
-    facts = {each.key: each.value for each in model.metadata_props}
-    assert facts['names'] == "{0: 'not road', 1: 'road'}"
-    assert facts['class_names'] == '{"0": "not road", "1": "road"}'
-    assert (facts['imgsz'], facts['stride']) == ('[64, 192]', '32')
-    assert 'MaxF' in facts['scores'] and 'onnxruntime' in model.doc_string
-
-
 @pytest.mark.parametrize('image_shape', [(192, 672), (160, 576), (360, 480)])
 def test_fit_shape_of_onnx_is_that_of_the_other_commands(image_shape):
     rng, graph = np.random.default_rng(0), onnx_graph.Graph()
@@ -187,8 +175,9 @@ def test_int8_onnx_differs_little(opened_run, scenes_dir, tmp_path, monkeypatch)
             assert quantized.isdisjoint(node.input) == (node.op_type == 'MatMul')
 
 
-def test_lines_of_the_readme_run_without_tensorflow_and_this_project(opened_run, tmp_path):
-    export_onnx(opened_run.run.folder, tmp_path / 'model')
+def test_lines_of_the_readme_run_an_onnx_file_of_2023_that_says_what_it_holds(opened_run, tmp_path):
+    """Without TensorFlow and this project."""
+    model = onnx.load(export_onnx(opened_run.run.folder, tmp_path / 'model'))
     Image.new('RGB', (320, 200), (90, 99, 90)).save(tmp_path / 'holiday.jpg')
     code, = (block for block in blocks('README.md', 'python') if 'onnxruntime' in block)
     code += ("Image.fromarray(mask[0]).save('mask.png')\nimport sys\n"
@@ -196,6 +185,14 @@ def test_lines_of_the_readme_run_without_tensorflow_and_this_project(opened_run,
     subprocess.run([sys.executable, '-I', '-c', code], cwd=tmp_path, check=True)
     with Image.open(tmp_path / 'mask.png') as mask:
         assert mask.size == (320, 200) and set(np.unique(mask)) <= {0, 255}
+    onnx.checker.check_model(model, full_check=True)
+    assert (model.opset_import[0].version, model.ir_version) == (17, 8)
+    assert 'Resize' not in {node.op_type for node in model.graph.node}
+    facts = {each.key: each.value for each in model.metadata_props}
+    assert facts['names'] == "{0: 'not road', 1: 'road'}"
+    assert facts['class_names'] == '{"0": "not road", "1": "road"}'
+    assert (facts['imgsz'], facts['stride']) == ('[64, 192]', '32')
+    assert 'MaxF' in facts['scores'] and 'onnxruntime' in model.doc_string
 
 
 def test_without_onnx_export_says_what_to_install_before_it_opens_the_run(

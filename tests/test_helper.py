@@ -21,12 +21,14 @@ def test_batches_of_a_training_folder(scenes_dir):
     get_batches_fn = helper.gen_batch_function(os.path.join(scenes_dir, 'training'), (50, 170))
     shapes = [(images.shape, labels.shape) for images, labels in get_batches_fn(4)]
     assert shapes == [((n, 64, 192, 3), (n, 64, 192, 2)) for n in (4, 4, 1)]
-    steps = []
+    losses = []
     with tf.Graph().as_default(), tf.Session() as sess:  # who looks at a batch trains as long
         fed = [tf.placeholder(tf.float32) for _ in range(4)]
-        main.train_nn(sess, 2, 4, get_batches_fn, tf.no_op(), tf.constant(1.0), *fed,
-                      after_epoch=lambda *epoch: steps.append(epoch))
-    assert len(steps) == 2
+        kept, missing = (tf.get_variable(name, initializer=1.0) for name in ('kept', 'missing'))
+        kept.load(7.0, sess)  # only what is missing is initialised
+        main.train_nn(sess, 2, 4, get_batches_fn, tf.no_op(), [kept, missing], *fed,
+                      after_epoch=lambda epoch, means, *_: losses.append(means.tolist()))
+    assert losses == [[7, 1]] * 2
 
 
 def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path):

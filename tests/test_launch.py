@@ -56,7 +56,7 @@ def test_training_shows_process_0_and_errors_of_the_others(program, capfd):
 def test_others_are_ended_after_a_failure_and_signals_passed_on(
         program, monkeypatch, process, number, code):
     monkeypatch.setattr(launch, 'GRACE', 0.2 if process == 'pid' else 60)
-    program(f'if rank:\n    os.kill(os.get{process}(), {number})\ntime.sleep(60)')
+    program(f'if rank:\n    os.kill(os.get{process}(), {number})\ntime.sleep(30)\nsys.exit(255)')
     assert launch.run(['2']) == code
 
 

@@ -33,14 +33,19 @@ def feed(model, **changes):
     return {getattr(model, name): value for name, value in values.items()}
 
 
-def test_decoder_variables_have_the_published_names(model):
-    shapes = {v.op.name: v.shape.as_list() for v in variables_of(model[0], 'decoder/')}
+def test_decoder_has_the_published_names_and_takes_sizes_that_32_does_not_divide(model):
+    sess, built = model
+    shapes = {v.op.name: v.shape.as_list() for v in variables_of(sess, 'decoder/')}
     assert shapes == {
         'decoder/score_fr/kernel': [1, 1, 16, 2], 'decoder/score_fr/bias': [2],
         'decoder/score_pool4/kernel': [1, 1, 32, 2], 'decoder/score_pool4/bias': [2],
         'decoder/score_pool3/kernel': [1, 1, 24, 2], 'decoder/score_pool3/bias': [2],
         'decoder/upscore2/kernel': [4, 4, 2, 2], 'decoder/upscore_pool4/kernel': [4, 4, 2, 2],
         'decoder/upscore8/kernel': [16, 16, 2, 2]}
+    image = np.zeros([3, 37, 70, 3])
+    logits = sess.run(built.logits, {built.image_input: image, built.keep_prob: 1.0})
+    assert logits.shape == (3 * 40 * 72, 2)
+    assert sess.graph.finalized  # no image can add to it
 
 
 @pytest.mark.parametrize('stride', [2, 8])
@@ -54,14 +59,6 @@ def test_upsampling_starts_as_bilinear_interpolation(stride):
                                    strides=stride, padding='SAME'),
             tf.compat.v2.image.resize(image, large)])
     np.testing.assert_allclose(found[:, inner, inner], expected[:, inner, inner], atol=1e-5)
-
-
-def test_logits_for_sizes_that_32_does_not_divide(model):
-    sess, built = model
-    image = np.zeros([3, 37, 70, 3])
-    logits = sess.run(built.logits, {built.image_input: image, built.keep_prob: 1.0})
-    assert logits.shape == (3 * 40 * 72, 2)
-    assert sess.graph.finalized  # no image can add to it
 
 
 # Six pixels, of which `optimize` ignores two.
@@ -142,17 +139,6 @@ def test_train_nn_feeds_schedule_and_keep_prob_and_reports_means(capsys):
     means = np.average(1 + starts, axis=1, weights=(4, 1))
     np.testing.assert_allclose(losses, [(mean, 0.75) for mean in means], rtol=1e-6)
     np.testing.assert_allclose(rates, 1 + starts[:, 0])  # that of the epoch's first step
-
-
-def test_train_nn_initialises_only_what_is_missing():
-    def loss(*_):
-        kept, missing = (tf.get_variable(name, [], initializer=tf.ones_initializer())
-                         for name in ('kept', 'missing'))
-        kept.load(7.0, tf.get_default_session())
-        return [kept, missing]
-
-    (_, losses, *_), = run_train_nn(1, lambda batch_size: [([0], [0])], loss)
-    assert losses.tolist() == [7, 1]
 
 
 def test_a_loss_that_is_not_finite_names_epoch_step_and_frames():

@@ -96,13 +96,6 @@ def test_maps_have_the_values_of_the_masks_in_the_colours_of_the_classes(
             list(each.colour) for each in CLASSES]
 
 
-def test_maps_of_two_classes_are_the_probability_in_16_bits(tmp_path):
-    path = str(tmp_path / 'a.png')
-    painting.write_map(path, of_road([[0, 0.1234, 0.5, 1]]), (1, 4), CLASSES[:2], None)
-    with Image.open(path) as written:
-        assert np.asarray(written).tolist() == [[0, 8087, 32768, 65535]]
-
-
 def test_errors_have_colours_on_the_grey_image():
     label, found = np.uint8([[1, 1, 0, 0, 255]]), of_road([[0.9, 0.1, 0.9, 0.1, 0.9]])
     image = np.full((1, 5, 3), (100, 0, 0), np.uint8)

@@ -50,24 +50,21 @@ def test_stopped_run_ends_as_if_never_stopped(train_run, trained_run, stop, caps
 
 
 @pytest.mark.slow
-def test_resume_with_trained_encoder(train_run, encoder_run, stop):
-    """SIGTERM, with a cosine schedule and augmented copies that are drawn anew in every epoch."""
+@pytest.mark.parametrize('precision', ['float32', 'float16'])
+def test_resume_with_trained_encoder(train_run, encoder_run, stop, precision):
+    """SIGTERM, with a cosine schedule and augmented copies that are drawn anew in every epoch.
+
+    A loss scale goes on where it was, and belongs to training alone. On a CPU, --precision float16
+    computes in float32: the losses are those without a scale.
+    """
     alone, options = encoder_run
     stop(signal.SIGTERM)
-    code, folder = train_run('encoder-stopped', *options)
+    code, folder = train_run(f'stopped-{precision}', *options, '--precision', precision)
+    steps = variables(f'{folder}/checkpoints/last').get('loss_scale/good_steps')
     assert code == 143 and main.main(['--resume', folder]) == 0
-    assert results(folder) == results(alone)
-
-
-@pytest.mark.slow
-def test_resume_with_a_loss_scale(train_run, encoder_run, stop):
-    """The scale goes on where it was, and belongs to training alone. On a CPU, --precision float16
-    computes in float32: the losses are those without a scale."""
-    alone, options = encoder_run
-    stop(signal.SIGTERM)
-    code, folder = train_run('scaled', *options, '--precision', 'float16')
-    steps = variables(f'{folder}/checkpoints/last')['loss_scale/good_steps']
-    assert code == 143 and main.main(['--resume', folder]) == 0
+    if precision == 'float32':
+        assert results(folder) == results(alone)
+        return
     assert variables(f'{folder}/checkpoints/last')['loss_scale/good_steps'] == 2 * steps > 0
     assert not any('loss_scale' in name for name in variables(f'{folder}/checkpoints/best'))
     losses, expected = ([float(row['cross_entropy']) for row in results(run)['metrics.csv']]
