@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import webbrowser
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,33 @@ from road.errors import InputError
 from road.files import read_json
 from road.runs import run_folder
 from road.runs.metrics import format_scores
+from road.scoring import scores
 from tests.test_folder import save
+from tests.test_page import content
 
 
 @pytest.mark.usefixtures('opened_run')
 @pytest.mark.parametrize('kind, split, frames', [
     ('trained_run', 'validation', 3), ('trained_run', 'train', 6), ('classes_run', 'validation', 2),
     ('classes_run', 'test', 1)])
-def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, split, frames):
-    folder = str(shutil.copytree(request.getfixturevalue(kind), tmp_path / 'cost $x^$'))
-    assert main.main(['evaluate', folder, '--split', split]) == 0
-    printed = capsys.readouterr().out
+def test_evaluate_prints_and_writes_scores_and_opens_their_page(
+        request, tmp_path, monkeypatch, capsys, kind, split, frames):
+    folder = str(shutil.copytree(request.getfixturevalue(kind), tmp_path / 'cost #1 $x^$'))
+    page, opened = Path(folder, f'evaluation-{split}/index.html'), []
+    monkeypatch.setattr(webbrowser, 'open', opened.append)
+    assert main.main(['evaluate', folder, '--split', split, '--open']) == 0
+    printed, shown = capsys.readouterr().out, content(page)
+    assert opened == [page.as_uri()]
+    assert 'No browser was found' in printed
+    assert shown['title'] in printed
+    assert shown['scores'] in printed
     assert f'{folder}: {frames} {split} frames' in printed
     assert ('TRAINED on' in printed) == (split == 'train')
     assert ('Features of' in printed) == (split != 'test')  # which are not in the cache
     assert os.path.getsize(f'{folder}/evaluation-{split}.png') > 5000
     written = read_json(f'{folder}/evaluation-{split}.json')
-    page = Path(folder, f'evaluation-{split}/index.html').read_text('utf-8')
-    assert f'"threshold": {written["threshold"]},' in page
+    assert shown['threshold'] == written['threshold']
+    assert [frame['name'] for frame in shown['frames']] == written['frames']
     assert (written['run'], written['split'], len(written['frames'])) == (folder, split, frames)
     if kind == 'classes_run':
         score, name = written['mean_IoU'], 'mean_IoU'
@@ -46,6 +56,8 @@ def test_evaluate_prints_and_writes_scores(request, tmp_path, capsys, kind, spli
         assert '\nTarget: road (#ff00ff in the masks)\n' in printed
         assert re.search(f'\nURBAN +{100 * score:.2f} ', printed)
         assert written['birdseye']['URBAN']['MaxF'] != score
+        iou = scores.scores(np.array(shown['total'])).IoU
+        assert iou == written['perspective']['URBAN']['IoU']
         assert written['threshold'] == run_folder.load(folder).threshold
         assert f' IoU at 0.5  IoU at {written["threshold"]:.4g}\n' in printed
     if split == 'validation':

@@ -4,17 +4,13 @@ import json
 import re
 import shutil
 import subprocess
-import webbrowser
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import main
 from road.data.dataset import Class, Frame
-from road.files import read_json
 from road.runs.page import Page
-from road.scoring import scores
 from tests.test_painting import of_road
 
 # the worst, one without road, the best
@@ -64,20 +60,6 @@ def test_page_knows_names_and_counts_and_needs_no_network(page, shape):
         state = planes[..., 2]
         wrong = counts.sum() - counts.trace()
         assert [4 * (state == i).sum() for i in (1, 2)] == [counts.trace(), wrong]
-
-
-@pytest.mark.usefixtures('opened_run')
-def test_evaluate_writes_and_opens_page(trained_run, tmp_path, monkeypatch, capsys):
-    addresses, run = [], shutil.copytree(trained_run, tmp_path / 'runs #1')
-    monkeypatch.setattr(webbrowser, 'open', addresses.append)
-    assert main.main(['evaluate', str(run), '--open']) == 0
-    printed, page = capsys.readouterr().out, run / 'evaluation-validation' / 'index.html'
-    assert addresses == [page.as_uri()]
-    assert 'No browser was found' in printed
-    found, written = content(page), read_json(f'{page.parent}.json')
-    assert found['title'] in printed and found['scores'] in printed
-    assert [frame['name'] for frame in found['frames']] == written['frames']
-    assert scores.scores(np.array(found['total'])).IoU == written['perspective']['URBAN']['IoU']
 
 
 LOOK = """<script>onload = async () => {

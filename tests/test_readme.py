@@ -58,7 +58,7 @@ def known():
 
 
 @pytest.mark.parametrize('page', PAGES)
-def test_commands_parse_and_named_options_exist(page, known):
+def test_commands_parse_named_options_exist_and_links_lead_somewhere(page, known):
     text = ''.join(blocks(page, 'sh')).replace('\\\n', ' ').replace('.venv/bin/p', 'p')
     for command in filter(None, map(str.strip, re.split('\n|&&', text))):
         if command.startswith(OTHER_PROGRAMS):
@@ -70,6 +70,12 @@ def test_commands_parse_and_named_options_exist(page, known):
         elif script != 'project_tests.py':
             assert options(command) <= known[script]
     assert options(read(page)) <= OTHER_OPTIONS.union(*known.values())
+    for link in re.findall(r'\]\((?!https://)([^)]+)\)', read(page)):
+        path, _, heading = link.partition('#')
+        target = os.path.join(os.path.dirname(page), path) if path else page
+        assert os.path.exists(os.path.join(ROOT, target)), link
+        headings = re.findall(r'^#+ (.*)', read(target), re.M) if heading else []
+        assert not heading or heading in [h.lower().replace(' ', '-') for h in headings], link
 
 
 def test_presets_have_the_values_of_the_training_page():
@@ -106,16 +112,6 @@ def test_scores_of_the_presets_are_those_on_record():
                  f'up to {augmentation.ROTATION:g} degrees'):
         assert line.replace('%', ' %') in read('docs/training.md')
     assert f'logit(p) / {GREY_TEMPERATURE:g})' in read('docs/use.md')
-
-
-@pytest.mark.parametrize('page', PAGES)
-def test_links_lead_somewhere(page):
-    for link in re.findall(r'\]\((?!https://)([^)]+)\)', read(page)):
-        path, _, heading = link.partition('#')
-        target = os.path.join(os.path.dirname(page), path) if path else page
-        assert os.path.exists(os.path.join(ROOT, target)), link
-        headings = re.findall(r'^#+ (.*)', read(target), re.M) if heading else []
-        assert not heading or heading in [h.lower().replace(' ', '-') for h in headings], link
 
 
 def test_files_that_are_named_exist():
