@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -115,16 +116,18 @@ def test_cached_features_are_read_and_score_as_encoded_anew(request, capsys, kin
 @pytest.mark.parametrize('options', [[], ['--no-cache'], ['--train-encoder', 'all']])
 def test_pictures_of_several_proportions_score_in_training_as_in_evaluation(
         vgg_dir, tmp_path, options):
-    """They use 10 of 16 bits; those that validate are the darkest."""
+    """They use 10 of 16 bits; those that validate are the darkest. Their names are no UTF-8."""
+    stem = 'a\udce9.' if sys.platform == 'linux' else 'é.'  # elsewhere all names are UTF-8
     for i in range(10):
         mask = np.zeros((60, 100) if i % 2 else (120, 50), np.uint8)
         mask[len(mask) // 2:, :30 + 2 * i] = 255
         for folder, pixels in ('images', mask * np.uint16(3) // (1 + i)), ('masks', mask):
-            save(tmp_path / folder / f'{i}.png', Image.fromarray(pixels))
+            save(tmp_path / folder / f'{stem}{i}.png', Image.fromarray(pixels))
     places = ['--vgg-dir', vgg_dir, '--data-dir', str(tmp_path / 'data'), '--precision', 'float32',
               '--runs-dir', str(tmp_path), '--name', 'run']
     assert main.main(['--dataset-dir', str(tmp_path), '--epochs', '2', *places, *options]) == 0
     assert main.main(['evaluate', str(tmp_path / 'run')]) == 0
+    assert sorted(os.listdir(tmp_path / 'run/images')) == [f'{stem}{i}.png' for i in (8, 9)]
     best = read_json(tmp_path / 'run/metrics.json')['best']
     found = read_json(tmp_path / 'run/evaluation-validation.json')['perspective']['all']
     assert (100 * found['MaxF'], 100 * found['IoU'], found['threshold']) == pytest.approx(

@@ -2,19 +2,14 @@
 
 import os
 import re
-import sys
-from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
 
 import helper
 import main
-from road.data import camvid
-from road.data.dataset import Frame
 from road.network import surgery
 from road.network.tf1 import tf
-from road.runs.painting import legend, paint
 
 
 def test_batches_of_a_training_folder(scenes_dir):
@@ -31,7 +26,7 @@ def test_batches_of_a_training_folder(scenes_dir):
     assert losses == [[7, 1]] * 2
 
 
-def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path):
+def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path, capsys):
     """gen_test_output and save_inference_samples with the image placeholder."""
     with tf.Graph().as_default(), tf.Session() as sess:
         model = main.build_graph(sess, vgg_dir, l2=0)
@@ -44,25 +39,8 @@ def test_classic_calls_write_test_images(scenes_dir, vgg_dir, tmp_path):
             str(tmp_path), os.path.dirname(scenes_dir), sess, (50, 170), model.logits,
             model.keep_prob, model.image_input)
     assert re.fullmatch(rf'{tmp_path}/fcn8s-\d{{8}}-\d{{6}}/images', folder)
+    assert 'painting: 100%|##########| 3/' in capsys.readouterr().err
     names = ['um_000000.png', 'umm_000000.png', 'uu_000000.png']
     assert sorted(outputs) == sorted(os.listdir(folder)) == names
     for name, painted in outputs.items():
         np.testing.assert_array_equal(painted, iio.imread(os.path.join(folder, name)))
-
-
-def test_images_of_classes_have_a_legend_and_may_lie_in_folders(tmp_path, capsys):
-    probabilities = np.random.default_rng(0).random((40, 60, 11), np.float32)
-    image = np.random.default_rng(1).integers(256, size=(40, 60, 3), dtype=np.uint8)
-    names = ['a', 'city/c.d']
-    if sys.platform == 'linux':  # elsewhere all names are UTF-8
-        names.append(os.fsdecode(b'city/caf\xe9'))
-    frames = [Frame(name, str(tmp_path / 'image.png')) for name in names]
-    iio.imwrite(frames[0].image, image)
-    predictor = SimpleNamespace(
-        threshold=0.5, predict=lambda pairs: ((*pair, probabilities) for pair in pairs))
-    helper.write_test_images(predictor, frames, str(tmp_path / 'out'), camvid.CLASSES)
-    assert f'painting: 100%|##########| {len(names)}/' in capsys.readouterr().err
-    expected = [paint(image, probabilities, classes=camvid.CLASSES), legend(camvid.CLASSES, 60)]
-    for name in names:
-        written = iio.imread((tmp_path / 'out' / f'{name}.png').read_bytes())
-        np.testing.assert_array_equal(written, np.concatenate(expected))

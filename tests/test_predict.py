@@ -71,12 +71,17 @@ def test_images_of_any_size_give_images_of_that_size(trained_run, tmp_path):
 
 
 @pytest.mark.usefixtures('opened_run')
-def test_a_training_paints_as_predict_does(trained_run, scenes_dir, tmp_path):
-    inputs = f'{scenes_dir}/testing/image_2'
-    assert main.main(['predict', trained_run, inputs, '--output', str(tmp_path)]) == 0
-    for name in os.listdir(f'{trained_run}/images'):
-        np.testing.assert_array_equal(iio.imread(f'{trained_run}/images/{name}'),
-                                      iio.imread(tmp_path / name))
+@pytest.mark.parametrize('kind, data, part, count', [
+    ('trained_run', 'scenes_dir', 'testing/image_2', 3), ('classes_run', 'camvid_dir', '', 1)])
+def test_a_training_paints_as_predict_does(request, tmp_path, kind, data, part, count):
+    """The images of many classes have a legend, and may lie in folders."""
+    run, inputs = request.getfixturevalue(kind), f'{request.getfixturevalue(data)}/{part}'
+    assert main.main(['predict', run, inputs, '--output', str(tmp_path)]) == 0
+    painted = list(Path(run, 'images').rglob('*.png'))
+    assert len(painted) == count
+    for path in painted:
+        same = tmp_path / path.relative_to(f'{run}/images')
+        np.testing.assert_array_equal(iio.imread(path), iio.imread(same))
 
 
 @pytest.mark.parametrize('overlay', settings.OVERLAYS)
