@@ -82,10 +82,11 @@ def test_images_of_about_the_usual_proportions_get_the_usual_size():
 
 
 def test_splits():
-    """15 % of data other than KITTI's validate; 12 others are scored."""
+    """16 frames of each of KITTI's categories validate, 15 % of other data; 12 others are scored."""
     data = dataset.Dataset(*[None] * 5, training=list(range(40)), validation=[50], testing=[])
-    for count, validation in ((2, 1), (10, 2), (40, 6), (100, 15)):
-        frames = [dataset.Frame(str(i), 'image') for i in range(count)]
+    for count, validation, category in (
+            (2, 1, ''), (10, 2, ''), (40, 6, ''), (100, 15, ''), (40, 16, 'um')):
+        frames = [dataset.Frame(str(i), 'image', category=category) for i in range(count)]
         split = dataset.with_validation(data._replace(training=frames, validation=[]))
         assert [frame.name for frame in split.validation] == [
             str(i) for i in range(count - validation, count)]
