@@ -82,7 +82,7 @@ def test_images_of_about_the_usual_proportions_get_the_usual_size():
 
 
 def test_splits():
-    """16 frames of each of KITTI's categories validate, 15 % of other data; 12 others are scored."""
+    """Of KITTI 16 frames of each category validate, else 15 %; 12 others are scored."""
     data = dataset.Dataset(*[None] * 5, training=list(range(40)), validation=[50], testing=[])
     for count, validation, category in (
             (2, 1, ''), (10, 2, ''), (40, 6, ''), (100, 15, ''), (40, 16, 'um')):
