@@ -212,7 +212,8 @@ def _add_dataset(add, default):
     add('--dataset-dir', metavar='DIR', default=default,
         help='folder of the data set (default: <data-dir>/data_road, KITTI Road)')
     add('--dataset', choices=DATASETS, default=default,
-        help='its format (default: detected); folder: images/, masks/ and perhaps classes.txt')
+        help='format of the data set (default: detected); folder: images/, masks/ and perhaps '
+        'classes.txt')
     add('--target', type=names, default='', metavar='NAME[,NAME]',
         help='find these classes against all others')
 

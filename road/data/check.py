@@ -132,7 +132,8 @@ def size_faults(frames, infos):
             size, other = infos[frame.label].size, infos[frame.image].size
             why = 'a label must be as large as its image'
             if size == other[::-1]:
-                why = 'one of them is turned, perhaps by EXIF data; turn the label or the image'
+                why = ('one of them is turned, perhaps by EXIF data; turn the label, or save the '
+                       'image upright')
             if size != other:
                 faults[frame.label] = '{}: is {}x{} pixels, but its image is {}x{}; {}'.format(
                     frame.label, *size[::-1], *other[::-1], why)

@@ -206,7 +206,8 @@ def read_classes_file(path):
     classes, rule = make_classes(kinds == {True}, names, colours, f'give it a line in {path}, with '
                                  f'the name {IGNORE} for ignored pixels')
     if not 2 <= len(classes) <= UNKNOWN:
-        raise InputError(f'{path}: has {len(classes)} classes; give 2 to {UNKNOWN}, a line each')
+        raise InputError(f'{path}: has {len(classes)} classes; give 2 to {UNKNOWN}, a line VALUE '
+                         'NAME for each')
     painted = [each.colour for each in classes]
     same = [each.name for each in classes if painted.count(each.colour) > 1]
     if same:

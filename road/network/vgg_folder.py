@@ -110,7 +110,8 @@ def save(weights, vgg_dir, source='random weights'):
 
 def _build(vgg_dir, weights):
     if os.path.isfile(vgg_dir):
-        raise InputError(f'{vgg_dir}: is a file; give it as --vgg-weights, a folder as --vgg-dir')
+        raise InputError(f'{vgg_dir}: is a file; give it as --vgg-weights, and with --vgg-dir name '
+                         'the folder to make')
     is_empty = os.path.isdir(vgg_dir) and not os.listdir(vgg_dir)
     if os.path.lexists(vgg_dir) and not is_empty:
         _convert(vgg_dir)

@@ -98,7 +98,8 @@ class Workers:
         if args.train_encoder == 'none':
             raise InputError('--train-encoder none: several processes do not help, because a step '
                              'of the decoder takes less time than the exchange; train encoder '
-                             'blocks, or start one process (no TF_CONFIG; in Slurm one task)')
+                             'blocks, or start one process without TF_CONFIG (under Slurm: one '
+                             'task)')
         self.folder = os.path.join(args.runs_dir, args.name) if args.name else 'RUN'
         self.precision = device.precision
         self.config = tf.ConfigProto.FromString(device.config.SerializeToString())

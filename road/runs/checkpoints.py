@@ -66,7 +66,8 @@ def read(folder, verify=True):
                 reader.get_tensor(name)  # is compared with its checksum
         # a LookupError, IndexError, is what TensorFlow raises if a file ends too early
         except (tf.errors.OpError, LookupError, ValueError) as error:
-            raise InputError(f'{prefix}: missing, cut short or changed since. {cure}') from error
+            raise InputError(f'{prefix}: missing, cut short or changed since it was written. '
+                             f'{cure}') from error
     return prefix, state
 
 

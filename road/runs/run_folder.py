@@ -159,7 +159,8 @@ def compare_data(run, data):
     recorded = files.read_json(f'{run.folder}/environment.json').get('labels')
     labels = _fingerprint(own, 'label', files.file_digest)
     if recorded is None:
-        print(f'Warning: {run.folder}/environment.json does not record the labels of the training')
+        print(f'Warning: {run.folder}/environment.json does not say whether the labels are those '
+              'of the training')
     elif recorded != labels:
         print(f'Warning: the labels are not those that {run.folder} was trained with; its metrics '
               'and these scores cannot be compared')
